@@ -1,0 +1,79 @@
+"""Bad input, stopped at the door.
+
+A public function calls these before it computes anything, so that a mistake
+is answered with what was expected and what came, and never with a traceback
+from deep inside NumPy.  Each check returns its (converted) argument:
+
+    x = checks.rows(x, dim=2)
+"""
+import numbers
+
+import numpy as np
+
+
+def rows(x, dim=None, name="x"):
+    """x as an array of data rows (n, dim): floating point, finite, n >= 1.
+
+    float32, float64 and complex128 (the complex step's probe) pass as they
+    are.  Integers are refused: silent casts hide swapped arguments.
+    """
+    x = np.asarray(x)
+    expected = f"(n, {'dim' if dim is None else dim})"
+    if x.dtype.kind not in "fc":
+        raise TypeError(f"{name} must be floating point of shape {expected}, got dtype {x.dtype}")
+    if x.ndim != 2 or x.shape[1] == 0 or (dim is not None and x.shape[1] != dim):
+        raise ValueError(f"{name} must have shape {expected}, got {x.shape}")
+    if len(x) == 0:
+        raise ValueError(f"{name} must have at least one row, got shape {x.shape}")
+    finite(x, name)
+    return x
+
+
+def flat(theta, size, name="theta"):
+    """theta as one flat vector of parameters (size,), floating point."""
+    theta = np.asarray(theta)
+    if theta.dtype.kind not in "fc":
+        raise TypeError(f"{name} must be floating point of shape ({size},), got dtype {theta.dtype}")
+    if theta.shape != (size,):
+        raise ValueError(f"{name} must have shape ({size},), got {theta.shape}")
+    return theta
+
+
+def finite(x, name="x"):
+    """x, if it holds no NaN and no infinity."""
+    if not np.isfinite(x).all():
+        bad = int(np.size(x) - np.isfinite(x).sum())
+        raise ValueError(f"{name} must be finite, got {bad} NaN or infinite of {np.size(x)} entries")
+    return x
+
+
+def size(value, name, minimum=1):
+    """value as an int of at least `minimum`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer, got {value!r}")
+    if value < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {value}")
+    return int(value)
+
+
+def positive(value, name):
+    """value as a finite float greater than 0."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a positive number, got {value!r}")
+    if not (np.isfinite(value) and value > 0):
+        raise ValueError(f"{name} must be a positive finite number, got {value}")
+    return float(value)
+
+
+def generator(rng):
+    """rng, if it is a numpy.random.Generator: randomness is always an argument."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"rng must be a numpy.random.Generator (np.random.default_rng(seed)), got {rng!r}")
+    return rng
+
+
+def known(name, names, what):
+    """name, if it is one of `names`."""
+    if name not in names:
+        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(sorted(names))}")
+    return name

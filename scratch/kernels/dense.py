@@ -1,0 +1,184 @@
+"""The multilayer perceptron by hand: value, pullback, tangent, and the tangent's pullback.
+
+    a_l = h_(l-1) W_l + b_l,      h_l = silu(a_l),      h_0 = x,      y = a_L      (last layer linear)
+
+Rows are data and weights are (in, out).  All parameters are one flat vector
+theta = [W_1, b_1, W_2, b_2, ...], so that an optimizer, an average, a mask or
+a gradient check is one line on one array.
+
+Pullback (backpropagation, Rumelhart et al. 1986).  With dz for the gradient
+of the final scalar in z, each forward line gives its lines backwards:
+
+    h = silu(a)       ->   da = dh silu'(a)
+    a = h_in W + b    ->   dW = h_in^T da,     db = sum over rows of da,     dh_in = da W^T
+
+Tangent.  Moving x with velocity x_dot moves every layer (forward mode):
+
+    a_dot = h_dot W,           h_dot = silu'(a) a_dot
+
+Pullback of the tangent.  y_dot is a function of theta, x and x_dot, and the
+same rules apply to its lines; silu'(a) depends on a as well, which brings in
+silu'' and is the only new term:
+
+    h_dot = silu'(a) a_dot   ->   da_dot = dh_dot silu'(a),     da += dh_dot a_dot silu''(a)
+    a_dot = h_dot W          ->   dW += h_dot^T da_dot,         dh_dot = da_dot W^T
+
+This one derivation is all that second-order gradients need: a gradient
+penalty, score matching and the divergence of a vector field are a scalar
+function of (y, y_dot), pulled back (Pearlmutter 1994).
+
+Symbols: N rows, widths = (D_in, H_1, ..., D_out), s = sigmoid(a).
+    silu'  = s + h (1 - s)
+    silu'' = s (1 - s) (1 - h) + silu' (1 - s)          differentiate silu' once more, s' = s (1 - s)
+"""
+import numpy as np
+
+from scratch import checks
+from scratch.kernels.stable import sigmoid
+
+
+def mlp_size(widths):
+    """The length of theta: sum over layers of (in + 1) out.
+
+    >>> mlp_size((2, 3, 1))
+    13
+    """
+    widths = _check_widths(widths)
+    return sum((n_in + 1) * n_out for n_in, n_out in zip(widths[:-1], widths[1:]))
+
+
+def mlp_views(theta, widths):
+    """The flat theta cut into [(W_1, b_1), (W_2, b_2), ...]: views, not copies."""
+    layers, start = [], 0
+    for n_in, n_out in zip(widths[:-1], widths[1:]):
+        middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
+        layers.append((theta[start:middle].reshape(n_in, n_out), theta[middle:end]))
+        start = end
+    return layers
+
+
+def mlp_init(rng, widths, dtype=np.float32):
+    """Random theta (P,): W ~ N(0, 2 / in) keeps the activations' scale (He et al. 2015).
+
+    Biases are N(0, 1) in the first layer, so that its units bend at different
+    places of a low-dimensional input, and 0 in the others.
+    """
+    checks.generator(rng)
+    theta = np.zeros(mlp_size(widths), dtype)
+    for layer, (W, b) in enumerate(mlp_views(theta, widths)):
+        W[...] = rng.normal(0, np.sqrt(2 / len(W)), W.shape)
+        if layer == 0:
+            b[...] = rng.normal(0, 1, b.shape)
+    return theta
+
+
+def mlp(theta, x, widths):
+    """y (N, D_out) for x (N, D_in), and pull(dy) -> (dtheta, dx)."""
+    _check_inputs(theta, x, widths)
+    layers = mlp_views(theta, widths)
+    inputs, gates = [], []                                  # what backpropagation will need
+    h = x                                                   # (N, D_in)
+    for W, b in layers[:-1]:
+        inputs.append(h)
+        a = h @ W                                           # (N, H)
+        a += b
+        s = sigmoid(a)[0]                                   # (N, H)
+        gates.append(s)
+        h = np.multiply(a, s, out=a)                        # silu(a)
+    inputs.append(h)
+    W, b = layers[-1]
+    y = h @ W                                               # (N, D_out)
+    y += b
+
+    def pull(dy):
+        _check_cotangent(dy, y, "dy")
+        dtheta = np.empty(theta.shape, np.result_type(theta, x, dy))
+        dlayers = mlp_views(dtheta, widths)
+        da = dy                                             # the last layer is linear
+        for layer in reversed(range(len(layers))):
+            W, (dW, db), h = layers[layer][0], dlayers[layer], inputs[layer]
+            np.matmul(h.T, da, out=dW)
+            np.sum(da, axis=0, out=db)
+            dh = da @ W.T                                   # (N, in)
+            if layer > 0:
+                da = dh
+                da *= _silu_slope(gates[layer - 1], h)
+        return dtheta, dh
+
+    return y, pull
+
+
+def mlp_jvp(theta, x, x_dot, widths):
+    """y, y_dot (N, D_out) for x, x_dot (N, D_in), and pull(dy, dy_dot) -> (dtheta, dx, dx_dot).
+
+    y_dot = dy/dx x_dot, row by row: the directional derivative of the network.
+    """
+    _check_inputs(theta, x, widths)
+    if np.shape(x_dot) != x.shape:
+        raise ValueError(f"x_dot must have the shape of x, {x.shape}, got {np.shape(x_dot)}")
+    layers = mlp_views(theta, widths)
+    inputs, gates = [], []
+    h, h_dot = x, x_dot
+    for W, b in layers[:-1]:
+        inputs.append((h, h_dot))
+        a, a_dot = h @ W, h_dot @ W                         # (N, H) each
+        a += b
+        s = sigmoid(a)[0]
+        h = np.multiply(a, s, out=a)
+        slope = _silu_slope(s, h)
+        gates.append((s, slope, a_dot))
+        h_dot = slope * a_dot
+    inputs.append((h, h_dot))
+    W, b = layers[-1]
+    y, y_dot = h @ W, h_dot @ W
+    y += b
+
+    def pull(dy, dy_dot):
+        _check_cotangent(dy, y, "dy")
+        _check_cotangent(dy_dot, y_dot, "dy_dot")
+        dtheta = np.empty(theta.shape, np.result_type(theta, x, x_dot, dy, dy_dot))
+        dlayers = mlp_views(dtheta, widths)
+        da, da_dot = dy, dy_dot
+        for layer in reversed(range(len(layers))):
+            W, (dW, db), (h, h_dot) = layers[layer][0], dlayers[layer], inputs[layer]
+            np.matmul(h.T, da, out=dW)
+            dW += h_dot.T @ da_dot
+            np.sum(da, axis=0, out=db)
+            dh, dh_dot = da @ W.T, da_dot @ W.T             # (N, in) each
+            if layer > 0:
+                s, slope, a_dot = gates[layer - 1]
+                curvature = s * (1 - s) * (1 - h) + slope * (1 - s)
+                da_dot = dh_dot * slope
+                da = dh * slope + dh_dot * a_dot * curvature
+        return dtheta, dh, dh_dot
+
+    return y, y_dot, pull
+
+
+def _silu_slope(s, h):
+    """silu'(a) from s = sigmoid(a) and h = silu(a)."""
+    slope = 1 - s
+    slope *= h
+    slope += s
+    return slope
+
+
+def _check_widths(widths):
+    widths = tuple(checks.size(width, "each of widths") for width in widths)
+    if len(widths) < 2:
+        raise ValueError(f"widths must name at least an input and an output size, got {widths}")
+    return widths
+
+
+def _check_inputs(theta, x, widths):
+    checks.flat(theta, mlp_size(widths))
+    dtype = getattr(x, "dtype", None)
+    if dtype is None or dtype.kind not in "fc":
+        raise TypeError(f"x must be a floating point array of shape (n, {widths[0]}), got {dtype or type(x)}")
+    if x.ndim != 2 or x.shape[1] != widths[0]:
+        raise ValueError(f"x must have shape (n, {widths[0]}), got {x.shape}")
+
+
+def _check_cotangent(dy, y, name):
+    if np.shape(dy) != y.shape:
+        raise ValueError(f"{name} must have the shape of {name[1:]}, {y.shape}, got {np.shape(dy)}")

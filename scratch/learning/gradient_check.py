@@ -1,0 +1,101 @@
+"""Is this gradient the derivative of this function?  Two instruments that do not know the answer.
+
+Complex step (Squire and Trapp 1998).  For a function that is analytic and
+written without abs or conj,
+
+    f(x + i h v) = f(x) + i h <grad f, v> - h^2/2 v^T f'' v - ...
+    <grad f, v>  = Im f(x + i h v) / h + O(h^2)
+
+No difference is taken, so nothing cancels: with h = 1e-30 the truncation
+error is far below the last bit and the result is exact to rounding.
+
+Central difference, for functions that are not complex-safe:
+
+    <grad f, v> = (f(x + h v) - f(x - h v)) / (2 h) + O(h^2)
+
+Truncation grows as h^2 and the rounding of f, of size eps |f|, as eps / h.
+Their sum is least near h = eps^(1/3) = 6e-6 in float64, where both are about
+eps^(2/3) = 4e-11 of the scale of f: the bottom of the V in the figure
+`gradient_check`.
+
+A gradient of P parameters needs P evaluations coordinate by coordinate.  For a
+large P one random direction v ~ N(0, I) is enough: a wrong gradient agrees with
+the right one along a random direction with probability zero.
+"""
+import numpy as np
+
+from scratch import checks
+
+COMPLEX_STEP = 1e-30
+CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))
+
+
+def complex_step(f, x, v):
+    """The derivative of the scalar function f at x (any shape) along v, exact to rounding."""
+    x, v = _point_and_direction(x, v)
+    return float(np.imag(f(x + 1j * COMPLEX_STEP * v)) / COMPLEX_STEP)
+
+
+def central_difference(f, x, v, h=CENTRAL_STEP):
+    """The derivative of the scalar function f at x along v, to about 1e-10 of the scale of f."""
+    checks.positive(h, "h")
+    x, v = _point_and_direction(x, v)
+    return float((f(x + h * v) - f(x - h * v)) / (2 * h))
+
+
+def gradient(f, x, derivative=complex_step):
+    """The whole gradient of f at x, one coordinate at a time: for small x.
+
+    >>> gradient(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]))
+    array([ 4., 12.])
+    """
+    x = np.asarray(x)
+    directions = np.eye(x.size).reshape(x.size, *x.shape)
+    return np.array([derivative(f, x, v) for v in directions]).reshape(x.shape)
+
+
+def gradient_error(f, x, dx, derivative=complex_step):
+    """max |dx - gradient of f| relative to max |gradient of f|, over every coordinate."""
+    exact = gradient(f, x, derivative)
+    if np.shape(dx) != exact.shape:
+        raise ValueError(f"a gradient has the shape of its input, {exact.shape}, got {np.shape(dx)}")
+    return float(np.max(np.abs(dx - exact)) / (np.max(np.abs(exact)) or 1.0))
+
+
+def directional_error(f, x, dx, rng, derivative=complex_step):
+    """The relative error of <dx, v> along one random direction v, for an x of any size."""
+    checks.generator(rng)
+    if np.shape(dx) != np.shape(x):
+        raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")
+    v = rng.standard_normal(np.shape(x))
+    return float(abs(np.sum(dx * v) - derivative(f, x, v)) / (np.linalg.norm(dx) or 1.0))
+
+
+def pullback_errors(kernel, inputs, rng):
+    """The error of a kernel's pullback in each of its inputs, as a list.
+
+    kernel(*inputs) -> (*outputs, pull).  The outputs are contracted with random
+    cotangents: uniform ones would let errors cancel (known bugs, B12).
+    """
+    checks.generator(rng)
+    *outputs, pull = kernel(*inputs)
+    cotangents = [rng.standard_normal(np.shape(y)) for y in outputs]
+    gradients = pull(*cotangents)
+    if len(inputs) == 1 and not isinstance(gradients, tuple):
+        gradients = (gradients,)
+
+    def contracted(place, value):
+        *moved, _ = kernel(*inputs[:place], value, *inputs[place + 1:])
+        return sum(np.sum(dy * y) for dy, y in zip(cotangents, moved))
+
+    return [gradient_error(lambda value, place=place: contracted(place, value), x, dx)
+            for place, (x, dx) in enumerate(zip(inputs, gradients))]
+
+
+def _point_and_direction(x, v):
+    x, v = np.asarray(x), np.asarray(v)
+    if x.dtype not in (np.float64, np.complex128):
+        raise TypeError(f"check gradients in float64, where 1e-10 can be seen; got x of dtype {x.dtype}")
+    if v.shape != x.shape:
+        raise ValueError(f"the direction must have the shape of x, {x.shape}, got {v.shape}")
+    return x, v

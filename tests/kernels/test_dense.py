@@ -1,0 +1,114 @@
+import numpy as np
+import pytest
+
+from scratch.kernels.dense import mlp, mlp_init, mlp_jvp, mlp_size, mlp_views
+from scratch.learning.gradient_check import complex_step, pullback_errors
+
+WIDTHS = (3, 5, 4, 2)
+
+
+def random_theta(rng, widths=WIDTHS):
+    return rng.normal(0, 0.7, mlp_size(widths))             # biases away from zero too
+
+
+def naive_mlp(theta, x, widths):
+    """The definition, one number at a time."""
+    rows = []
+    for row in x:
+        h, at = list(row), 0
+        for layer, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:])):
+            W, b = theta[at:at + n_in * n_out], theta[at + n_in * n_out:at + (n_in + 1) * n_out]
+            at += (n_in + 1) * n_out
+            a = [sum(h[i] * W[i * n_out + j] for i in range(n_in)) + b[j] for j in range(n_out)]
+            last = layer == len(widths) - 2
+            h = a if last else [v / (1 + np.exp(-v)) for v in a]
+        rows.append(h)
+    return np.array(rows)
+
+
+def test_value_is_the_naive_loop(rng):
+    theta, x = random_theta(rng), rng.normal(size=(4, 3))
+    np.testing.assert_allclose(mlp(theta, x, WIDTHS)[0], naive_mlp(theta, x, WIDTHS), rtol=1e-12)
+
+
+@pytest.mark.parametrize("widths", [(3, 2), (3, 4, 2), WIDTHS, (1, 2, 2, 2, 1)])
+def test_pullback_in_every_parameter_and_input(widths, rng):
+    theta, x = random_theta(rng, widths), rng.normal(size=(6, widths[0]))
+    assert max(pullback_errors(lambda theta, x: mlp(theta, x, widths), [theta, x], rng)) < 1e-12
+
+
+@pytest.mark.parametrize("widths", [(3, 2), (3, 4, 2), WIDTHS, (1, 2, 2, 2, 1)])
+def test_pullback_of_value_and_tangent_in_every_parameter_input_and_velocity(widths, rng):
+    theta, x, x_dot = random_theta(rng, widths), rng.normal(size=(6, widths[0])), rng.normal(size=(6, widths[0]))
+    errors = pullback_errors(lambda theta, x, x_dot: mlp_jvp(theta, x, x_dot, widths), [theta, x, x_dot], rng)
+    assert max(errors) < 1e-12
+
+
+def test_tangent_is_the_derivative_along_the_velocity(rng):
+    theta, x, x_dot = random_theta(rng), rng.normal(size=(1, 3)), rng.normal(size=(1, 3))
+    y, y_dot, _ = mlp_jvp(theta, x, x_dot, WIDTHS)
+    np.testing.assert_array_equal(y, mlp(theta, x, WIDTHS)[0])
+    for j in range(2):
+        exact = complex_step(lambda x: mlp(theta, x, WIDTHS)[0][0, j], x, x_dot)
+        assert abs(y_dot[0, j] - exact) < 1e-13
+
+
+def test_tangent_and_pullback_are_transposes(rng):
+    """<dy, J x_dot> = <J^T dy, x_dot>."""
+    theta, x, x_dot = random_theta(rng), rng.normal(size=(5, 3)), rng.normal(size=(5, 3))
+    dy = rng.normal(size=(5, 2))
+    _, y_dot, _ = mlp_jvp(theta, x, x_dot, WIDTHS)
+    dx = mlp(theta, x, WIDTHS)[1](dy)[1]
+    assert abs(np.sum(dy * y_dot) - np.sum(dx * x_dot)) < 1e-13
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_dtype_follows_theta(dtype, rng):
+    theta = random_theta(rng).astype(dtype)
+    x = rng.normal(size=(4, 3)).astype(np.float32)
+    y, pull = mlp(theta, x, WIDTHS)
+    dtheta, dx = pull(np.ones_like(y))
+    assert y.dtype == dtheta.dtype == dx.dtype == dtype
+
+
+def test_pull_may_be_called_twice_and_changes_nothing(rng):
+    theta, x, dy = random_theta(rng), rng.normal(size=(4, 3)), rng.normal(size=(4, 2))
+    kept = theta.copy(), x.copy(), dy.copy()
+    _, pull = mlp(theta, x, WIDTHS)
+    _, _, pull_jvp = mlp_jvp(theta, x, x, WIDTHS)
+    for first, second in zip((*pull(dy), *pull_jvp(dy, dy)), (*pull(dy), *pull_jvp(dy, dy))):
+        np.testing.assert_array_equal(first, second)
+    for now, then in zip((theta, x, dy), kept):
+        np.testing.assert_array_equal(now, then)
+
+
+def test_views_cover_theta_once(rng):
+    theta = np.zeros(mlp_size(WIDTHS))
+    for W, b in mlp_views(theta, WIDTHS):
+        W += 1
+        b += 1
+    np.testing.assert_array_equal(theta, 1)
+
+
+def test_init_keeps_the_scale_of_the_activations(rng):
+    widths = (64, 256, 256, 256, 64)
+    y, _ = mlp(mlp_init(rng, widths), rng.standard_normal((500, 64)).astype(np.float32), widths)
+    assert 0.4 < y.std() < 2.5
+
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda: mlp_size((3,)), ValueError, "at least an input and an output"),
+    (lambda: mlp_size((3, 0)), ValueError, "at least 1"),
+    (lambda: mlp_size((3, 2.5)), TypeError, "integer"),
+    (lambda: mlp_init(0, WIDTHS), TypeError, "numpy.random.Generator"),
+    (lambda: mlp(np.zeros(7), np.zeros((2, 3)), WIDTHS), ValueError, "theta must have shape"),
+    (lambda: mlp(np.zeros(mlp_size(WIDTHS)), np.zeros((2, 4)), WIDTHS), ValueError, r"shape \(n, 3\)"),
+    (lambda: mlp(np.zeros(mlp_size(WIDTHS)), np.zeros(3), WIDTHS), ValueError, r"shape \(n, 3\)"),
+    (lambda: mlp(np.zeros(mlp_size(WIDTHS)), np.zeros((2, 3), int), WIDTHS), TypeError, "floating point"),
+    (lambda: mlp(np.zeros(mlp_size(WIDTHS)), [[0.0, 0.0, 0.0]], WIDTHS), TypeError, "floating point"),
+    (lambda: mlp_jvp(np.zeros(mlp_size(WIDTHS)), np.zeros((2, 3)), np.zeros((1, 3)), WIDTHS), ValueError, "x_dot"),
+    (lambda: mlp(np.zeros(mlp_size(WIDTHS)), np.zeros((2, 3)), WIDTHS)[1](np.zeros((2, 3))), ValueError, "dy must"),
+])
+def test_bad_input_is_named(call, error, says):
+    with pytest.raises(error, match=says):
+        call()

@@ -1,0 +1,42 @@
+import numpy as np
+from scipy.special import logsumexp
+from scipy.stats import norm
+
+from scratch.kernels.grid import midpoints
+from scratch.kernels.likelihoods import mixture_log_density
+from scratch.learning.gradient_check import pullback_errors
+
+
+def parameters(rng, *shape):
+    return rng.normal(size=shape), rng.normal(0, 2, shape), rng.normal(-0.3, 0.5, shape)
+
+
+def test_value_is_the_definition(rng):
+    logits, means, log_stds = parameters(rng, 4, 3, 5)
+    x = rng.normal(size=(4, 3))
+    log_p, _ = mixture_log_density(x, logits, means, log_stds)
+    for n in range(4):
+        for d in range(3):
+            weights = np.exp(logits[n, d]) / np.exp(logits[n, d]).sum()
+            p = sum(w * norm.pdf(x[n, d], m, np.exp(s)) for w, m, s in zip(weights, means[n, d], log_stds[n, d]))
+            assert abs(log_p[n, d] - np.log(p)) < 1e-12
+
+
+def test_pullback_in_the_point_and_every_parameter(rng):
+    x, params = rng.normal(size=(4, 3)), parameters(rng, 4, 3, 5)
+    assert max(pullback_errors(mixture_log_density, [x, *params], rng)) < 1e-12
+
+
+def test_density_integrates_to_one(rng):
+    nodes, cell = midpoints([(-25, 25)], 5000)
+    logits, means, log_stds = (np.broadcast_to(p, (5000, 6)) for p in parameters(rng, 6))
+    log_p, _ = mixture_log_density(nodes[:, 0], logits, means, log_stds)
+    assert abs(cell * np.exp(log_p).sum() - 1) < 1e-12
+
+
+def test_far_away_the_log_density_is_still_right():
+    logits, means, log_stds = np.zeros((1, 2)), np.array([[-1.0, 1.0]]), np.zeros((1, 2))
+    log_p, pull = mixture_log_density(np.array([1e4]), logits, means, log_stds)
+    exact = logsumexp(norm.logpdf(1e4, means[0])) - np.log(2)
+    np.testing.assert_allclose(log_p, exact, rtol=1e-14)
+    assert all(np.isfinite(d).all() for d in pull(np.ones(1)))

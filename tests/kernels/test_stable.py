@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+
+from scratch.kernels import stable
+from scratch.learning.gradient_check import pullback_errors
+
+KERNELS = [stable.sigmoid, stable.softplus, stable.log_sigmoid, stable.logsumexp, stable.log_softmax, stable.silu]
+
+NAIVE = {                                                   # the definitions, good for moderate a only
+    "sigmoid": lambda a: 1 / (1 + np.exp(-a)),
+    "softplus": lambda a: np.log(1 + np.exp(a)),
+    "log_sigmoid": lambda a: np.log(1 / (1 + np.exp(-a))),
+    "logsumexp": lambda a: np.array([np.log(sum(np.exp(v) for v in row)) for row in a]),
+    "log_softmax": lambda a: np.array([[np.log(np.exp(v) / sum(np.exp(row))) for v in row] for row in a]),
+    "silu": lambda a: a / (1 + np.exp(-a)),
+}
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
+def test_value_is_the_definition(kernel, rng):
+    a = rng.normal(0, 2, (5, 4))
+    np.testing.assert_allclose(kernel(a)[0], NAIVE[kernel.__name__](a), rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
+def test_pullback_is_the_gradient(kernel, rng):
+    assert max(pullback_errors(kernel, [rng.normal(0.3, 2, (5, 4))], rng)) < 1e-12
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex128])
+def test_extreme_logits_give_finite_values_and_gradients_of_their_dtype(kernel, dtype):
+    a = np.array([[-1e4, -800, 0.0, 800, 1e4]], dtype)
+    y, pull = kernel(a)
+    da = pull(np.ones_like(y))
+    assert y.dtype == da.dtype == dtype
+    assert np.isfinite(y).all() and np.isfinite(da).all()
+
+
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
+def test_pull_may_be_called_twice_and_changes_nothing(kernel, rng):
+    a = rng.normal(size=(3, 4))
+    before = a.copy()
+    y, pull = kernel(a)
+    dy = rng.normal(size=np.shape(y))
+    dy_before = dy.copy()
+    np.testing.assert_array_equal(pull(dy), pull(dy))
+    np.testing.assert_array_equal(a, before)
+    np.testing.assert_array_equal(dy, dy_before)
+
+
+def test_logsumexp_of_no_mass_is_minus_infinity():
+    a = np.array([[-np.inf, -np.inf], [-np.inf, 2.0]])
+    np.testing.assert_array_equal(stable.logsumexp(a)[0], [-np.inf, 2.0])
+
+
+def test_log_softmax_is_a_log_probability(rng):
+    y, _ = stable.log_softmax(rng.normal(0, 50, (6, 5)))
+    np.testing.assert_allclose(np.exp(y).sum(axis=-1), 1, rtol=1e-14)
+
+
+def test_log_sigmoid_keeps_the_digits_that_a_probability_has_lost():
+    a = np.array([-40.0, 40.0])
+    np.testing.assert_allclose(stable.log_sigmoid(a)[0], [-40 - 4.2e-18, -4.248354255291589e-18], rtol=1e-14)

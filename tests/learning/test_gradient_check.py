@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+
+from scratch.learning.gradient_check import (central_difference, complex_step, directional_error, gradient,
+                                             gradient_error, pullback_errors)
+
+
+def f(x):
+    return np.sum(np.exp(0.5 * x)) + np.sin(x.flat[0] * x.flat[1])
+
+
+def df(x):
+    g = 0.5 * np.exp(0.5 * x)
+    g.flat[0] += x.flat[1] * np.cos(x.flat[0] * x.flat[1])
+    g.flat[1] += x.flat[0] * np.cos(x.flat[0] * x.flat[1])
+    return g
+
+
+def test_complex_step_is_exact_to_rounding(rng):
+    x, v = rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
+    assert abs(complex_step(f, x, v) - np.sum(df(x) * v)) < 1e-14
+
+
+def test_central_difference_is_good_to_1e_9_and_its_step_is_near_the_best(rng):
+    x, v = rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
+    exact = np.sum(df(x) * v)
+    assert abs(central_difference(f, x, v) - exact) < 1e-9
+    for h in (1e-2, 1e-10):                                 # truncation, rounding
+        assert abs(central_difference(f, x, v, h) - exact) > 1e-8
+
+
+@pytest.mark.parametrize("derivative, bound", [(complex_step, 1e-14), (central_difference, 1e-8)])
+def test_a_right_gradient_passes_and_the_famous_wrong_ones_do_not(derivative, bound, rng):
+    x = rng.normal(size=(2, 3))
+    assert gradient_error(f, x, df(x), derivative) < bound
+    assert directional_error(f, x, df(x), rng, derivative) < bound
+    one_wrong = df(x)
+    one_wrong[1, 2] *= -1                                   # one sign in one place
+    for wrong in (-df(x), 2 * df(x), df(x) / len(x), 0 * df(x), one_wrong):
+        assert gradient_error(f, x, wrong, derivative) > 1e-2
+        assert directional_error(f, x, wrong, rng, derivative) > 1e-2
+
+
+def test_gradient_has_the_shape_of_its_input(rng):
+    x = rng.normal(size=(2, 3))
+    np.testing.assert_allclose(gradient(f, x), df(x), rtol=1e-13)
+
+
+def test_pullback_errors_point_at_the_wrong_input(rng):
+    def product(x, y):
+        return x * y, lambda dz: (dz * y, dz * y)           # the second should be dz * x
+
+    right, wrong = pullback_errors(product, [rng.normal(size=4), rng.normal(size=4)], rng)
+    assert right < 1e-14 and wrong > 0.1
+
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda rng: complex_step(f, np.zeros(3, np.float32), np.zeros(3)), TypeError, "float64"),
+    (lambda rng: complex_step(f, np.zeros(3), np.zeros(2)), ValueError, "direction"),
+    (lambda rng: central_difference(f, np.zeros(3), np.zeros(3), h=0.0), ValueError, "positive"),
+    (lambda rng: gradient_error(f, np.zeros(3), np.zeros(2)), ValueError, "shape of its input"),
+    (lambda rng: gradient_error(f, np.zeros(3, np.float32), np.zeros(3)), TypeError, "float64"),
+    (lambda rng: directional_error(f, np.zeros(3), np.zeros(2), rng), ValueError, "shape of its input"),
+    (lambda rng: directional_error(f, np.zeros(3), np.zeros(3), 7), TypeError, "Generator"),
+])
+def test_bad_input_is_named(call, error, says, rng):
+    with pytest.raises(error, match=says):
+        call(rng)

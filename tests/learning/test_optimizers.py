@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from scratch.learning.optimizers import SGD, Adam, Momentum, average, constant, cosine, linear
+
+OPTIMIZERS = [SGD(0.1), Momentum(0.1), Adam(0.1)]
+
+
+def descend(optimizer, gradients, theta, scale=1.0):
+    memory, path = optimizer.start(theta), []
+    for g in gradients:
+        theta, memory = optimizer.step(theta, g, memory, scale)
+        path.append(theta)
+    return np.array(path)
+
+
+def test_sgd_by_hand():
+    path = descend(SGD(0.5), np.array([[1.0], [-2.0]]), np.array([3.0]), scale=0.5)
+    np.testing.assert_allclose(path[:, 0], [2.75, 3.25], rtol=1e-15)
+
+
+def test_momentum_by_hand():
+    path = descend(Momentum(0.5, beta=0.9), np.array([[1.0], [2.0], [0.0]]), np.array([0.0]))
+    np.testing.assert_allclose(path[:, 0], [-0.5, -0.5 - 1.45, -0.5 - 1.45 - 1.305], rtol=1e-15)
+
+
+def test_first_five_steps_of_adam_by_hand(rng):
+    """Algorithm 1 written as sums: no recursion, no running average."""
+    gradients, theta = rng.normal(size=(5, 3)), rng.normal(size=3)
+    rate, b1, b2, eps = 0.01, 0.8, 0.95, 1e-3
+    path = descend(Adam(rate, b1, b2, eps), gradients, theta, scale=0.5)
+    for t in range(1, 6):
+        m = sum((1 - b1) * b1 ** (t - s) * gradients[s - 1] for s in range(1, t + 1)) / (1 - b1 ** t)
+        v = sum((1 - b2) * b2 ** (t - s) * gradients[s - 1] ** 2 for s in range(1, t + 1)) / (1 - b2 ** t)
+        theta = theta - 0.5 * rate * m / (np.sqrt(v) + eps)
+        np.testing.assert_allclose(path[t - 1], theta, rtol=1e-14)
+
+
+def test_adam_under_a_constant_gradient_steps_by_the_rate_whatever_its_scale():
+    for g in (1e-3, 5.0):
+        path = descend(Adam(0.01), np.full((20, 1), g), np.zeros(1))
+        np.testing.assert_allclose(np.diff(path[:, 0], prepend=0.0), -0.01, rtol=2e-5)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
+def test_a_step_changes_none_of_its_arguments_and_keeps_the_dtype(optimizer, rng):
+    theta, g = rng.normal(size=(2, 4)).astype(np.float32)
+    kept = theta.copy(), g.copy()
+    memory = optimizer.start(theta)
+    first, after = optimizer.step(theta, g, memory)
+    second, _ = optimizer.step(theta, g, memory)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal((theta, g), kept)
+    assert first.dtype == np.float32
+    third, _ = optimizer.step(first, g, after)
+    assert third.dtype == np.float32 and not np.array_equal(first, third)
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
+def test_finds_the_bottom_of_a_quadratic(optimizer):
+    theta, memory, A = np.array([3.0, -2.0]), None, np.array([1.0, 4.0])
+    memory = optimizer.start(theta)
+    for step in range(500):
+        theta, memory = optimizer.step(theta, A * theta, memory, linear(step / 500))
+    assert np.abs(theta).max() < 1e-3
+
+
+@pytest.mark.parametrize("schedule, middle", [(constant, 1.0), (linear, 0.5), (cosine, 0.5)])
+def test_schedules_start_at_one_and_decay_to_zero(schedule, middle):
+    assert schedule(0.0) == 1.0
+    assert abs(schedule(0.5) - middle) < 1e-15
+    assert abs(schedule(1.0) - (1.0 if schedule is constant else 0.0)) < 1e-15
+
+
+def test_cosine_is_flat_at_both_ends():
+    assert 1 - cosine(0.01) < 3e-4 and cosine(0.99) < 3e-4
+
+
+def test_average_is_the_weighted_mean_it_claims(rng):
+    """With gamma = 0 the plain mean; in general a weight of about s^gamma on the s-th value."""
+    values = rng.normal(size=(50, 2))
+    for gamma in (0.0, 7.0):
+        mean = values[0]
+        for t in range(1, 51):
+            mean = average(mean, values[t - 1], t, gamma)
+        weights = np.array([(1 - (1 - 1 / s) ** (gamma + 1)) * np.prod([(1 - 1 / u) ** (gamma + 1)
+                            for u in range(s + 1, 51)]) for s in range(1, 51)])
+        np.testing.assert_allclose(weights.sum(), 1, rtol=1e-13)
+        np.testing.assert_allclose(mean, weights @ values, rtol=1e-12)
+        ideal = np.diff(np.arange(51.0) ** (gamma + 1)) / 50 ** (gamma + 1)
+        np.testing.assert_allclose(weights, ideal, rtol=1e-12)
+
+
+def test_average_begins_with_the_first_value():
+    np.testing.assert_array_equal(average(np.array([99.0]), np.array([1.0]), 1), [1.0])
+
+
+@pytest.mark.parametrize("make", [
+    lambda: SGD(0.0), lambda: SGD(-1.0), lambda: Momentum(0.1, beta=1.0), lambda: Adam(float("nan")),
+    lambda: Adam(0.1, beta1=1.0), lambda: Adam(0.1, beta2=-0.1), lambda: Adam(0.1, epsilon=0.0)])
+def test_bad_constants_are_refused(make):
+    with pytest.raises(ValueError, match="must"):
+        make()

@@ -1,0 +1,153 @@
+import io
+import sys
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from scratch.learning import training
+from scratch.learning.optimizers import SGD, Adam, constant
+from scratch.learning.training import Diverged, Recipe, batches, fit, train
+
+
+class Mean:
+    """The smallest model: theta is the mean of a unit Gaussian; the loss is its NLL without the constant."""
+    recipe = Recipe(Adam(0.05), batch_size=16)
+
+    def init(self, rng, dtype=np.float64):
+        return np.zeros(2, dtype)
+
+    def draw_noise(self, rng, n):
+        return rng.standard_normal((n, 2))
+
+    def loss(self, theta, x, noise):
+        return 0.5 * np.sum((x - theta) ** 2) / len(x), np.sum(theta - x, axis=0) / len(x)
+
+
+class Law:
+    def sample(self, n, rng):
+        return np.array([3.0, -1.0]) + rng.standard_normal((n, 2))
+
+
+class Exploding(Mean):
+    def loss(self, theta, x, noise):
+        loss, dtheta = super().loss(theta, x, noise)
+        return (np.nan if theta[0] > 0.2 else loss), dtheta
+
+
+def test_fit_finds_the_mean_of_a_law_and_of_rows(rng):
+    model = Mean()
+    theta = fit(model, model.init(rng), Law(), rng, steps=1500)
+    np.testing.assert_allclose(theta, [3, -1], atol=0.1)
+    rows = Law().sample(200, rng)
+    recipe = Recipe(SGD(0.5), batch_size=200)
+    theta = fit(model, model.init(rng), rows, rng, steps=100, recipe=recipe)
+    np.testing.assert_allclose(theta, rows.mean(axis=0), rtol=1e-6)
+
+
+def test_the_loop_is_the_chapters_loop(rng):
+    """Three steps of SGD written out, with the same random stream."""
+    model, recipe = Mean(), Recipe(SGD(0.1), constant, batch_size=4)
+    states = list(train(model, np.ones(2), Law(), np.random.default_rng(5), steps=3, recipe=recipe))
+    stream, theta = np.random.default_rng(5), np.ones(2)
+    for state in states:
+        x = Law().sample(4, stream)
+        loss, dtheta = model.loss(theta, x, model.draw_noise(stream, 4))
+        theta = theta - 0.1 * dtheta
+        assert state.loss == loss
+        np.testing.assert_array_equal(state.theta, theta)
+
+
+def test_schedule_starts_at_the_full_rate_and_ends_just_above_zero(rng):
+    seen = []
+    recipe = Recipe(SGD(0.1), lambda done: seen.append(done) or 1.0, batch_size=4)
+    fit(Mean(), np.zeros(2), Law(), rng, steps=4, recipe=recipe)
+    assert seen == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_states_are_kept_apart(rng):
+    states = list(train(Mean(), np.zeros(2), Law(), rng, steps=3))
+    assert [state.step for state in states] == [1, 2, 3]
+    assert len({state.theta.tobytes() for state in states}) == 3
+
+
+def test_same_seed_same_bits():
+    runs = [fit(Mean(), np.zeros(2), Law(), np.random.default_rng(1), steps=20) for _ in range(2)]
+    np.testing.assert_array_equal(*runs)
+
+
+def test_start_is_not_written_to(rng):
+    theta = np.zeros(2)
+    fit(Mean(), theta, Law(), rng, steps=3)
+    np.testing.assert_array_equal(theta, 0)
+
+
+def test_every_row_is_seen_once_an_epoch_in_a_new_order(rng):
+    rows = np.arange(10.0)[:, None]
+    seen = np.concatenate(list(islice(batches(rows, 4, rng, np.float64), 15))).reshape(6, 10)
+    for epoch in seen:
+        assert sorted(epoch) == list(range(10))
+    assert len({tuple(epoch) for epoch in seen}) == 6
+
+
+def test_columns_of_a_row_stay_together(rng):
+    rows = np.stack([np.arange(10.0), 100 + np.arange(10.0)], axis=1)
+    for batch in islice(batches(rows, 4, rng, np.float64), 10):
+        np.testing.assert_array_equal(batch[:, 1], batch[:, 0] + 100)
+
+
+def test_a_batch_larger_than_the_data_is_the_data(rng):
+    assert next(batches(np.ones((3, 2)), 512, rng, np.float32)).shape == (3, 2)
+
+
+def test_batches_take_the_dtype_of_theta_and_leave_integers_alone(rng):
+    assert next(batches(Law(), 4, rng, np.float32)).dtype == np.float32
+    assert next(batches(np.ones((3, 2)), 2, rng, np.float32)).dtype == np.float32
+    assert next(batches(np.ones((3, 2), int), 2, rng, np.float32)).dtype == int
+
+
+def test_a_loss_that_turns_nan_stops_with_the_step_and_keeps_the_last_good_parameters(rng):
+    with pytest.raises(Diverged, match="step [0-9]+: the loss is nan") as caught:
+        fit(Exploding(), np.zeros(2), Law(), rng, steps=100)
+    state = caught.value.state
+    assert state.step >= 1 and np.isfinite(state.theta).all()
+
+
+def test_a_gradient_that_turns_infinite_stops_too(rng):
+    class Steep(Mean):
+        def loss(self, theta, x, noise):
+            return 1.0, np.array([np.inf, 0.0])
+    with pytest.raises(Diverged, match="step 1:"):
+        fit(Steep(), np.zeros(2), Law(), rng, steps=2)
+
+
+def test_progress_line_is_for_terminals_only(rng, monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+    for stream, expected in ((Terminal(), "step 3/3"), (io.StringIO(), "")):
+        monkeypatch.setattr(sys, "stderr", stream)
+        fit(Mean(), np.zeros(2), Law(), rng, steps=3, progress=True)
+        assert expected in stream.getvalue() and bool(expected) == bool(stream.getvalue())
+
+
+@pytest.mark.parametrize("change, error, says", [
+    (dict(steps=0), ValueError, "steps must be at least 1"),
+    (dict(steps=2.5), TypeError, "steps must be an integer"),
+    (dict(rng=3), TypeError, "Generator"),
+    (dict(theta=np.array([np.nan, 0])), ValueError, "theta must be finite"),
+    (dict(data=np.zeros((0, 2))), ValueError, "non-empty"),
+    (dict(data=np.zeros(5)), ValueError, "non-empty array of rows"),
+    (dict(data="ring"), ValueError, "law with .sample"),
+    (dict(data=np.array([[np.inf, 0.0]])), ValueError, "data must be finite"),
+    (dict(data=np.array([["a", "b"]])), TypeError, "numbers"),
+])
+def test_bad_input_is_refused_before_the_first_step(change, error, says, rng):
+    arguments = dict(model=Mean(), theta=np.zeros(2), data=Law(), rng=rng, steps=3) | change
+    with pytest.raises(error, match=says):
+        train(**arguments)                                  # at the call, not at the first step
+
+
+def test_bad_recipe_is_refused():
+    with pytest.raises(ValueError, match="batch_size"):
+        Recipe(batch_size=0)
