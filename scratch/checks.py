@@ -70,10 +70,3 @@ def generator(rng):
     if not isinstance(rng, np.random.Generator):
         raise TypeError(f"rng must be a numpy.random.Generator (np.random.default_rng(seed)), got {rng!r}")
     return rng
-
-
-def known(name, names, what):
-    """name, if it is one of `names`."""
-    if name not in names:
-        raise ValueError(f"unknown {what} {name!r}; known: {', '.join(sorted(names))}")
-    return name

@@ -5,7 +5,7 @@ sum(dlog_p * log_p) in the arguments, in their order.
 """
 import numpy as np
 
-from scratch.kernels.stable import log_softmax, logsumexp
+from scratch.kernels.stable import logsumexp
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -18,22 +18,23 @@ def mixture_log_density(x, logits, means, log_stds):
     the responsibility r_k = pi_k N_k / p, the posterior of the component
     (Bishop 2006, section 9.2; Bishop 1994 eq. 35 for the network that makes them),
 
-        d log p / d logit_k   = r_k - pi_k          a softmax inside a log-sum-exp
+        d log p / d logit_k   = r_k - pi_k          log p is a difference of two log-sum-exps
         d log p / d mu_k      = r_k z_k / s_k
         d log p / d log_std_k = r_k (z_k^2 - 1)
         d log p / d x         = - sum_k r_k z_k / s_k
     """
-    log_pi, pull_pi = log_softmax(logits)                                   # (..., K)
-    inverse_std = np.exp(-log_stds)
+    inverse_std = np.exp(-log_stds)                                         # (..., K)
     z = (x[..., None] - means) * inverse_std
-    joint = log_pi - 0.5 * z * z - log_stds - HALF_LOG_TWO_PI               # log pi_k N_k
-    log_p, pull_sum = logsumexp(joint)                                      # (...,)
+    joint = logits - 0.5 * z * z - log_stds
+    log_sum, pull_sum = logsumexp(joint)                                    # (...,)
+    log_norm, pull_norm = logsumexp(logits)                                 # pi_k = exp(logit_k - log_norm)
+    log_p = log_sum - log_norm - HALF_LOG_TWO_PI
 
     def pull(dlog_p):
         djoint = pull_sum(dlog_p)                                           # dlog_p r_k
+        dlogits = djoint - pull_norm(dlog_p)                                # dlog_p (r_k - pi_k)
         dlog_stds = djoint * (z * z - 1)
         dmeans = djoint * z * inverse_std
-        dlogits = pull_pi(djoint)                                           # dlog_p (r_k - pi_k)
         dx = -np.sum(dmeans, axis=-1)
         return dx, dlogits, dmeans, dlog_stds
 

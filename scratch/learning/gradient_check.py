@@ -19,7 +19,7 @@ eps^(2/3) = 4e-11 of the scale of f: the bottom of the V in the figure
 `gradient_check`.
 
 A gradient of P parameters needs P evaluations coordinate by coordinate.  For a
-large P one random direction v ~ N(0, I) is enough: a wrong gradient agrees with
+large P one random unit vector v is enough: a wrong gradient agrees with
 the right one along a random direction with probability zero.
 """
 import numpy as np
@@ -63,12 +63,14 @@ def gradient_error(f, x, dx, derivative=complex_step):
 
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
-    """The relative error of <dx, v> along one random direction v, for an x of any size."""
+    """The error of <dx, v> along one random unit vector v, relative to its typical size |dx| / sqrt(P)."""
     checks.generator(rng)
     if np.shape(dx) != np.shape(x):
         raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")
     v = rng.standard_normal(np.shape(x))
-    return float(abs(np.sum(dx * v) - derivative(f, x, v)) / (np.linalg.norm(dx) or 1.0))
+    v /= np.linalg.norm(v)
+    typical = np.linalg.norm(dx) / np.sqrt(v.size)
+    return float(abs(np.sum(dx * v) - derivative(f, x, v)) / (typical or 1.0))
 
 
 def pullback_errors(kernel, inputs, rng):

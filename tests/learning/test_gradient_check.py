@@ -41,6 +41,13 @@ def test_a_right_gradient_passes_and_the_famous_wrong_ones_do_not(derivative, bo
         assert directional_error(f, x, wrong, rng, derivative) > 1e-2
 
 
+def test_directional_error_measures_the_relative_error_of_the_gradient(rng):
+    """A gradient that is 10 % too long has an error of 10 % of itself, in the root mean square over directions."""
+    x = rng.normal(size=40)
+    errors = [directional_error(f, x, 1.1 * df(x), rng) for _ in range(400)]
+    assert abs(np.sqrt(np.mean(np.square(errors))) - 0.1 / 1.1) < 0.02
+
+
 def test_gradient_has_the_shape_of_its_input(rng):
     x = rng.normal(size=(2, 3))
     np.testing.assert_allclose(gradient(f, x), df(x), rtol=1e-13)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from scratch.learning import training
-from scratch.learning.optimizers import SGD, Adam, constant
+from scratch.learning.optimizers import SGD, Adam, average, constant
 from scratch.learning.training import Diverged, Recipe, batches, fit, train
 
 
@@ -63,6 +63,16 @@ def test_schedule_starts_at_the_full_rate_and_ends_just_above_zero(rng):
     recipe = Recipe(SGD(0.1), lambda done: seen.append(done) or 1.0, batch_size=4)
     fit(Mean(), np.zeros(2), Law(), rng, steps=4, recipe=recipe)
     assert seen == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_the_average_is_that_of_the_parameters_so_far_and_what_fit_returns():
+    states = list(train(Mean(), np.zeros(2), Law(), np.random.default_rng(1), steps=5))
+    mean = states[0].theta
+    for state in states:
+        mean = average(mean, state.theta, state.step)
+        np.testing.assert_array_equal(state.average, mean)
+    assert not np.array_equal(mean, states[-1].theta)
+    np.testing.assert_array_equal(fit(Mean(), np.zeros(2), Law(), np.random.default_rng(1), steps=5), mean)
 
 
 def test_states_are_kept_apart(rng):
