@@ -1,0 +1,245 @@
+"""A Gaussian mixture with full covariances: a law about which everything is known.
+
+    p(x) = sum_k w_k N(x; m_k, S_k)
+
+Adding noise, forgetting coordinates and fixing coordinates all turn a mixture
+into another mixture, so density, score, exact denoiser, marginals and
+conditionals have closed forms.  They are the answers that every model in this
+project is measured against.  With r_k(x) = w_k N(x; m_k, S_k) / p(x), the
+posterior probability that component k made x:
+
+    score        grad log p(x)  = sum_k r_k(x) S_k^-1 (m_k - x)
+    noised       x + sigma eps  ~ sum_k w_k N(m_k, S_k + sigma^2 I)
+    conditional  each component is conditioned on its own, then reweighted by
+                 how well it explains the given values (Bishop 2006, sections
+                 2.3.1, 2.3.2 and 2.3.9)
+
+With the Cholesky factor S_k = L_k L_k^T everything is a function of the
+whitened z_k = L_k^-1 (x - m_k): one matrix product for all k at once.
+Symbols: n rows, D dimensions, K components.
+"""
+from dataclasses import dataclass
+from functools import cached_property
+from math import ceil, log, pi, sqrt
+
+import numpy as np
+
+from scratch import checks
+from scratch.kernels.grid import midpoints
+
+CHUNK = 2 ** 16                # numbers worked on at once: they stay in the processor's cache
+MOST_NODES = 2 ** 22           # the finest grid that entropy() will lay
+FARTHEST = 1e100               # beyond it squares in the exponents would overflow
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GaussianMixture:
+    """sum_k weights_k N(means_k, covariances_k), immutable.
+
+    Weights are positive and sum to 1 (within 1e-6; the rounding is divided
+    out).  Everything is computed in float64, or complex128 for complex x.
+
+    >>> GaussianMixture(means=[[-1.0], [1.0]], covariances=[[[0.1]], [[0.2]]], weights=[0.3, 0.7])
+    GaussianMixture(K=2, D=1)
+    """
+    means: np.ndarray                                                             # (K, D)
+    covariances: np.ndarray                                                       # (K, D, D)
+    weights: np.ndarray                                                           # (K,)
+
+    def __post_init__(self):
+        means, covariances, weights, factors = _validated(self.means, self.covariances, self.weights)
+        K, D = means.shape
+        whiten = np.linalg.inv(factors)                                           # L_k^-1
+        center = weights @ means                     # subtracted first: far from 0 it saves digits
+        cumulative = np.cumsum(weights)
+        log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)      # 1/2 log det S_k
+        fields = dict(
+            means=means, covariances=covariances, weights=weights, _factors=factors, _center=center,
+            _whiten=whiten.transpose(2, 1, 0).reshape(D, D * K),           # column i K + k: row i of L_k^-1
+            _offset=np.einsum("kij,kj->ik", whiten, means - center).reshape(D * K),
+            _log_scale=np.log(weights) - log_det - D / 2 * log(2 * pi),           # (K,)
+            _cumulative=cumulative / cumulative[-1])                              # ends in exactly 1
+        for name, value in fields.items():
+            value.flags.writeable = False
+            object.__setattr__(self, name, value)
+
+    def __repr__(self):
+        return f"GaussianMixture(K={len(self.weights)}, D={self.dim})"
+
+    @property
+    def dim(self):
+        return self.means.shape[1]
+
+    def mean(self):
+        """E x, (D,)."""
+        return self.weights @ self.means
+
+    def covariance(self):
+        """Cov x = E[S_k] + Cov[m_k], (D, D)."""
+        away = self.means - self.mean()
+        return np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
+
+    # ---- density and samples ----
+
+    def sample(self, n, rng):
+        """n independent draws: a component each, then its Gaussian."""
+        n, rng = checks.size(n, "n"), checks.generator(rng)
+        k = np.searchsorted(self._cumulative, rng.random(n), side="right")        # (n,)
+        noise = rng.standard_normal((n, self.dim))
+        return self.means[k] + np.einsum("nij,nj->ni", self._factors[k], noise)
+
+    def log_prob(self, x):
+        """log p(x) in nats, (n,)."""
+        return self._by_chunks(lambda x: self._posterior(x)[0], x)
+
+    def posterior(self, x):
+        """r_k(x), the probability that component k made x, (n, K)."""
+        return self._by_chunks(lambda x: self._posterior(x)[1], x)
+
+    def score(self, x):
+        """grad log p(x), (n, D)."""
+        return self._by_chunks(self._score, x)
+
+    def _posterior(self, x):
+        """log p(x), the r_k(x), and the whitened z_k they come from."""
+        z = ((x - self._center) @ self._whiten - self._offset).reshape(len(x), self.dim, -1)
+        joint = self._log_scale - 0.5 * (z * z).sum(axis=1)                       # (n, K)
+        peak = joint.real.max(axis=1, keepdims=True)
+        r = np.exp(joint - peak)
+        total = r.sum(axis=1, keepdims=True)
+        return (peak + np.log(total))[:, 0], r / total, z
+
+    def _score(self, x):
+        _, r, z = self._posterior(x)
+        return -(r[:, None, :] * z).reshape(len(x), -1) @ self._whiten.T          # -S^-1 (x - m) = -L^-T z
+
+    def _by_chunks(self, function, x):
+        """function(x) some rows at a time: 160,000 rows and 200 components at once would take 500 MB."""
+        x = double_rows(x, self.dim)
+        rows = max(1, CHUNK // self._offset.size)
+        return np.concatenate([function(x[i:i + rows]) for i in range(0, len(x), rows)])
+
+    # ---- other laws made from this one ----
+
+    def noised(self, sigma):
+        """The law of x + sigma eps, eps ~ N(0, I)."""
+        variance = checks.positive(sigma, "sigma") ** 2
+        return GaussianMixture(self.means, self.covariances + variance * np.eye(self.dim), self.weights)
+
+    def denoise(self, x, sigma):
+        """E[x0 | x0 + sigma eps = x], (n, D): the best denoiser there is, in mean square.
+
+        Within component k it is the Wiener filter m_k + G_k (x - m_k) with gain
+        G_k = S_k (S_k + sigma^2 I)^-1; the r_k of the noised law average them.
+        """
+        noised = self.noised(sigma)
+        gains = np.linalg.solve(noised.covariances, self.covariances)             # the factors commute
+        rest = self.means - np.einsum("kij,kj->ki", gains, self.means)            # (1 - G_k) m_k
+
+        def posterior_mean(x):
+            r = noised._posterior(x)[1]
+            gain = (r @ gains.reshape(len(gains), -1)).reshape(-1, self.dim, self.dim)
+            return r @ rest + np.einsum("nij,nj->ni", gain, x)
+        return noised._by_chunks(posterior_mean, x)
+
+    def marginal(self, axes):
+        """The law of the coordinates `axes`, in that order."""
+        axes = self._axes(axes, most=self.dim)
+        return GaussianMixture(self.means[:, axes], self.covariances[:, axes][:, :, axes], self.weights)
+
+    def conditional(self, axes, values):
+        """The law of the remaining coordinates, in their order, given x[axes] = values.
+
+        Components that cannot have made the values (r_k underflows to 0) drop out.
+        """
+        given = self._axes(axes, most=self.dim - 1)
+        values = checks.finite(np.asarray(values, dtype=float), "values")
+        if values.shape != (len(given),):
+            raise ValueError(f"values must have shape ({len(given)},), one for each axis, got {values.shape}")
+        weights = self.marginal(given).posterior(values[None])[0]                 # (K,)
+        keep = weights > 0
+        free = [i for i in range(self.dim) if i not in given]
+        means, S = self.means[keep], self.covariances[keep]
+        across = S[:, free][:, :, given]                                          # cov(free, given)
+        gain = np.linalg.solve(S[:, given][:, :, given], across.transpose(0, 2, 1)).transpose(0, 2, 1)
+        shifted = means[:, free] + np.einsum("kij,kj->ki", gain, values - means[:, given])
+        left = S[:, free][:, :, free] - gain @ across.transpose(0, 2, 1)          # Schur complement
+        return GaussianMixture(shifted, left, weights[keep])
+
+    def _axes(self, axes, most):
+        if not np.iterable(axes):
+            raise TypeError(f"axes must be a list of coordinate numbers, got {axes!r}")
+        axes = [checks.size(axis, "each axis", minimum=0) for axis in axes]
+        if not 1 <= len(axes) <= most or len(set(axes)) < len(axes) or max(axes) >= self.dim:
+            raise ValueError(f"axes must be 1 to {most} different numbers below {self.dim}, got {axes}")
+        return axes
+
+    # ---- quadrature ----
+
+    def bounds(self):
+        """A box (D, 2) that holds all the mass but 2e-15 per axis: 8 standard deviations around each mean."""
+        spread = 8 * np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))     # (K, D)
+        return np.stack([(self.means - spread).min(axis=0), (self.means + spread).max(axis=0)], axis=1)
+
+    def entropy(self):
+        """-E log p in nats: closed form for one component, else by quadrature.
+
+        The grid's step starts at the smallest standard deviation, which resolves
+        every component, and is halved until two values agree to 1e-8 nats.  The
+        midpoint rule then gains many digits per halving: on the laws of this
+        project the last value is off by less than 1e-10.
+        """
+        return self._entropy
+
+    @cached_property
+    def _entropy(self):
+        if len(self.weights) == 1:
+            return float(self.dim / 2 - self._log_scale[0])
+        bounds = self.bounds()
+        smallest = sqrt(np.linalg.eigvalsh(self.covariances).min())
+        n, before = ceil((bounds[:, 1] - bounds[:, 0]).max() / smallest), np.inf
+        while n ** self.dim <= MOST_NODES:
+            nodes, cell = midpoints(bounds, n)
+            log_p = self.log_prob(nodes)
+            value = float(-cell * (np.exp(log_p) @ log_p))
+            if abs(value - before) < 1e-8:
+                return value
+            n, before = 2 * n, value
+        raise ValueError(f"entropy of {self!r} needs more than {MOST_NODES} grid nodes; "
+                         "estimate it by -law.log_prob(law.sample(n, rng)).mean()")
+
+
+def double_rows(x, dim):
+    """x, checked, as rows in double precision, near enough for their squares to be finite."""
+    x = checks.rows(x, dim)
+    x = x.astype(np.result_type(x, np.float64), copy=False)
+    if np.abs(x).max() > FARTHEST:
+        raise ValueError(f"x must lie within {FARTHEST:g} of the origin, got {np.abs(x).max():g}")
+    return x
+
+
+def _validated(means, covariances, weights):
+    """The three as float64 arrays that fit, with the Cholesky factors of the covariances."""
+    means, covariances, weights = (checks.finite(np.array(value, dtype=float), name) for value, name in
+                                   ((means, "means"), (covariances, "covariances"), (weights, "weights")))
+    if means.ndim != 2 or means.size == 0:
+        raise ValueError(f"means must have shape (K, D), got {means.shape}")
+    K, D = means.shape
+    if covariances.shape != (K, D, D):
+        raise ValueError(f"covariances must have shape {(K, D, D)} to fit the means, got {covariances.shape}")
+    if weights.shape != (K,):
+        raise ValueError(f"weights must have shape {(K,)} to fit the means, got {weights.shape}")
+    if not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
+        raise ValueError(f"weights must be positive and sum to 1, got a least weight of {weights.min():g} "
+                         f"and a sum of {weights.sum():g}")
+    transposed = covariances.transpose(0, 2, 1)
+    asymmetry = np.abs(covariances - transposed).max()
+    if asymmetry > 1e-9 * np.abs(covariances).max():
+        raise ValueError(f"covariances must be symmetric, got entries that differ by {asymmetry:g}")
+    covariances = (covariances + transposed) / 2
+    try:
+        factors = np.linalg.cholesky(covariances)
+    except np.linalg.LinAlgError:
+        least = np.linalg.eigvalsh(covariances).min()
+        raise ValueError(f"covariances must be positive definite, got an eigenvalue of {least:g}") from None
+    return means, covariances, weights / weights.sum(), factors
