@@ -5,7 +5,7 @@ sum(dlog_p * log_p) in the arguments, in their order.
 """
 import numpy as np
 
-from scratch.kernels.stable import logsumexp
+from scratch.kernels.stable import log_softmax, logsumexp, softplus
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -37,5 +37,54 @@ def mixture_log_density(x, logits, means, log_stds):
         dmeans = djoint * z * inverse_std
         dx = -np.sum(dmeans, axis=-1)
         return dx, dlogits, dmeans, dlog_stds
+
+    return log_p, pull
+
+
+def gaussian_log_density(x, mean, log_std):
+    """log N(x; mean, exp(log_std)^2), entry by entry; the three share one shape.
+
+    pull(dlog_p) -> (dx, dmean, dlog_std).  With z = (x - mean) / std,
+
+        d log p / d mean = z / std,      d log p / d log_std = z^2 - 1
+    """
+    inverse_std = np.exp(-log_std)
+    z = (x - mean) * inverse_std
+    log_p = -0.5 * z * z - log_std - HALF_LOG_TWO_PI
+
+    def pull(dlog_p):
+        dlog_std = dlog_p * (z * z - 1)
+        dmean = dlog_p * z * inverse_std
+        return -dmean, dmean, dlog_std
+
+    return log_p, pull
+
+
+def bernoulli_log_density(x, logits):
+    """log p(x) for x in {0, 1} with p(1) = sigmoid(logit), entry by entry: x a - softplus(a).
+
+    x is data, so pull(dlog_p) -> dlogits alone: dlog_p (x - sigmoid(a)).
+    """
+    log_norm, pull_norm = softplus(logits)
+    log_p = x * logits - log_norm
+
+    def pull(dlog_p):
+        return dlog_p * x - pull_norm(dlog_p)
+
+    return log_p, pull
+
+
+def categorical_log_density(x, logits):
+    """log softmax(logits)_x for integers x (...,) in 0 ... C-1 and logits (..., C).
+
+    x is data, so pull(dlog_p) -> dlogits alone: dlog_p (1[c = x] - softmax(logits)_c).
+    """
+    log_pi, pull_pi = log_softmax(logits)                                   # (..., C)
+    log_p = np.take_along_axis(log_pi, x[..., None], axis=-1)[..., 0]
+
+    def pull(dlog_p):
+        dlog_pi = np.zeros(log_pi.shape, np.result_type(log_pi, dlog_p))
+        np.put_along_axis(dlog_pi, x[..., None], dlog_p[..., None], axis=-1)
+        return pull_pi(dlog_pi)
 
     return log_p, pull

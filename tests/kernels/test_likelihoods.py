@@ -1,9 +1,10 @@
 import numpy as np
 from scipy.special import logsumexp
-from scipy.stats import norm
+from scipy.stats import bernoulli, norm
 
 from scratch.kernels.grid import midpoints
-from scratch.kernels.likelihoods import mixture_log_density
+from scratch.kernels.likelihoods import (bernoulli_log_density, categorical_log_density, gaussian_log_density,
+                                         mixture_log_density)
 from scratch.learning.gradient_check import pullback_errors
 
 
@@ -40,3 +41,40 @@ def test_far_away_the_log_density_is_still_right():
     exact = logsumexp(norm.logpdf(1e4, means[0])) - np.log(2)
     np.testing.assert_allclose(log_p, exact, rtol=1e-14)
     assert all(np.isfinite(d).all() for d in pull(np.ones(1)))
+
+
+def test_gaussian_is_scipys_normal(rng):
+    x, mean, log_std = rng.normal(0, 2, (3, 4, 5))
+    log_p, _ = gaussian_log_density(x, mean, log_std)
+    np.testing.assert_allclose(log_p, norm.logpdf(x, mean, np.exp(log_std)), rtol=1e-12)
+
+
+def test_gaussian_pullback_in_the_point_and_every_parameter(rng):
+    assert max(pullback_errors(gaussian_log_density, list(rng.normal(0, 0.7, (3, 4, 5))), rng)) < 1e-12
+
+
+def test_bernoulli_is_scipys_and_its_pullback_the_gradient(rng):
+    x, logits = rng.integers(0, 2, (4, 5)), rng.normal(0, 2, (4, 5))
+    log_p, _ = bernoulli_log_density(x, logits)
+    np.testing.assert_allclose(log_p, bernoulli.logpmf(x, 1 / (1 + np.exp(-logits))), rtol=1e-12)
+    assert max(pullback_errors(lambda a: bernoulli_log_density(x, a), [logits], rng)) < 1e-12
+
+
+def test_categorical_is_the_definition_and_its_pullback_the_gradient(rng):
+    x, logits = rng.integers(0, 3, (4, 5)), rng.normal(0, 2, (4, 5, 3))
+    log_p, _ = categorical_log_density(x, logits)
+    for i in np.ndindex(4, 5):
+        assert abs(log_p[i] - np.log(np.exp(logits[i][x[i]]) / np.exp(logits[i]).sum())) < 1e-12
+    assert max(pullback_errors(lambda a: categorical_log_density(x, a), [logits], rng)) < 1e-12
+
+
+def test_two_classes_are_a_bernoulli(rng):
+    x, a = rng.integers(0, 2, 6), rng.normal(size=6)
+    two, _ = categorical_log_density(x, np.stack([np.zeros(6), a], axis=1))
+    np.testing.assert_allclose(two, bernoulli_log_density(x, a)[0], rtol=1e-13)
+
+
+def test_certain_logits_cost_nothing_if_right_and_their_size_if_wrong():
+    log_p, pull = bernoulli_log_density(np.array([1, 0, 1, 0]), np.array([800.0, -800.0, -800.0, 800.0]))
+    np.testing.assert_array_equal(log_p, [0, 0, -800, -800])
+    np.testing.assert_array_equal(pull(np.ones(4)), [0, 0, 1, -1])

@@ -1,0 +1,94 @@
+"""python -m figures: compute and draw the figures of this project.
+
+    python -m figures                      all of them (studies from their stored results)
+    python -m figures ring gallery         some
+    python -m figures --list               names and claims
+    python -m figures --effort quick       seconds instead of minutes, into figures/quick/
+    python -m figures --redraw             pictures only, from the stored results
+    python -m figures --studies            compute the long studies anew, too
+    python -m figures --jobs 1             one process instead of one per core
+"""
+import argparse
+import multiprocessing
+import os
+import sys
+import time
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+
+# Small matrices run faster on one BLAS thread each, and two figures at a time: set before NumPy loads.
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ.setdefault(variable, "1")
+
+from figures import runner                                  # noqa: E402
+
+
+def main(arguments=None):
+    """Run the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m figures", description="Compute and draw the figures.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="figures to make (default: all)")
+    parser.add_argument("--list", action="store_true", help="print names and claims, make nothing")
+    parser.add_argument("--effort", choices=runner.EFFORTS, default="full", help="default: full")
+    parser.add_argument("--redraw", action="store_true", help="draw from the stored results alone")
+    parser.add_argument("--studies", action="store_true", help="compute the long studies anew, too")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    options = parser.parse_args(arguments)
+    unknown = [name for name in options.names if name not in runner.names()]
+    if unknown:
+        parser.error(f"unknown figure {', '.join(unknown)}; known: {', '.join(runner.names())}")
+    if options.jobs < 1:
+        parser.error(f"--jobs must be at least 1, got {options.jobs}")
+
+    chosen = options.names or runner.names()
+    if options.list:
+        for name in chosen:
+            print(f"{name}\n    {runner.load(name).CLAIM}")
+        return 0
+    return run(chosen, options)
+
+
+def run(chosen, options):
+    """Make the figures, the timings alone and last; a failure is told and does not stop the others."""
+    tasks = [(name, options.effort, options.redraw or must_redraw(name, options)) for name in chosen]
+    alone = [task for task in tasks if runner.is_timing(task[0]) and not task[2]]
+    together = [task for task in tasks if task not in alone]
+    began, failed = time.monotonic(), []
+    for jobs, group in ((options.jobs, together), (1, alone)):
+        if group:
+            failed += run_group(group, min(jobs, len(group)), began)
+    print(f"{len(tasks) - len(failed)} of {len(tasks)} figures made in {time.monotonic() - began:.0f} s")
+    return 1 if failed else 0
+
+
+def must_redraw(name, options):
+    """Whether a study is only drawn: always, unless asked for, or quick, where its compute is short."""
+    return runner.is_study(name) and not options.studies and options.effort == "full"
+
+
+def run_group(tasks, jobs, began):
+    """Make `tasks` in `jobs` processes; returns the names that failed."""
+    failed = []
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(runner.make, *task): task[0] for task in tasks}
+        while waiting:
+            progress(f"{time.monotonic() - began:4.0f} s, to come: {', '.join(waiting.values())}")
+            done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in done:
+                name = waiting.pop(future)
+                progress("")
+                try:
+                    print(f"{name:20s} {future.result()[1]:6.1f} s", flush=True)
+                except Exception as error:
+                    failed.append(name)
+                    print(f"{name:20s} FAILED: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        progress("")
+    return failed
+
+
+def progress(text):
+    """Show `text` on the terminal's last line, in place of the line before."""
+    if sys.stderr.isatty():
+        print(f"\r{text[:100]:100s}\r", end="", file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

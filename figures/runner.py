@@ -1,0 +1,102 @@
+"""Compute, store and draw figures, so that an interrupted run leaves yesterday's in place.
+
+A figure is a module of this package with CLAIM, compute(effort, rng) and
+draw(results).  It may also say
+
+    STUDY = True       too long for the default run: redrawn from its stored
+                       results, computed anew by --studies
+    TIMING = True      it measures time, so it is computed alone, after the others
+
+Effort "full" writes results/NAME.npz and rendered/NAME.png, which stand in the
+repository.  Effort "quick" writes the same into quick/, which does not: a
+glance never replaces the real picture.
+"""
+import importlib
+import os
+import pkgutil
+import tempfile
+import time
+import zlib
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+
+from figures.style import SETTINGS
+
+HERE = Path(__file__).parent
+EFFORTS = ("quick", "full")
+
+
+def names():
+    """The names of all figures, in alphabetical order."""
+    modules = (module.name for module in pkgutil.iter_modules([str(HERE)]))
+    return [name for name in sorted(modules) if name not in ("__main__", "runner", "style")]
+
+
+def load(name):
+    """The module of a figure."""
+    if name not in names():
+        raise ValueError(f"unknown figure {name!r}; known: {', '.join(names())}")
+    return importlib.import_module(f"figures.{name}")
+
+
+def is_study(name):
+    return getattr(load(name), "STUDY", False)
+
+
+def is_timing(name):
+    return getattr(load(name), "TIMING", False)
+
+
+def compute(name, effort):
+    """The figure's results, a dict of arrays, from its own random stream."""
+    if effort not in EFFORTS:
+        raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
+    rng = np.random.default_rng(zlib.crc32(name.encode()))
+    results = load(name).compute(effort, rng)
+    return {key: np.asarray(value) for key, value in results.items()}
+
+
+def draw(name, results):
+    """The figure's picture."""
+    with matplotlib.rc_context(SETTINGS):
+        return load(name).draw(results)
+
+
+def make(name, effort, redraw=False):
+    """Compute (or read) and draw one figure; returns its name and the seconds that took."""
+    began = time.perf_counter()
+    stored, picture = paths(name, effort)
+    if redraw:
+        if not stored.exists():
+            raise FileNotFoundError(f"{stored} does not exist: compute it first (python -m figures {name})")
+        with np.load(stored, allow_pickle=False) as file:
+            results = dict(file)
+    else:
+        results = compute(name, effort)
+        write(stored, lambda file: np.savez_compressed(file, **results))
+    with matplotlib.rc_context(SETTINGS):
+        fig = draw(name, results)
+        write(picture, lambda file: fig.savefig(file, format="png", metadata={"Software": None}))
+    return name, time.perf_counter() - began
+
+
+def paths(name, effort):
+    """Where the results and the picture of a figure stand."""
+    if effort == "quick":
+        return HERE / "quick" / f"{name}.npz", HERE / "quick" / f"{name}.png"
+    return HERE / "results" / f"{name}.npz", HERE / "rendered" / f"{name}.png"
+
+
+def write(path, save):
+    """Call save(file) and put the file at `path` whole, or leave what was there."""
+    path.parent.mkdir(exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            save(file)
+        except BaseException:
+            os.unlink(file.name)
+            raise
+    os.chmod(file.name, 0o644)
+    os.replace(file.name, path)

@@ -1,0 +1,204 @@
+from itertools import permutations
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from scratch.data.distributions import LAWS, grid, moons, ring, spirals
+from scratch.divergence.monte_carlo import kl_monte_carlo
+from scratch.divergence.quadrature import kl_quadrature
+from scratch.explicit.autoregressive import AutoregressiveMixture
+from scratch.kernels.dense import mlp_views
+from scratch.kernels.grid import midpoints
+from scratch.learning.gradient_check import gradient, gradient_error, pullback_errors
+from scratch.learning.training import fit
+
+MODEL = AutoregressiveMixture(dim=3, components=2, hidden=(5, 4), order=(2, 0, 1))
+
+
+def random_theta(model, rng, spread=0.5):
+    return model.init(rng, np.float64) + spread * rng.standard_normal(model.mask.shape)
+
+
+def naive_log_prob(model, theta, x):
+    """The definition: one network evaluation per row, one Gaussian at a time; later coordinates overwritten."""
+    layers = mlp_views(model.mask * theta, model.widths)
+    total = np.zeros(len(x))
+    for n, row in enumerate(x):
+        for place, i in enumerate(model.order):
+            seen = np.full(model.dim, 1e3)                  # would be noticed if it were looked at
+            for j in model.order[:place]:
+                seen[j] = row[j]
+            h = seen
+            for W, b in layers[:-1]:
+                a = h @ W + b
+                h = a / (1 + np.exp(-np.clip(a, -700, None)))
+            W, b = layers[-1]
+            logits, means, log_stds = (h @ W + b).reshape(model.dim, 3, model.components)[i]
+            weights = np.exp(logits) / np.exp(logits).sum()
+            p = sum(w / (np.sqrt(2 * np.pi) * np.exp(s)) * np.exp(-0.5 * ((row[i] - m) / np.exp(s)) ** 2)
+                    for w, m, s in zip(weights, means, log_stds))
+            total[n] += np.log(p)
+    return total
+
+
+# ---- 1 definition ----
+
+def test_log_prob_is_the_naive_loop(rng):
+    theta, x = random_theta(MODEL, rng), rng.normal(size=(5, 3))
+    np.testing.assert_allclose(MODEL.log_prob(theta, x), naive_log_prob(MODEL, theta, x), rtol=1e-12)
+
+
+def test_loss_is_the_mean_negative_log_prob(rng):
+    theta, x = random_theta(MODEL, rng), rng.normal(size=(5, 3))
+    assert abs(MODEL.loss(theta, x)[0] + MODEL.log_prob(theta, x).mean()) < 1e-13
+
+
+# ---- 2 gradient ----
+
+@pytest.mark.parametrize("model", [MODEL, AutoregressiveMixture(1, 3, (4,)), AutoregressiveMixture(2, 2, ())])
+def test_gradient_in_every_parameter(model, rng):
+    theta, x = random_theta(model, rng), rng.normal(size=(6, model.dim))
+    assert gradient_error(lambda theta: model.loss(theta, x)[0], theta, model.loss(theta, x)[1]) < 1e-10
+
+
+def test_gradient_in_every_parameter_and_input_of_the_conditionals(rng):
+    theta, x = random_theta(MODEL, rng), rng.normal(size=(4, 3))
+
+    def conditionals(theta, x):
+        parameters, pull = MODEL.conditionals(theta, x)
+        return *parameters, pull
+    assert max(pullback_errors(conditionals, [theta, x], rng)) < 1e-10
+
+
+def test_score_by_the_pullback_is_the_gradient_of_log_prob_in_x(rng):
+    theta, x = random_theta(MODEL, rng), rng.normal(size=(4, 3))
+    log_p, pull = MODEL._log_conditionals(theta, x)
+    score = pull(np.ones_like(log_p))[1]
+    assert gradient_error(lambda x: MODEL.log_prob(theta, x).sum(), x, score) < 1e-10
+
+
+@pytest.mark.parametrize("dim, hidden", [(2, (4,)), (3, (5, 4)), (4, (3, 7, 5))])
+def test_jacobian_of_the_outputs_is_strictly_triangular_for_every_order(dim, hidden, rng):
+    for order in permutations(range(dim)):
+        model = AutoregressiveMixture(dim, 2, hidden, order)
+        theta, x = random_theta(model, rng), rng.normal(size=(1, dim))
+        for place, i in enumerate(order):
+            for part in range(3):
+                dx = gradient(lambda x: model.conditionals(theta, x)[0][part][0, i].sum(), x)[0]
+                before, after = list(order[:place]), list(order[place:])
+                assert (dx[after] == 0).all()               # exactly: no path at all
+                assert (dx[before] != 0).all()              # and no promise unused
+
+
+# ---- 3 two roads ----
+
+def test_density_integrates_to_one(rng):
+    model = AutoregressiveMixture(dim=2, components=3, hidden=(6,))
+    theta = random_theta(model, rng, spread=0.05)
+    nodes, cell = midpoints([(-20, 20)] * 2, 800)
+    assert abs(cell * np.exp(model.log_prob(theta, nodes)).sum() - 1) < 1e-6
+
+
+def test_samples_follow_the_density(rng):
+    """E log p under the model's own samples = minus its entropy by quadrature; and the same for the means."""
+    model = AutoregressiveMixture(dim=2, components=3, hidden=(6,), order=(1, 0))
+    theta = random_theta(model, rng, spread=0.05)
+    nodes, cell = midpoints([(-20, 20)] * 2, 800)
+    log_p = model.log_prob(theta, nodes)
+    p = cell * np.exp(log_p)
+    assert abs(p.sum() - 1) < 1e-6                          # the grid misses nothing
+    x = model.sample(theta, 40_000, rng)
+    for values, exact in ((model.log_prob(theta, x), p @ log_p), (x[:, 0], p @ nodes[:, 0]),
+                          (x[:, 1], p @ nodes[:, 1]), (x[:, 0] * x[:, 1], p @ (nodes[:, 0] * nodes[:, 1]))):
+        assert abs(values.mean() - exact) < 4 * values.std() / 200
+
+
+def test_completion_follows_the_exact_conditional(rng):
+    """Given x_2, the joint along the line, normalized by quadrature, is the law of x_1."""
+    model = AutoregressiveMixture(dim=2, components=3, hidden=(6,), order=(1, 0))
+    theta = random_theta(model, rng, spread=0.05)
+    x = model.complete(theta, np.array([0.7]), 40_000, rng)
+    np.testing.assert_array_equal(x[:, 1], 0.7)
+    line, cell = midpoints([(-40, 40)], 8000)
+    p = np.exp(model.log_prob(theta, np.hstack([line, np.full_like(line, 0.7)])))
+    p *= cell / (cell * p.sum())
+    mean = p @ line[:, 0]
+    assert abs(x[:, 0].mean() - mean) < 4 * x[:, 0].std() / 200
+    second = (x[:, 0] - mean) ** 2
+    assert abs(second.mean() - p @ (line[:, 0] - mean) ** 2) < 4 * second.std() / 200
+
+
+def test_same_seed_same_bits(rng):
+    theta = MODEL.init(rng)
+    first, second = (MODEL.sample(theta, 10, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert first.dtype == np.float32
+
+
+# ---- 4 exact twin ----
+
+def test_one_component_without_hidden_layers_learns_a_gaussian_exactly(rng):
+    """Linear means and constant variances are the Gaussian family: the optimum is the sample's own Gaussian."""
+    rows = rng.multivariate_normal([1.0, -2.0], [[1.0, 0.6], [0.6, 0.8]], 400)
+    model = AutoregressiveMixture(dim=2, components=1, hidden=())
+    theta = model.init(rng, np.float64)
+    weights = model.mask.copy()
+    W, b = mlp_views(weights, model.widths)[0]
+    W.reshape(2, 2, 3, 1)[:, :, 2] = 0                      # no log std from x: the conditionals stay Gaussian
+    result = minimize(lambda t: [f(v) for f, v in zip((float, lambda g: g * weights), model.loss(t * weights, rows))],
+                      theta, jac=True, method="BFGS", options=dict(gtol=1e-7))
+    covariance = np.cov(rows.T, bias=True)
+    exact = 0.5 * np.linalg.slogdet(2 * np.pi * np.e * covariance)[1]
+    assert abs(result.fun - exact) < 1e-9
+
+
+# ---- 5 learning ----
+
+def test_learns_moons_in_a_few_hundred_steps(rng):
+    law, model = moons(std=0.2), AutoregressiveMixture(dim=2, components=12, hidden=(32, 32))
+    theta = fit(model, model.init(rng), law, rng, steps=600)
+    quadrature = kl_quadrature(law.log_prob, lambda x: model.log_prob(theta, x), law.bounds(), n=201)
+    x = law.sample(20_000, rng)
+    monte_carlo = kl_monte_carlo(law.log_prob, lambda x: model.log_prob(theta, x), x)
+    assert 0 < quadrature.value < 0.06
+    assert abs(quadrature.mass_p - 1) < 1e-3
+    assert monte_carlo.agrees_with(quadrature)
+
+
+BENCHMARKS = {name: LAWS[name] for name in ("ring", "grid", "moons", "spirals")} | {
+    "wide ring": ring(5, 3.0, 0.3), "coarse grid": grid(4, 1.5, 0.2), "large moons": moons(0.2, 2.0),
+    "short spirals": spirals(0.15, 3.0, 1.0)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_ten_thousand_steps_reach_three_thousandths_of_a_nat(name, rng):
+    law, model = BENCHMARKS[name], AutoregressiveMixture(dim=2, components=24, hidden=(128, 128))
+    theta = fit(model, model.init(rng), law, rng, steps=10_000)
+    kl = kl_monte_carlo(law.log_prob, lambda x: model.log_prob(theta, x), law.sample(200_000, rng))
+    assert -4 * kl.stderr < kl.value < 0.003
+
+
+# ---- bad input ----
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda m, t, rng: AutoregressiveMixture(0, 2, (4,)), ValueError, "dim must be at least 1"),
+    (lambda m, t, rng: AutoregressiveMixture(2, -1, (4,)), ValueError, "components must be at least 1"),
+    (lambda m, t, rng: AutoregressiveMixture(2, 2, (4.5,)), TypeError, "each of hidden"),
+    (lambda m, t, rng: AutoregressiveMixture(2, 2, 4), TypeError, "hidden must be"),
+    (lambda m, t, rng: AutoregressiveMixture(2, 2, (4,), order=(1, 2)), ValueError, "order must hold"),
+    (lambda m, t, rng: m.init(3), TypeError, "Generator"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 4))), ValueError, r"shape \(n, 3\)"),
+    (lambda m, t, rng: m.loss(t, np.zeros((0, 3))), ValueError, "at least one row"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 3), int)), TypeError, "floating point"),
+    (lambda m, t, rng: m.log_prob(t, np.array([[0, np.nan, 0]])), ValueError, "finite"),
+    (lambda m, t, rng: m.log_prob(t[:-1], np.zeros((2, 3))), ValueError, "theta must have shape"),
+    (lambda m, t, rng: m.sample(t, 0, rng), ValueError, "n must be at least 1"),
+    (lambda m, t, rng: m.sample(t, 5, 7), TypeError, "Generator"),
+    (lambda m, t, rng: m.complete(t, np.zeros(3), 5, rng), ValueError, "first k < 3"),
+    (lambda m, t, rng: m.complete(t, np.array([np.inf]), 5, rng), ValueError, "known must be finite"),
+])
+def test_bad_input_is_named(call, error, says, rng):
+    with pytest.raises(error, match=says):
+        call(MODEL, MODEL.init(rng), rng)
