@@ -62,6 +62,6 @@ def draw(results):
     right.plot(distances, reverse_best[:, 1], "o-", ms=3, color=ACCENT, label="KL(q || p) of the reverse fit")
     right.axhline(np.log(2), ls=":", color=COLORS["baseline"])
     right.text(0, np.log(2) + 0.02, "log 2", color=COLORS["baseline"])
-    right.set(xlabel="distance of the modes", ylabel="nats", ylim=(0, None))
+    right.set(xlabel="distance of the modes", ylabel="nats", xlim=(-0.2, 6.2), ylim=(0, None))
     right.legend(loc="lower right")
     return fig
