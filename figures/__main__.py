@@ -1,7 +1,7 @@
 """python -m figures: compute and draw the figures of this project.
 
     python -m figures                      all of them (studies from their stored results)
-    python -m figures ring gallery         some
+    python -m figures gallery cost         some
     python -m figures --list               names and claims
     python -m figures --effort quick       seconds instead of minutes, into figures/quick/
     python -m figures --redraw             pictures only, from the stored results
@@ -11,8 +11,10 @@
 import argparse
 import multiprocessing
 import os
+import signal
 import sys
 import time
+import traceback
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 
 # Small matrices run faster on one BLAS thread each, and two figures at a time: set before NumPy loads.
@@ -38,50 +40,72 @@ def main(arguments=None):
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
 
-    chosen = options.names or runner.names()
+    chosen = list(dict.fromkeys(options.names)) or runner.names()
     if options.list:
         for name in chosen:
             print(f"{name}\n    {runner.load(name).CLAIM}")
         return 0
-    return run(chosen, options)
+    try:
+        return run(chosen, options)
+    except KeyboardInterrupt:
+        print("interrupted: the figures that were not finished are as they were", file=sys.stderr)
+        return 130
 
 
 def run(chosen, options):
     """Make the figures, the timings alone and last; a failure is told and does not stop the others."""
-    tasks = [(name, options.effort, options.redraw or must_redraw(name, options)) for name in chosen]
-    alone = [task for task in tasks if runner.is_timing(task[0]) and not task[2]]
-    together = [task for task in tasks if task not in alone]
-    began, failed = time.monotonic(), []
-    for jobs, group in ((options.jobs, together), (1, alone)):
-        if group:
-            failed += run_group(group, min(jobs, len(group)), began)
-    print(f"{len(tasks) - len(failed)} of {len(tasks)} figures made in {time.monotonic() - began:.0f} s")
+    together, alone, failed = [], [], []
+    began = time.monotonic()
+    for name in chosen:
+        try:
+            module = runner.load(name)
+        except Exception as error:
+            failed.append(tell_failure(name, error))
+            continue
+        is_drawn_only = options.redraw or (runner.is_study(module) and not options.studies
+                                           and options.effort == "full")
+        task = (name, options.effort, is_drawn_only)
+        (alone if runner.is_timing(module) and not is_drawn_only else together).append(task)
+    for jobs, tasks in ((options.jobs, together), (1, alone)):
+        if tasks:
+            failed += run_group(tasks, min(jobs, len(tasks)), began)
+    print(f"{len(chosen) - len(failed)} of {len(chosen)} figures made in {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
-
-
-def must_redraw(name, options):
-    """Whether a study is only drawn: always, unless asked for, or quick, where its compute is short."""
-    return runner.is_study(name) and not options.studies and options.effort == "full"
 
 
 def run_group(tasks, jobs, began):
     """Make `tasks` in `jobs` processes; returns the names that failed."""
     failed = []
-    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+    context = multiprocessing.get_context("spawn")
+    end_at_once = (signal.SIGINT, signal.SIG_DFL)           # an interrupted worker must not go on to the next figure
+    with ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=end_at_once) as pool:
         waiting = {pool.submit(runner.make, *task): task[0] for task in tasks}
-        while waiting:
-            progress(f"{time.monotonic() - began:4.0f} s, to come: {', '.join(waiting.values())}")
-            done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
-            for future in done:
-                name = waiting.pop(future)
-                progress("")
-                try:
-                    print(f"{name:20s} {future.result()[1]:6.1f} s", flush=True)
-                except Exception as error:
-                    failed.append(name)
-                    print(f"{name:20s} FAILED: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
-        progress("")
+        try:
+            while waiting:
+                progress(f"{time.monotonic() - began:4.0f} s, to come: {', '.join(waiting.values())}")
+                done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
+                for future in done:
+                    name = waiting.pop(future)
+                    progress("")
+                    try:
+                        print(f"{name:24s} {future.result():6.1f} s", flush=True)
+                    except Exception as error:
+                        failed.append(tell_failure(name, error))
+        except KeyboardInterrupt:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+        finally:
+            progress("")
     return failed
+
+
+def tell_failure(name, error):
+    """Print what went wrong with a figure, and where; returns its name."""
+    print(f"{name:24s} FAILED", file=sys.stderr)
+    traceback.print_exception(error, file=sys.stderr)
+    return name
 
 
 def progress(text):

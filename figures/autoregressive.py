@@ -10,8 +10,8 @@ from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.kernels.grid import midpoints
 from scratch.learning.training import train
 
-CLAIM = ("After 10,000 steps the autoregressive model is within 0.003 nats of each of four laws, and quadrature, "
-         "Monte Carlo and nearest neighbors, which share no code, agree on it.")
+CLAIM = ("After 10,000 steps the autoregressive model is within 0.003 nats of each of four laws: quadrature and Monte "
+         "Carlo agree to 0.0003, and nearest neighbors, which see samples only, within their error of 0.004.")
 
 NAMES = ("ring", "grid", "moons", "spirals")
 WINDOW = ((-3.6, 3.6), (-3.6, 3.6))
@@ -20,9 +20,9 @@ PIXELS = 120
 
 def compute(effort, rng):
     """Train on each law; KL along the way by Monte Carlo on one fixed sample, and at the end by three roads."""
-    steps, hidden, n = (30, (16, 16), 300) if effort == "quick" else (10_000, (128, 128), 50_000)
+    steps, hidden, n = (30, (16, 16), 300) if effort == "quick" else (10_000, (128, 128), 20_000)
     checkpoints = np.unique(np.logspace(0, np.log10(steps), 30).astype(int))
-    results = dict(checkpoints=checkpoints, steps=steps)
+    results = dict(checkpoints=checkpoints, steps=steps, entropies=[LAWS[name].entropy() for name in NAMES])
     for name in NAMES:
         law, model = LAWS[name], AutoregressiveMixture(dim=2, components=24, hidden=hidden)
         watched, curve = law.sample(n, rng), []
@@ -36,8 +36,8 @@ def compute(effort, rng):
             return model.log_prob(theta, x)
 
         quadrature = kl_quadrature(law.log_prob, log_q, law.bounds(), n=60 if effort == "quick" else 450)
-        roads = [quadrature, kl_monte_carlo(law.log_prob, log_q, law.sample(4 * n, rng)),
-                 kl_nearest_neighbor(law.sample(n, rng), model.sample(theta, n, rng).astype(float))]
+        roads = [quadrature, kl_monte_carlo(law.log_prob, log_q, law.sample(10 * n, rng)),
+                 kl_nearest_neighbor(law.sample(2 * n, rng), model.sample(theta, 2 * n, rng).astype(float))]
         nodes, _ = midpoints(WINDOW, PIXELS)
         results |= {f"{name}_curve": curve, f"{name}_mass": quadrature.mass_q,
                     f"{name}_roads": [(road.value, road.stderr) for road in roads],

@@ -9,7 +9,8 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, train
 
 CLAIM = ("A whole training step in float32 (batch, network, loss, gradient, Adam, average) costs less than twice its "
-         "bare matrix products at batch 512 and width 128; Python itself costs less than 150 microseconds a step.")
+         "bare matrix products at batch 512 and width 128; with next to no arithmetic (width 1, batch 32) it takes less "
+         "than 150 microseconds.")
 TIMING = True
 
 BATCHES = (32, 64, 128, 256, 512, 1024)

@@ -12,8 +12,8 @@ repository.  Effort "quick" writes the same into quick/, which does not: a
 glance never replaces the real picture.
 """
 import importlib
+import io
 import os
-import pkgutil
 import tempfile
 import time
 import zlib
@@ -29,9 +29,8 @@ EFFORTS = ("quick", "full")
 
 
 def names():
-    """The names of all figures, in alphabetical order."""
-    modules = (module.name for module in pkgutil.iter_modules([str(HERE)]))
-    return [name for name in sorted(modules) if name not in ("__main__", "runner", "style")]
+    """The names of all figures, in alphabetical order: the modules that make a claim."""
+    return sorted(path.stem for path in HERE.glob("*.py") if "\nCLAIM = " in path.read_text(encoding="utf-8"))
 
 
 def load(name):
@@ -41,12 +40,14 @@ def load(name):
     return importlib.import_module(f"figures.{name}")
 
 
-def is_study(name):
-    return getattr(load(name), "STUDY", False)
+def is_study(module):
+    """Whether the default run only redraws it."""
+    return getattr(module, "STUDY", False)
 
 
-def is_timing(name):
-    return getattr(load(name), "TIMING", False)
+def is_timing(module):
+    """Whether it must be computed alone."""
+    return getattr(module, "TIMING", False)
 
 
 def compute(name, effort):
@@ -65,7 +66,10 @@ def draw(name, results):
 
 
 def make(name, effort, redraw=False):
-    """Compute (or read) and draw one figure; returns its name and the seconds that took."""
+    """Compute (or read) and draw one figure; returns the seconds that took.
+
+    Both files are written at the end, when the drawing has succeeded too.
+    """
     began = time.perf_counter()
     stored, picture = paths(name, effort)
     if redraw:
@@ -75,11 +79,14 @@ def make(name, effort, redraw=False):
             results = dict(file)
     else:
         results = compute(name, effort)
-        write(stored, lambda file: np.savez_compressed(file, **results))
     with matplotlib.rc_context(SETTINGS):
         fig = draw(name, results)
-        write(picture, lambda file: fig.savefig(file, format="png", metadata={"Software": None}))
-    return name, time.perf_counter() - began
+        content = io.BytesIO()
+        fig.savefig(content, format="png", metadata={"Software": None})
+    if not redraw:
+        write(stored, lambda file: np.savez_compressed(file, **results))
+    write(picture, lambda file: file.write(content.getvalue()))
+    return time.perf_counter() - began
 
 
 def paths(name, effort):

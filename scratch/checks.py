@@ -29,14 +29,35 @@ def rows(x, dim=None, name="x"):
     return x
 
 
+def array(a, name, dimensions=0):
+    """a as a floating point array with at least so many dimensions: the door of a kernel, which takes NaN too."""
+    a = np.asarray(a)
+    if a.dtype.kind not in "fc":
+        raise TypeError(f"{name} must be floating point, got dtype {a.dtype}")
+    if a.ndim < dimensions or a.size == 0:
+        raise ValueError(f"{name} must be a non-empty array of {dimensions} or more dimensions, got shape {a.shape}")
+    return a
+
+
 def flat(theta, size, name="theta"):
-    """theta as one flat vector of parameters (size,), floating point."""
+    """theta as one flat vector of parameters (size,): floating point, finite."""
     theta = np.asarray(theta)
     if theta.dtype.kind not in "fc":
         raise TypeError(f"{name} must be floating point of shape ({size},), got dtype {theta.dtype}")
     if theta.shape != (size,):
         raise ValueError(f"{name} must have shape ({size},), got {theta.shape}")
-    return theta
+    return finite(theta, name)
+
+
+def constant(value, name):
+    """A constant of a law or a rule, from numbers or lists of them, as a finite float64 array."""
+    try:
+        value = np.asarray(value)
+    except ValueError:
+        raise ValueError(f"{name} must be numbers in rows of equal length, got {value!r}") from None
+    if value.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
+    return finite(value.astype(float), name)
 
 
 def finite(x, name="x"):

@@ -1,6 +1,6 @@
 """A measured number and its error: what every estimator in this project returns."""
 from dataclasses import dataclass
-from math import sqrt
+from math import floor, log10, sqrt
 
 from scipy.special import ndtri
 
@@ -23,7 +23,8 @@ class Estimate:
         return float(self.value)
 
     def __str__(self):
-        return f"{self.value:.4f} +- {self.stderr:.4f} nats (n = {self.n})"
+        digits = 4 if not 0 < self.stderr < 1e-3 else 1 - floor(log10(self.stderr))   # two digits of the error
+        return f"{self.value:.{digits}f} +- {self.stderr:.{digits}f} nats (n = {self.n})"
 
     def interval(self, level=0.95):
         """The normal confidence interval (low, high) at this level.
@@ -43,4 +44,4 @@ class Estimate:
         The difference is compared with `errors` standard errors of itself.
         """
         error = sqrt(self.stderr ** 2 + getattr(other, "stderr", 0.0) ** 2)
-        return abs(float(self) - float(other)) <= errors * error
+        return float(self) == float(other) or abs(float(self) - float(other)) <= errors * error

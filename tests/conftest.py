@@ -1,5 +1,9 @@
-import numpy as np
-import pytest
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")          # small matrices: before NumPy loads
+
+import numpy as np                                          # noqa: E402
+import pytest                                               # noqa: E402
 
 
 @pytest.fixture

@@ -17,11 +17,14 @@ def test_two_roads_agree_within_their_common_error():
     assert not Estimate(1.0, 0.3, 10).agrees_with(Estimate(3.1, 0.4, 10))
     assert Estimate(1.0, 0.3, 10).agrees_with(1.1, errors=1)
     assert not Estimate(1.0, 0.0, 10).agrees_with(1.1)
+    assert Estimate(np.inf, 0.0, 10).agrees_with(Estimate(np.inf, 0.0, 10))
+    assert not Estimate(np.inf, 0.0, 10).agrees_with(1.0)
 
 
 def test_reads_as_a_number():
     assert float(Estimate(0.25, 0.1, 5)) == 0.25
     assert str(Estimate(0.25, 0.1, 5)) == "0.2500 +- 0.1000 nats (n = 5)"
+    assert str(Estimate(0.000354, 0.000041, 5)) == "0.000354 +- 0.000041 nats (n = 5)"
 
 
 def test_bad_level_is_named():

@@ -5,9 +5,9 @@ Model.   The chain rule of probability, the coordinates taken in a fixed order:
     p(x) = prod_i p(x_i | x_<i),      p(x_i | x_<i) = sum_k pi_ik N(x_i; mu_ik, s_ik^2)
 
 where pi_i, mu_i and s_i are outputs of a network that may look at x_<i only
-(RNADE, Uria et al. 2013).  One network serves all i at once: every unit has a
+(RNADE, Uria et al. 2013); log s_i = 8 tanh(output / 8) is kept from running away.  One network serves all i at once: every unit has a
 degree d, "I may depend on the first d coordinates", and each weight that would
-break a promise is cut (MADE, Germain et al. 2015, eqs. 8 and 9):
+break a promise is cut (MADE, Germain et al. 2015, sections 3 and 4.1):
 
     input i                has degree i                    (i = 1 ... D in the model's order)
     hidden units           have degrees 1 ... D-1
@@ -40,6 +40,7 @@ from scratch.kernels.likelihoods import mixture_log_density
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
+MOST_LOG_STD = 8.0             # standard deviations stay within exp(+-8): no overflow however far out x is
 __all__ = ["AutoregressiveMixture", "MADE"]                 # MADE, for discrete x, shares the masks
 
 
@@ -47,8 +48,9 @@ __all__ = ["AutoregressiveMixture", "MADE"]                 # MADE, for discrete
 class AutoregressiveMixture:
     """prod_i p(x_i | x_<i) with K = components Gaussians in each conditional.
 
-    hidden: the widths of the hidden layers.  order: the coordinates in the
-    order of the chain rule, by default 0 ... D-1.
+    hidden: the widths of the hidden layers, at least D - 1 units each (fewer
+    leave some x_j without a path).  order: the coordinates in the order of the
+    chain rule, by default 0 ... D-1.
 
     >>> model = AutoregressiveMixture(dim=2, components=3, hidden=(8,))
     >>> theta = model.init(np.random.default_rng(0))
@@ -68,7 +70,10 @@ class AutoregressiveMixture:
         if not np.iterable(self.hidden):
             raise TypeError(f"hidden must be a tuple of layer widths, got {self.hidden!r}")
         hidden = tuple(checks.size(width, "each of hidden") for width in self.hidden)
-        order = tuple(range(self.dim)) if self.order is None else tuple(self.order)
+        order = range(self.dim) if self.order is None else self.order
+        if not np.iterable(order):
+            raise TypeError(f"order must be a permutation of 0 ... {self.dim - 1}, got {order!r}")
+        order = tuple(checks.size(i, "each of order", minimum=0) for i in order)
         if sorted(order) != list(range(self.dim)):
             raise ValueError(f"order must hold each of 0 ... {self.dim - 1} once, got {order}")
         object.__setattr__(self, "hidden", hidden)
@@ -125,7 +130,7 @@ class AutoregressiveMixture:
         """
         n, rng = checks.size(n, "n"), checks.generator(rng)
         theta = checks.flat(theta, mlp_size(self.widths))
-        known = checks.finite(np.asarray(known, float), "known")
+        known = checks.constant(known, "known")
         if known.ndim != 1 or len(known) >= self.dim:
             raise ValueError(f"known must hold the first k < {self.dim} coordinates, got shape {known.shape}")
         x = np.zeros((n, self.dim), theta.dtype)            # what is not drawn yet is never looked at
@@ -147,14 +152,17 @@ class AutoregressiveMixture:
         if x.dtype.kind == "f":                             # complex x stays: it probes the gradient in x
             x = x.astype(theta.dtype, copy=False)
         y, pull_network = mlp(self.mask * theta, x, self.widths)
-        y = y.reshape(len(x), self.dim, 3, self.components)
+        logits, means, raw = np.moveaxis(y.reshape(len(x), self.dim, 3, self.components), 2, 0)
+        bend = np.tanh(raw / MOST_LOG_STD)
+        log_stds = MOST_LOG_STD * bend                                          # (N, D, K)
 
         def pull(dlogits, dmeans, dlog_stds):
-            dy = np.stack([dlogits, dmeans, dlog_stds], axis=2).reshape(len(x), -1)
+            draw = dlog_stds * (1 - bend * bend)
+            dy = np.stack([dlogits, dmeans, draw], axis=2).reshape(len(x), -1)
             dmasked, dx = pull_network(dy)
             return self.mask * dmasked, dx
 
-        return (y[:, :, 0], y[:, :, 1], y[:, :, 2]), pull
+        return (logits, means, log_stds), pull
 
     def _log_conditionals(self, theta, x):
         """log p(x_i | x_<i), (N, D), and pull(dlog_p) -> (dtheta, dx)."""

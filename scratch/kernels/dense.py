@@ -49,6 +49,9 @@ def mlp_size(widths):
 
 def mlp_views(theta, widths):
     """The flat theta cut into [(W_1, b_1), (W_2, b_2), ...]: views, not copies."""
+    size = mlp_size(widths)
+    if np.shape(theta) != (size,):
+        raise ValueError(f"theta must have shape ({size},) for widths {tuple(widths)}, got {np.shape(theta)}")
     layers, start = [], 0
     for n_in, n_out in zip(widths[:-1], widths[1:]):
         middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
@@ -74,7 +77,7 @@ def mlp_init(rng, widths, dtype=np.float32):
 
 def mlp(theta, x, widths):
     """y (N, D_out) for x (N, D_in), and pull(dy) -> (dtheta, dx)."""
-    _check_inputs(theta, x, widths)
+    theta, x = _check_inputs(theta, x, widths)
     layers = mlp_views(theta, widths)
     inputs, gates = [], []                                  # what backpropagation will need
     h = x                                                   # (N, D_in)
@@ -91,7 +94,7 @@ def mlp(theta, x, widths):
     y += b
 
     def pull(dy):
-        _check_cotangent(dy, y, "dy")
+        dy = _check_like(dy, y, "dy")
         dtheta = np.empty(theta.shape, np.result_type(theta, x, dy))
         dlayers = mlp_views(dtheta, widths)
         da = dy                                             # the last layer is linear
@@ -101,8 +104,7 @@ def mlp(theta, x, widths):
             np.sum(da, axis=0, out=db)
             dh = da @ W.T                                   # (N, in)
             if layer > 0:
-                da = dh
-                da *= _silu_slope(gates[layer - 1], h)
+                da = dh * _silu_slope(gates[layer - 1], h)
         return dtheta, dh
 
     return y, pull
@@ -113,9 +115,8 @@ def mlp_jvp(theta, x, x_dot, widths):
 
     y_dot = dy/dx x_dot, row by row: the directional derivative of the network.
     """
-    _check_inputs(theta, x, widths)
-    if np.shape(x_dot) != x.shape:
-        raise ValueError(f"x_dot must have the shape of x, {x.shape}, got {np.shape(x_dot)}")
+    theta, x = _check_inputs(theta, x, widths)
+    x_dot = _check_like(x_dot, x, "x_dot")
     layers = mlp_views(theta, widths)
     inputs, gates = [], []
     h, h_dot = x, x_dot
@@ -134,8 +135,7 @@ def mlp_jvp(theta, x, x_dot, widths):
     y += b
 
     def pull(dy, dy_dot):
-        _check_cotangent(dy, y, "dy")
-        _check_cotangent(dy_dot, y_dot, "dy_dot")
+        dy, dy_dot = _check_like(dy, y, "dy"), _check_like(dy_dot, y_dot, "dy_dot")
         dtheta = np.empty(theta.shape, np.result_type(theta, x, x_dot, dy, dy_dot))
         dlayers = mlp_views(dtheta, widths)
         da, da_dot = dy, dy_dot
@@ -164,6 +164,8 @@ def _silu_slope(s, h):
 
 
 def _check_widths(widths):
+    if not np.iterable(widths):
+        raise TypeError(f"widths must be a tuple of layer sizes, got {widths!r}")
     widths = tuple(checks.size(width, "each of widths") for width in widths)
     if len(widths) < 2:
         raise ValueError(f"widths must name at least an input and an output size, got {widths}")
@@ -171,14 +173,14 @@ def _check_widths(widths):
 
 
 def _check_inputs(theta, x, widths):
-    checks.flat(theta, mlp_size(widths))
-    dtype = getattr(x, "dtype", None)
-    if dtype is None or dtype.kind not in "fc":
-        raise TypeError(f"x must be a floating point array of shape (n, {widths[0]}), got {dtype or type(x)}")
+    theta, x = checks.array(theta, "theta"), checks.array(x, "x")
     if x.ndim != 2 or x.shape[1] != widths[0]:
         raise ValueError(f"x must have shape (n, {widths[0]}), got {x.shape}")
+    return theta, x
 
 
-def _check_cotangent(dy, y, name):
-    if np.shape(dy) != y.shape:
-        raise ValueError(f"{name} must have the shape of {name[1:]}, {y.shape}, got {np.shape(dy)}")
+def _check_like(a, model, name):
+    a = checks.array(a, name)
+    if a.shape != model.shape:
+        raise ValueError(f"{name} must have the shape of what it belongs to, {model.shape}, got {a.shape}")
+    return a

@@ -24,7 +24,7 @@ def midpoints(bounds, n):
     (array([0.125, 0.375, 0.625, 0.875]), 0.25)
     """
     n = checks.size(n, "n")
-    bounds = checks.finite(np.asarray(bounds, dtype=float), "bounds")
+    bounds = checks.constant(bounds, "bounds")
     if bounds.ndim != 2 or bounds.shape[0] == 0 or bounds.shape[1] != 2:
         raise ValueError(f"bounds must have shape (dim, 2), a (low, high) pair per axis, got {bounds.shape}")
     low, high = bounds.T

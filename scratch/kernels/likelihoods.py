@@ -5,6 +5,7 @@ sum(dlog_p * log_p) in the arguments, in their order.
 """
 import numpy as np
 
+from scratch import checks
 from scratch.kernels.stable import log_softmax, logsumexp, softplus
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
@@ -16,13 +17,16 @@ def mixture_log_density(x, logits, means, log_stds):
     x (...,); logits, means, log_stds (..., K).  Returns log_p (...,) and
     pull(dlog_p) -> (dx, dlogits, dmeans, dlog_stds).  With z = (x - mu) / s and
     the responsibility r_k = pi_k N_k / p, the posterior of the component
-    (Bishop 2006, section 9.2; Bishop 1994 eq. 35 for the network that makes them),
+    (Bishop 2006, section 5.6, for parameters that a network makes),
 
         d log p / d logit_k   = r_k - pi_k          log p is a difference of two log-sum-exps
         d log p / d mu_k      = r_k z_k / s_k
         d log p / d log_std_k = r_k (z_k^2 - 1)
         d log p / d x         = - sum_k r_k z_k / s_k
     """
+    x, logits = checks.array(x, "x"), checks.array(logits, "logits", dimensions=1)
+    _same_shape(logits.shape, logits=logits, means=means, log_stds=log_stds)
+    _same_shape(logits.shape[:-1], x=x)
     inverse_std = np.exp(-log_stds)                                         # (..., K)
     z = (x[..., None] - means) * inverse_std
     joint = logits - 0.5 * z * z - log_stds
@@ -48,6 +52,7 @@ def gaussian_log_density(x, mean, log_std):
 
         d log p / d mean = z / std,      d log p / d log_std = z^2 - 1
     """
+    _same_shape(np.shape(x), x=x, mean=mean, log_std=log_std)
     inverse_std = np.exp(-log_std)
     z = (x - mean) * inverse_std
     log_p = -0.5 * z * z - log_std - HALF_LOG_TWO_PI
@@ -65,6 +70,9 @@ def bernoulli_log_density(x, logits):
 
     x is data, so pull(dlog_p) -> dlogits alone: dlog_p (x - sigmoid(a)).
     """
+    _same_shape(np.shape(logits), x=x, logits=logits)
+    if not ((np.real(x) >= 0) & (np.real(x) <= 1)).all():
+        raise ValueError(f"x must lie in [0, 1], got values from {np.min(x)} to {np.max(x)}")
     log_norm, pull_norm = softplus(logits)
     log_p = x * logits - log_norm
 
@@ -79,6 +87,11 @@ def categorical_log_density(x, logits):
 
     x is data, so pull(dlog_p) -> dlogits alone: dlog_p (1[c = x] - softmax(logits)_c).
     """
+    logits = checks.array(logits, "logits", dimensions=1)
+    if getattr(x, "dtype", np.dtype(object)).kind not in "iu" or x.shape != logits.shape[:-1]:
+        raise ValueError(f"x must be an array of integers of shape {logits.shape[:-1]}, one per row of logits")
+    if x.min() < 0 or x.max() >= logits.shape[-1]:
+        raise ValueError(f"x must lie in 0 ... {logits.shape[-1] - 1}, got values from {x.min()} to {x.max()}")
     log_pi, pull_pi = log_softmax(logits)                                   # (..., C)
     log_p = np.take_along_axis(log_pi, x[..., None], axis=-1)[..., 0]
 
@@ -88,3 +101,9 @@ def categorical_log_density(x, logits):
         return pull_pi(dlog_pi)
 
     return log_p, pull
+
+
+def _same_shape(shape, **arrays):
+    for name, a in arrays.items():
+        if np.shape(a) != shape:
+            raise ValueError(f"{name} must have shape {shape} to fit the others, got {np.shape(a)}")

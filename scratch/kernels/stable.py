@@ -18,6 +18,8 @@ and there is no abs and no conj.
 """
 import numpy as np
 
+from scratch import checks
+
 
 def sigmoid(a):
     """1 / (1 + exp(-a)), through tanh, which cannot overflow (and is fast in float32).
@@ -25,7 +27,7 @@ def sigmoid(a):
     >>> sigmoid(np.array([-800.0, 0.0, 800.0]))[0]
     array([0. , 0.5, 1. ])
     """
-    y = np.tanh(0.5 * a)
+    y = np.tanh(0.5 * checks.array(a, "a"))
     y *= 0.5
     y += 0.5
 
@@ -41,6 +43,7 @@ def softplus(a):
     >>> softplus(np.array([-800.0, 800.0]))[0]
     array([  0., 800.])
     """
+    a = checks.array(a, "a")
     positive = np.real(a) > 0
     y = np.where(positive, a, 0) + np.log1p(np.exp(np.where(positive, -a, a)))
 
@@ -56,6 +59,7 @@ def log_sigmoid(a):
     >>> log_sigmoid(np.array([-800.0, 800.0]))[0]
     array([-800.,   -0.])
     """
+    a = checks.array(a, "a")
     y = -softplus(-a)[0]
 
     def pull(dy):
@@ -66,6 +70,7 @@ def log_sigmoid(a):
 
 def logsumexp(a):
     """log sum_k exp(a_k) over the last axis, which disappears; -inf entries count as zero mass."""
+    a = checks.array(a, "a", dimensions=1)
     top = np.max(np.real(a), axis=-1, keepdims=True)
     top = np.where(top == -np.inf, 0, top)                  # all masses zero: avoid inf - inf
     mass = np.exp(a - top)
@@ -74,13 +79,14 @@ def logsumexp(a):
         y = (np.log(total) + top)[..., 0]
 
     def pull(dy):
-        return dy[..., None] * (mass / total)
+        return dy[..., None] * mass / np.where(total == 0, 1, total)
 
     return y, pull
 
 
 def log_softmax(a):
     """a - logsumexp(a) over the last axis: logits made into log-probabilities."""
+    a = checks.array(a, "a", dimensions=1)
     y = a - logsumexp(a)[0][..., None]
 
     def pull(dy):
@@ -91,6 +97,7 @@ def log_softmax(a):
 
 def silu(a):
     """a sigmoid(a): the smooth activation of every network here (Elfwing et al. 2018)."""
+    a = checks.array(a, "a")
     s = sigmoid(a)[0]
     y = a * s
 

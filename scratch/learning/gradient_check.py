@@ -33,7 +33,10 @@ CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))
 def complex_step(f, x, v):
     """The derivative of the scalar function f at x (any shape) along v, exact to rounding."""
     x, v = _point_and_direction(x, v)
-    return float(np.imag(f(x + 1j * COMPLEX_STEP * v)) / COMPLEX_STEP)
+    moved = f(x + 1j * COMPLEX_STEP * v)
+    if not np.iscomplexobj(moved):
+        raise TypeError("f must be complex-safe, but dropped the imaginary part of its input on the way")
+    return float(np.imag(moved) / COMPLEX_STEP)
 
 
 def central_difference(f, x, v, h=CENTRAL_STEP):
@@ -49,7 +52,7 @@ def gradient(f, x, derivative=complex_step):
     >>> gradient(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]))
     array([ 4., 12.])
     """
-    x = np.asarray(x)
+    x, _ = _point_and_direction(x, x)
     directions = np.eye(x.size).reshape(x.size, *x.shape)
     return np.array([derivative(f, x, v) for v in directions]).reshape(x.shape)
 
@@ -59,7 +62,7 @@ def gradient_error(f, x, dx, derivative=complex_step):
     exact = gradient(f, x, derivative)
     if np.shape(dx) != exact.shape:
         raise ValueError(f"a gradient has the shape of its input, {exact.shape}, got {np.shape(dx)}")
-    return float(np.max(np.abs(dx - exact)) / (np.max(np.abs(exact)) or 1.0))
+    return _finite_or_inf(np.max(np.abs(dx - exact)) / (np.max(np.abs(exact)) or 1.0))
 
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
@@ -70,7 +73,7 @@ def directional_error(f, x, dx, rng, derivative=complex_step):
     v = rng.standard_normal(np.shape(x))
     v /= np.linalg.norm(v)
     typical = np.linalg.norm(dx) / np.sqrt(v.size)
-    return float(abs(np.sum(dx * v) - derivative(f, x, v)) / (typical or 1.0))
+    return _finite_or_inf(abs(np.sum(dx * v) - derivative(f, x, v)) / (typical or 1.0))
 
 
 def pullback_errors(kernel, inputs, rng):
@@ -96,8 +99,15 @@ def pullback_errors(kernel, inputs, rng):
 
 def _point_and_direction(x, v):
     x, v = np.asarray(x), np.asarray(v)
-    if x.dtype not in (np.float64, np.complex128):
-        raise TypeError(f"check gradients in float64, where 1e-10 can be seen; got x of dtype {x.dtype}")
+    if x.dtype != np.float64 or x.size == 0:
+        raise TypeError(f"check gradients in float64, where 1e-10 can be seen; "
+                        f"got x of dtype {x.dtype} and shape {x.shape}")
+    checks.finite(x, "x")
     if v.shape != x.shape:
         raise ValueError(f"the direction must have the shape of x, {x.shape}, got {v.shape}")
     return x, v
+
+
+def _finite_or_inf(error):
+    """An error that max() and < cannot overlook: max([0.0, nan]) is 0.0."""
+    return float(error) if np.isfinite(error) else np.inf

@@ -30,6 +30,10 @@ class Recipe:
 
     def __post_init__(self):
         checks.size(self.batch_size, "batch_size")
+        if not (hasattr(self.optimizer, "start") and hasattr(self.optimizer, "step")):
+            raise TypeError(f"optimizer must have start and step, like Adam(1e-3), got {self.optimizer!r}")
+        if not callable(self.schedule):
+            raise TypeError(f"schedule must be a function of the share of the run done, got {self.schedule!r}")
 
 
 class State(NamedTuple):
@@ -42,10 +46,13 @@ class State(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """A loss or gradient that is not finite; `state` holds the last good parameters."""
+    """A loss, a gradient or a step that is not finite.
+
+    `state` is the last one whose parameters were seen to have a finite loss.
+    """
 
     def __init__(self, step, loss, state):
-        super().__init__(f"step {step}: the loss is {loss} or its gradient is not finite; the last "
+        super().__init__(f"step {step}: the loss ({loss}), its gradient or the step is not finite; the last "
                          f"good parameters are in this error's .state (lower the learning rate?)")
         self.state = state
 
@@ -60,6 +67,8 @@ def train(model, theta, data, rng, *, steps, recipe=None):
     steps = checks.size(steps, "steps")
     theta = checks.finite(np.asarray(theta), "theta")
     recipe = model.recipe if recipe is None else recipe
+    if not isinstance(recipe, Recipe):
+        raise TypeError(f"recipe must be a Recipe, got {recipe!r}")
     return _loop(model, theta, batches(data, recipe.batch_size, rng, theta.dtype), rng, steps, recipe)
 
 
@@ -67,15 +76,18 @@ def _loop(model, theta, stream, rng, steps, recipe):
     _keep_freed_memory()
     optimizer, mean = recipe.optimizer, theta
     memory = optimizer.start(theta)
-    state = State(0, np.nan, theta, mean, memory)
+    good = state = State(0, np.nan, theta, mean, memory)
     for step in range(1, steps + 1):
         x = next(stream)                                                # 1.
         noise = model.draw_noise(rng, len(x))                           # 2.
-        loss, dtheta = model.loss(theta, x, noise)                      # 3. and 4.
-        if not (np.isfinite(loss).all() and np.isfinite(dtheta).all()):
-            raise Diverged(step, loss, state)
         scale = recipe.schedule((step - 1) / steps)
-        theta, memory = optimizer.step(theta, dtheta, memory, scale)    # 5.
+        with np.errstate(all="ignore"):                                 # what is not finite is caught below
+            loss, dtheta = model.loss(theta, x, noise)                  # 3. and 4.
+            if np.isfinite(loss).all():
+                good = state                                            # its theta has a finite loss
+            theta, memory = optimizer.step(theta, dtheta, memory, scale)    # 5.
+        if not (np.isfinite(loss).all() and np.isfinite(theta).all()):
+            raise Diverged(step, loss, good)
         mean = optimizers.average(mean, theta, step)
         state = State(step, loss, theta, mean, memory)
         yield state
@@ -102,17 +114,23 @@ def batches(data, batch_size, rng, dtype):
     """
     checks.generator(rng)
     batch_size = checks.size(batch_size, "batch_size")
-    if hasattr(data, "sample"):
-        return (data.sample(batch_size, rng).astype(dtype, copy=False) for _ in iter(int, 1))
+    if hasattr(data, "sample") and not isinstance(data, type):
+        return _draws(data, batch_size, rng, dtype)
     rows = np.asarray(data)
     if rows.ndim != 2 or rows.size == 0:
         raise ValueError(f"data must be a non-empty array of rows (n, dim) or a law with .sample, "
                          f"got {type(data).__name__} of shape {rows.shape}")
     if rows.dtype.kind not in "fiu":
-        raise TypeError(f"data must hold numbers, got dtype {rows.dtype}")
+        raise TypeError(f"data must hold real numbers, got dtype {rows.dtype}")
     if rows.dtype.kind == "f":
         rows = checks.finite(rows, "data").astype(dtype, copy=False)
     return _epochs(rows, min(batch_size, len(rows)), rng)
+
+
+def _draws(law, batch_size, rng, dtype):
+    while True:
+        x = law.sample(batch_size, rng)
+        yield x.astype(dtype, copy=False) if x.dtype.kind == "f" else x
 
 
 def _epochs(rows, batch_size, rng):

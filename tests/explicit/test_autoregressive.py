@@ -36,6 +36,7 @@ def naive_log_prob(model, theta, x):
             W, b = layers[-1]
             logits, means, log_stds = (h @ W + b).reshape(model.dim, 3, model.components)[i]
             weights = np.exp(logits) / np.exp(logits).sum()
+            log_stds = 8 * np.tanh(log_stds / 8)
             p = sum(w / (np.sqrt(2 * np.pi) * np.exp(s)) * np.exp(-0.5 * ((row[i] - m) / np.exp(s)) ** 2)
                     for w, m, s in zip(weights, means, log_stds))
             total[n] += np.log(p)
@@ -136,6 +137,14 @@ def test_same_seed_same_bits(rng):
     assert first.dtype == np.float32
 
 
+@pytest.mark.parametrize("distance", [50.0, 1e6])
+def test_log_prob_far_away_is_finite_and_falls(distance, rng):
+    model = AutoregressiveMixture(dim=2, components=3, hidden=(16, 16))
+    theta = fit(model, model.init(rng), LAWS["ring"], rng, steps=200)
+    near, far = model.log_prob(theta, np.array([[0.0, 2.0], [distance, -distance]]))
+    assert np.isfinite(far) and far < near - 10
+
+
 # ---- 4 exact twin ----
 
 def test_one_component_without_hidden_layers_learns_a_gaussian_exactly(rng):
@@ -178,6 +187,8 @@ def test_ten_thousand_steps_reach_three_thousandths_of_a_nat(name, rng):
     theta = fit(model, model.init(rng), law, rng, steps=10_000)
     kl = kl_monte_carlo(law.log_prob, lambda x: model.log_prob(theta, x), law.sample(200_000, rng))
     assert -4 * kl.stderr < kl.value < 0.003
+    quadrature = kl_quadrature(law.log_prob, lambda x: model.log_prob(theta, x), law.bounds())
+    assert kl.agrees_with(quadrature) and abs(quadrature.mass_q - 1) < 1e-3
 
 
 # ---- bad input ----
@@ -188,6 +199,10 @@ def test_ten_thousand_steps_reach_three_thousandths_of_a_nat(name, rng):
     (lambda m, t, rng: AutoregressiveMixture(2, 2, (4.5,)), TypeError, "each of hidden"),
     (lambda m, t, rng: AutoregressiveMixture(2, 2, 4), TypeError, "hidden must be"),
     (lambda m, t, rng: AutoregressiveMixture(2, 2, (4,), order=(1, 2)), ValueError, "order must hold"),
+    (lambda m, t, rng: AutoregressiveMixture(2, 2, (4,), order=(1.0, 0.0)), TypeError, "each of order"),
+    (lambda m, t, rng: AutoregressiveMixture(2, 2, (4,), order=5), TypeError, "order must be"),
+    (lambda m, t, rng: m.log_prob(t * np.nan, np.zeros((2, 3))), ValueError, "theta must be finite"),
+    (lambda m, t, rng: m.complete(t, ["a"], 5, rng), TypeError, "known must hold real numbers"),
     (lambda m, t, rng: m.init(3), TypeError, "Generator"),
     (lambda m, t, rng: m.loss(t, np.zeros((2, 4))), ValueError, r"shape \(n, 3\)"),
     (lambda m, t, rng: m.loss(t, np.zeros((0, 3))), ValueError, "at least one row"),

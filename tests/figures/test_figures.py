@@ -3,7 +3,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from figures import runner
+from figures import autoregressive, runner
+from scratch.data.distributions import LAWS
+from scratch.family_tree import BRANCHES, MODELS
 
 
 @pytest.mark.parametrize("name", runner.names())
@@ -15,6 +17,17 @@ def test_computes_at_effort_quick_and_draws(name, tmp_path):
     fig = runner.draw(name, results)
     assert isinstance(fig, Figure)
     fig.savefig(tmp_path / "picture.png")
+
+
+def test_stored_results_are_those_of_todays_laws_and_models():
+    """What can be told without computing anew: the laws' entropies and the tree."""
+    entropies = {name: law.entropy() for name, law in LAWS.items()}
+    with np.load(runner.paths("gallery", "full")[0]) as gallery:
+        np.testing.assert_allclose(gallery["entropies"], list(entropies.values()), rtol=1e-9)
+    with np.load(runner.paths("autoregressive", "full")[0]) as stored:
+        np.testing.assert_allclose(stored["entropies"], [entropies[name] for name in autoregressive.NAMES], rtol=1e-9)
+    with np.load(runner.paths("family_tree", "full")[0]) as tree:
+        assert list(tree["names"]) == [*BRANCHES, *MODELS]
 
 
 @pytest.mark.parametrize("name", runner.names())

@@ -1,6 +1,11 @@
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
+import figures.__main__ as command
 from figures import runner
 from figures.__main__ import main
 
@@ -13,14 +18,81 @@ def elsewhere(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_make_writes_results_and_picture_and_redraws_the_same_picture(elsewhere):
+def test_make_writes_results_and_picture_and_redraws_the_same_picture(elsewhere, monkeypatch):
     runner.make("family_tree", "full")
     picture = elsewhere / "rendered" / "family_tree.png"
     first = picture.read_bytes()
     picture.unlink()
+    monkeypatch.setattr(runner, "compute", lambda name, effort: 1 / 0)
     runner.make("family_tree", "full", redraw=True)
     assert picture.read_bytes() == first
     assert first.startswith(b"\x89PNG")
+
+
+def test_the_command_line_makes_quick_figures_and_fails_where_one_fails(tmp_path):
+    """In a tree of its own with one figure that works and one that does not."""
+    package = tmp_path / "figures"
+    package.mkdir()
+    for file in ("__init__", "__main__", "runner", "style"):
+        shutil.copy(runner.HERE / f"{file}.py", package)
+    (package / "good.py").write_text(
+        "from figures.style import figure\nCLAIM = 'It works.'\n"
+        "def compute(effort, rng):\n    return dict(effort=effort, draw=rng.random())\n"
+        "def draw(results):\n    return figure(1)\n")
+    (package / "bad.py").write_text("\nCLAIM = 'It breaks.'\ndef compute(effort, rng):\n    return 1 / 0\n")
+    (package / "worse.py").write_text("\nCLAIM = 'It does not even load.'\nimport nonsense\n")
+    (package / "study.py").write_text(
+        "from figures.style import figure\nCLAIM = 'It takes long.'\nSTUDY = True\n"
+        "def compute(effort, rng):\n    assert effort == 'quick'\n    return dict(effort=effort)\n"
+        "def draw(results):\n    return figure(1)\n")
+
+    def figures(*arguments):
+        run = subprocess.run([sys.executable, "-W", "error", "-m", "figures", *arguments], cwd=tmp_path,
+                             capture_output=True, text=True)
+        return run.returncode, run.stdout + run.stderr
+
+    status, said = figures("--effort", "quick", "--jobs", "1")
+    assert status == 1 and "2 of 4 figures made" in said
+    assert "ZeroDivisionError" in said and "No module named 'nonsense'" in said
+    assert sorted(path.name for path in (package / "quick").iterdir()) == ["good.npz", "good.png", "study.npz",
+                                                                           "study.png"]
+    status, said = figures("good", "good")
+    assert status == 0 and "1 of 1 figures made" in said
+    stored = dict(np.load(package / "results" / "good.npz"))
+    assert stored["effort"] == "full"
+    status, said = figures("study")                         # a study is only redrawn, and there is nothing stored
+    assert status == 1 and "FileNotFoundError" in said and not (package / "results" / "study.npz").exists()
+
+
+def test_timings_are_made_alone_after_the_others_and_studies_only_on_request(monkeypatch):
+    groups = []
+    monkeypatch.setattr(command, "run_group", lambda tasks, jobs, began: groups.append((tasks, jobs)) or [])
+    assert main(["cost", "gallery", "family_tree", "--jobs", "2"]) == 0
+    assert groups == [([("gallery", "full", False), ("family_tree", "full", False)], 2), ([("cost", "full", False)], 1)]
+    groups.clear()
+    monkeypatch.setattr(runner, "is_study", lambda module: True)
+    main(["gallery"])
+    main(["gallery", "--studies"])
+    main(["gallery", "--effort", "quick"])
+    assert [tasks for tasks, _ in groups] == [[("gallery", "full", True)], [("gallery", "full", False)],
+                                              [("gallery", "quick", False)]]
+
+
+def test_figures_have_random_streams_of_their_own(monkeypatch):
+    class Figure:
+        @staticmethod
+        def compute(effort, rng):
+            return dict(draw=rng.random())
+    monkeypatch.setattr(runner, "load", lambda name: Figure)
+    draws = [float(runner.compute(name, "quick")["draw"]) for name in ("gallery", "cost", "gallery")]
+    assert draws[0] == draws[2] != draws[1]
+
+
+def test_results_are_written_only_when_the_drawing_succeeds(elsewhere, monkeypatch):
+    monkeypatch.setattr(runner, "draw", lambda name, results: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runner.make("family_tree", "full")
+    assert list(elsewhere.iterdir()) == []
 
 
 def test_quick_figures_never_replace_the_full_ones(elsewhere):

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from scipy.special import logsumexp
 from scipy.stats import bernoulli, norm
 
@@ -78,3 +79,17 @@ def test_certain_logits_cost_nothing_if_right_and_their_size_if_wrong():
     log_p, pull = bernoulli_log_density(np.array([1, 0, 1, 0]), np.array([800.0, -800.0, -800.0, 800.0]))
     np.testing.assert_array_equal(log_p, [0, 0, -800, -800])
     np.testing.assert_array_equal(pull(np.ones(4)), [0, 0, 1, -1])
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda: mixture_log_density(np.zeros(3), np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((3, 2))), "means must have"),
+    (lambda: mixture_log_density(np.zeros(2), *[np.zeros((3, 2))] * 3), r"x must have shape \(3,\)"),
+    (lambda: gaussian_log_density(np.zeros(2), np.zeros(1), np.zeros(2)), "mean must have shape"),
+    (lambda: bernoulli_log_density(np.array([2.0]), np.zeros(1)), r"x must lie in \[0, 1\]"),
+    (lambda: categorical_log_density(np.array([-1]), np.zeros((1, 3))), "x must lie in 0 ... 2"),
+    (lambda: categorical_log_density(np.array([3]), np.zeros((1, 3))), "x must lie in 0 ... 2"),
+    (lambda: categorical_log_density(np.array([1.0]), np.zeros((1, 3))), "x must be an array of integers"),
+])
+def test_bad_input_is_named(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()

@@ -53,6 +53,24 @@ def test_gradient_has_the_shape_of_its_input(rng):
     np.testing.assert_allclose(gradient(f, x), df(x), rtol=1e-13)
 
 
+def test_a_nan_in_a_gradient_is_an_infinite_error(rng):
+    def broken(x, y):
+        return x + y, lambda dz: (dz, dz * np.nan)
+
+    assert pullback_errors(broken, [rng.normal(size=4), rng.normal(size=4)], rng)[1] == np.inf
+    x = rng.normal(size=3)
+    assert directional_error(f, x, df(x) * np.nan, rng) == np.inf
+
+
+def test_cotangents_are_not_uniform(rng):
+    """A softmax whose pullback is lost passes a uniform cotangent, because its rows sum to 1 (B12)."""
+    def softmax_without_pullback(a):
+        y = np.exp(a) / np.exp(a).sum(axis=-1, keepdims=True)
+        return y, lambda dy: 0 * dy
+
+    assert pullback_errors(softmax_without_pullback, [rng.normal(size=(3, 4))], rng)[0] > 0.1
+
+
 def test_pullback_errors_point_at_the_wrong_input(rng):
     def product(x, y):
         return x * y, lambda dz: (dz * y, dz * y)           # the second should be dz * x
@@ -64,6 +82,10 @@ def test_pullback_errors_point_at_the_wrong_input(rng):
 @pytest.mark.parametrize("call, error, says", [
     (lambda rng: complex_step(f, np.zeros(3, np.float32), np.zeros(3)), TypeError, "float64"),
     (lambda rng: complex_step(f, np.zeros(3), np.zeros(2)), ValueError, "direction"),
+    (lambda rng: complex_step(f, np.zeros(3, complex), np.zeros(3)), TypeError, "float64"),
+    (lambda rng: complex_step(f, np.array([np.nan, 0]), np.zeros(2)), ValueError, "x must be finite"),
+    (lambda rng: complex_step(lambda x: np.abs(x).sum(), np.ones(3), np.ones(3)), TypeError, "complex-safe"),
+    (lambda rng: gradient_error(f, np.zeros(0), np.zeros(0)), TypeError, "shape"),
     (lambda rng: central_difference(f, np.zeros(3), np.zeros(3), h=0.0), ValueError, "positive"),
     (lambda rng: gradient_error(f, np.zeros(3), np.zeros(2)), ValueError, "shape of its input"),
     (lambda rng: gradient_error(f, np.zeros(3, np.float32), np.zeros(3)), TypeError, "float64"),

@@ -117,10 +117,10 @@ def test_batches_take_the_dtype_of_theta_and_leave_integers_alone(rng):
 
 
 def test_a_loss_that_turns_nan_stops_with_the_step_and_keeps_the_last_good_parameters(rng):
-    with pytest.raises(Diverged, match="step [0-9]+: the loss is nan") as caught:
+    with pytest.raises(Diverged, match=r"step [0-9]+: the loss \(nan\)") as caught:
         fit(Exploding(), np.zeros(2), Law(), rng, steps=100)
     state = caught.value.state
-    assert state.step >= 1 and np.isfinite(state.theta).all()
+    assert state.step >= 1 and np.isfinite(Exploding().loss(state.theta, np.zeros((2, 2)), None)[0])
 
 
 def test_a_gradient_that_turns_infinite_stops_too(rng):
@@ -129,6 +129,15 @@ def test_a_gradient_that_turns_infinite_stops_too(rng):
             return 1.0, np.array([np.inf, 0.0])
     with pytest.raises(Diverged, match="step 1:"):
         fit(Steep(), np.zeros(2), Law(), rng, steps=2)
+
+
+def test_a_last_step_that_overflows_is_noticed(rng):
+    class Vast(Mean):
+        def loss(self, theta, x, noise):
+            return 1.0, np.full(2, 1e308)
+    with pytest.raises(Diverged, match="step 1:") as caught:
+        fit(Vast(), np.zeros(2), Law(), rng, steps=1, recipe=Recipe(SGD(100.0)))
+    np.testing.assert_array_equal(caught.value.state.theta, 0)
 
 
 def test_progress_line_is_for_terminals_only(rng, monkeypatch):
@@ -151,6 +160,8 @@ def test_progress_line_is_for_terminals_only(rng, monkeypatch):
     (dict(data="ring"), ValueError, "law with .sample"),
     (dict(data=np.array([[np.inf, 0.0]])), ValueError, "data must be finite"),
     (dict(data=np.array([["a", "b"]])), TypeError, "numbers"),
+    (dict(data=Law), ValueError, "law with .sample"),
+    (dict(recipe="adam"), TypeError, "recipe must be a Recipe"),
 ])
 def test_bad_input_is_refused_before_the_first_step(change, error, says, rng):
     arguments = dict(model=Mean(), theta=np.zeros(2), data=Law(), rng=rng, steps=3) | change
@@ -161,3 +172,11 @@ def test_bad_input_is_refused_before_the_first_step(change, error, says, rng):
 def test_bad_recipe_is_refused():
     with pytest.raises(ValueError, match="batch_size"):
         Recipe(batch_size=0)
+    with pytest.raises(TypeError, match="optimizer must have start and step"):
+        Recipe("adam")
+    with pytest.raises(TypeError, match="schedule must be a function"):
+        Recipe(schedule="cosine")
+
+
+def test_the_default_recipe_decays_by_half_a_cosine():
+    assert Recipe().schedule(0.25) == 0.5 + 0.5 * np.cos(np.pi / 4)
