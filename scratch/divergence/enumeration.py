@@ -19,7 +19,7 @@ def all_states(dim, values):
     [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]]
     """
     dim = checks.size(dim, "dim")
-    values = checks.finite(np.asarray(values, dtype=float), "values")
+    values = checks.constant(values, "values")
     if values.ndim != 1 or values.size == 0 or len(np.unique(values)) < values.size:
         raise ValueError(f"values must be a list of different numbers, got {values.tolist()}")
     return np.stack(np.meshgrid(*[values] * dim, indexing="ij"), axis=-1).reshape(-1, dim)

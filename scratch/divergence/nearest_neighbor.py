@@ -55,29 +55,27 @@ mean over all orders is again H(l) - H(k).  No count exceeds n, so that an atom
 which q lacks, like any disjoint supports, gives a number near log m, not inf.
 Constant columns: see samples.common_plane.
 
-Standard error.  Beside the spread of the terms, terms that rest on the same
-neighbor move together.  Let every x_i put a weight 1/k on each of its k nearest
-y.  A y_j that collects the weight c_j has the influence h_j = c_j m / n, which
-estimates p(y_j) / q(y_j) and has mean 1; var(h) / m is the share of y in the
-variance.  Each x_i alone is already in the spread of the terms, so only pairs of
-different x are counted.  The same is done for the x that they share:
+Standard error.  The terms t_i move together where they rest on the same point.
+Let every x_i give the weight 1/k to each of its k nearest x, and likewise to its k
+nearest y.  With g_j for what x_j collects, and h_j for m/n times what y_j collects
+(both of mean 1; h_j estimates p(y_j) / q(y_j)), one more x at x_j would change the sum
+of the terms by t_j + g_j, one more y at y_j by -h_j n / m.  These are their influences, so
 
-    stderr^2 = var(terms) / n  +  [(sum_j c_j^2 - n / k) / n^2 - 1 / m]+  +  [the same for x]+
+    stderr^2 = var(t + g) / n  +  var(h) / m  -  2 / (n k)
 
-The first part alone, the usual choice, is too small by a factor of 2 for
-N(0, 1) against N(2, 1).  The whole was 0.86 to 1.2 times the true deviation for
-the adaptive counts (D = 1 to 20, KL = 0 to 2), and 0.9 to 1.3 times for k = 5 up
-to D = 5 (0.8 at D = 10, 0.7 at D = 20).  The bias is not part of it.
+The last part takes out the noise of each single x_i, which is in its own term and
+again in what it gives to its neighbors.  The usual choice var(t) / n is too small by
+a factor of 2 for N(0, 1) against N(2, 1).  The whole was 0.94 to 1.2 times the true
+deviation for adaptive counts (D = 1 to 20, KL = 0 to 2), and 0.9 to 1.3 times for
+k = 5 up to D = 5 (0.7 at D = 20).  The bias is not part of it.
 """
 import numpy as np
 from scipy.special import digamma
 
 from scratch import checks
-from scratch.divergence.neighbors import count_nearer, nearest, nearest_others, same_scale
+from scratch.divergence.neighbors import LEAST, count_nearer, nearest, nearest_others, same_scale, shares
 from scratch.divergence.samples import common_plane, equal_rows, first_copies, two_samples
 from scratch.estimate import Estimate
-
-LEAST = np.sqrt(np.finfo(float).tiny)     # the square of a smaller distance underflows
 
 
 def kl_nearest_neighbor(x, y, k=5):
@@ -85,7 +83,7 @@ def kl_nearest_neighbor(x, y, k=5):
 
     >>> rng = np.random.default_rng(0)
     >>> print(kl_nearest_neighbor(rng.normal(size=(4000, 1)), rng.normal(1.0, 1.0, size=(4000, 1))))
-    0.5068 +- 0.0285 nats (n = 4000)
+    0.5068 +- 0.0287 nats (n = 4000)
     """
     x, y = two_samples(x, y)
     k = checks.size(k, "k")
@@ -113,7 +111,7 @@ def kl_nearest_neighbor(x, y, k=5):
         terms[~is_atom] = varying.sum() * np.log(ratio) + np.log(m / (n - 1))
     if (terms == np.inf).any():
         return Estimate(np.inf, 0.0, n)
-    return _estimate(terms, near_x, near_y, atoms, count_x, count_y)
+    return _estimate(terms, near_x, near_y, atoms, group_x, count_x, count_y)
 
 
 def kl_adaptive_neighbors(x, y):
@@ -123,7 +121,7 @@ def kl_adaptive_neighbors(x, y):
 
     >>> rng = np.random.default_rng(0)
     >>> print(kl_adaptive_neighbors(rng.normal(size=(4000, 1)), rng.normal(1.0, 1.0, size=(4000, 1))))
-    0.5243 +- 0.0391 nats (n = 4000)
+    0.5243 +- 0.0392 nats (n = 4000)
     """
     x, y = two_samples(x, y)
     n, m = len(x), len(y)
@@ -148,7 +146,8 @@ def kl_adaptive_neighbors(x, y):
     harmonic = digamma(np.maximum(x_nearer, 0) + 1.0) - digamma(y_nearer + 1.0)
     terms = harmonic[back] + np.log(m / (n - 1))
     loose = ~is_atom[back]
-    return _estimate(terms, near_x[back][loose], near_y[back][loose], group_x[~loose], count_x, count_y)
+    near_x, near_y = near_x[back][loose], near_y[back][loose]
+    return _estimate(terms, near_x, near_y, group_x[~loose], group_x, count_x, count_y)
 
 
 def _groups(x, y):
@@ -158,18 +157,16 @@ def _groups(x, y):
     return group_x, group_y, np.bincount(group_x, minlength=groups), np.bincount(group_y, minlength=groups)
 
 
-def _estimate(terms, near_x, near_y, atoms, count_x, count_y):
-    """The mean of the terms with its error; near_x, near_y (n', k): groups of the neighbors, off the atoms."""
-    n, m = count_x.sum(), count_y.sum()
-    loose, k = near_y.shape
-    weight_x = np.bincount(near_x.ravel(), minlength=len(count_x)) / k            # (groups,)
-    weight_y = np.bincount(near_y.ravel(), minlength=len(count_y)) / k
-    weight_y += np.bincount(atoms, minlength=len(count_y))
+def _estimate(terms, near_x, near_y, atoms, group_x, count_x, count_y):
+    """The mean of the terms with its error.
 
-    def squares(weight, count):                                                   # copies share evenly
-        return np.sum(weight[count > 0] ** 2 / count[count > 0])
-
-    through_y = (squares(weight_y, count_y) - loose / k) / n ** 2 - 1 / m
-    through_x = (squares(weight_x, count_x) - loose / k - loose) / n ** 2
-    variance = terms.var(ddof=1) / n + max(through_y, 0.0) + max(through_x, 0.0)
-    return Estimate(float(terms.mean()), float(np.sqrt(variance)), int(n))
+    near_x, near_y (n', k): groups of the neighbors of the x that are no atoms;
+    atoms (n - n',): groups of those that are, which rest on the y at their own place.
+    """
+    n, m = len(terms), count_y.sum()
+    g = shares(near_x, count_x)[group_x]                                          # (n,)
+    h = m / n * (shares(near_y, count_y) + shares(atoms[:, None], count_y))       # (groups,)
+    twice = near_y.shape[0] / near_y.shape[1] / n ** 2
+    variance = np.var(terms + g, ddof=1) / n + count_y @ (h - 1) ** 2 / m ** 2 - 2 * twice
+    variance = max(variance, np.var(terms, ddof=1) / n)
+    return Estimate(float(terms.mean()), float(np.sqrt(variance)), n)

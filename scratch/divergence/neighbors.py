@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 from scratch.divergence.samples import first_copies
 
 CLOSER = 1 - 1e-10                        # a ball of radius CLOSER * r holds the points nearer than r
+LEAST = np.sqrt(np.finfo(float).tiny)     # the square of a smaller distance underflows
 
 
 def same_scale(x, y):
@@ -39,3 +40,11 @@ def count_nearer(at, data, radius):
     """
     count = cKDTree(data).query_ball_point(at, CLOSER * radius, return_length=True)
     return np.where(radius > 0, count, 0)
+
+
+def shares(near, count):
+    """How much rests on each row of a group, if every row of near gives 1/k to each of its k neighbors.
+
+    near: groups of the neighbors (n, k); count: rows in each group; copies share evenly.  (groups,)
+    """
+    return np.bincount(near.ravel(), minlength=len(count)) / near.shape[1] / np.maximum(count, 1)

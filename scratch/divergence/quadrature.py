@@ -33,8 +33,8 @@ def kl_quadrature(log_p, log_q, bounds, n=None):
     axis, rounded up to a multiple of 3.
 
     >>> normal = lambda x: -0.5 * x[:, 0] ** 2 - 0.5 * np.log(2 * np.pi)
-    >>> print(kl_quadrature(normal, lambda x: normal(x - 2), [(-9, 9)]))
-    2.0000 +- 0.0000 nats (n = 360000)
+    >>> round(kl_quadrature(normal, lambda x: normal(x - 2), [(-9, 9)]).value, 12)
+    2.0
     """
     log_p, log_q, cell = _on_grid(log_p, log_q, bounds, n)
     return _integrate(relative_terms(log_p, log_q), log_p, log_q, cell)

@@ -28,13 +28,12 @@ def naive(x, y, k):
 
 
 def variance(terms, on_x, on_y, x, y, k):
-    """var(terms) / n, and the pairs i != j that rest on the same neighbor beyond what is expected."""
+    """var(t + g) / n + var(h) / m - 2 / (n k), from the tables of who rests on whom (n, n) and (n, m)."""
     n, m = on_y.shape
-    total = np.var(terms, ddof=1) / n
-    for weight, points, expected in ((on_x, x, 1 / n), (on_y, y, 1 / m)):
-        shares = np.array([weight[:, (points == row).all(axis=1)].mean(axis=1) for row in points]).T
-        total += max((np.sum(shares @ shares.T) - n / k) / n ** 2 - expected, 0)
-    return total
+    g = [on_x[:, (x == row).all(axis=1)].sum() / (x == row).all(axis=1).sum() for row in x]
+    h = [m / n * on_y[:, (y == row).all(axis=1)].sum() / (y == row).all(axis=1).sum() for row in y]
+    return max(np.var(np.add(terms, g), ddof=1) / n + np.mean(np.subtract(h, 1) ** 2) / m - 2 / (n * k),
+               np.var(terms, ddof=1) / n)
 
 
 def naive_adaptive(x, y):
