@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+
+from figures.transformer_brackets import Brackets
+from scratch.explicit.transformer import Transformer, warmed_up_cosine
+from scratch.learning.gradient_check import gradient_error
+from scratch.learning.optimizers import Adam
+from scratch.learning.training import Recipe, fit
+
+MODEL = Transformer(length=4, classes=3, width=6, heads=2, layers=2)
+
+
+def random_theta(model, rng):
+    return 0.4 * rng.standard_normal(model.size)            # gains and biases as asymmetric as the rest
+
+
+def states(length, classes):
+    return np.stack(np.unravel_index(np.arange(classes ** length), (classes,) * length), axis=1)
+
+
+def naive_log_prob(model, theta, x):
+    """The definition: one sequence and one position at a time, from its own past alone."""
+    p = model.views(theta)
+
+    def norm(h, name):
+        return p[f"{name}_gain"] * (h - h.mean()) / np.sqrt(h.var() + 1e-5) + p[f"{name}_bias"]
+
+    def next_logits(tokens):
+        h = [p["token"][token] + p["position"][t] for t, token in enumerate(tokens)]
+        for layer in map(str, range(model.layers)):
+            q, k, v = zip(*(np.split(norm(row, f"{layer}.norm_1") @ p[f"{layer}.W_qkv"] + p[f"{layer}.b_qkv"], 3)
+                            for row in h))
+            d, mixed = model.width // model.heads, []
+            for t in range(len(h)):
+                y = np.zeros(model.width)
+                for head in range(model.heads):
+                    part = slice(head * d, (head + 1) * d)
+                    weights = np.array([np.exp(q[t][part] @ k[s][part] / np.sqrt(d)) for s in range(t + 1)])
+                    y[part] = sum(w * v[s][part] for s, w in enumerate(weights / weights.sum()))
+                mixed.append(y @ p[f"{layer}.W_mix"] + p[f"{layer}.b_mix"])
+            h = [row + m for row, m in zip(h, mixed)]
+            for t, row in enumerate(h):
+                a = norm(row, f"{layer}.norm_2") @ p[f"{layer}.W_up"] + p[f"{layer}.b_up"]
+                h[t] = row + a / (1 + np.exp(-a)) @ p[f"{layer}.W_down"] + p[f"{layer}.b_down"]
+        return norm(h[-1], "norm") @ p["W_out"] + p["b_out"]
+
+    total = np.zeros(len(x))
+    for n, row in enumerate(x.tolist()):
+        for t, token in enumerate(row):
+            logits = next_logits([model.classes, *row[:t]])
+            total[n] += np.log(np.exp(logits[token]) / np.exp(logits).sum())
+    return total
+
+
+# ---- 1 definition ----
+
+def test_log_prob_is_the_naive_loop(rng):
+    theta, x = random_theta(MODEL, rng), rng.integers(0, 3, (4, 4))
+    np.testing.assert_allclose(MODEL.log_prob(theta, x), naive_log_prob(MODEL, theta, x), rtol=1e-12)
+    assert abs(MODEL.loss(theta, x)[0] + MODEL.log_prob(theta, x).mean()) < 1e-13
+
+
+def test_views_cover_theta_once():
+    theta = np.zeros(MODEL.size)
+    for part in MODEL.views(theta).values():
+        part += 1
+    np.testing.assert_array_equal(theta, 1)
+
+
+# ---- 2 gradient ----
+
+@pytest.mark.parametrize("model", [Transformer(3, 3, 4, 2, 2), Transformer(2, 2, 3, 1, 1)])
+def test_gradient_in_every_parameter(model, rng):
+    theta, x = random_theta(model, rng), rng.integers(0, model.classes, (4, model.length))
+    loss, dtheta = model.loss(theta, x)
+    assert gradient_error(lambda theta: model.loss(theta, x)[0], theta, dtheta) < 1e-10
+    touched = model.views(dtheta != 0)
+    del touched["token"]                                    # a token that the batch lacks has no gradient
+    for layer in range(model.layers):                       # softmax does not see a shift of all keys alike:
+        touched[f"{layer}.b_qkv"] = np.delete(touched[f"{layer}.b_qkv"], slice(model.width, 2 * model.width))
+    assert all(part.all() for part in touched.values())
+
+
+def test_perturbing_a_token_leaves_all_logits_up_to_it_bitwise_unchanged(rng):
+    theta, x = MODEL.init(rng), rng.integers(0, 3, (20, 4))
+    logits, _ = MODEL.logits(theta, x)
+    for t in range(4):
+        moved = x.copy()
+        moved[:, t] = (x[:, t] + 1) % 3
+        after, _ = MODEL.logits(theta, moved)
+        np.testing.assert_array_equal(after[:, :t + 1], logits[:, :t + 1])
+        assert (after[:, t + 1:] != logits[:, t + 1:]).all()            # and all later ones do listen
+
+
+# ---- 3 two roads ----
+
+def test_probabilities_of_all_sequences_sum_to_one(rng):
+    assert abs(np.exp(MODEL.log_prob(random_theta(MODEL, rng), states(4, 3))).sum() - 1) < 1e-12
+
+
+@pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-13)])
+def test_steps_with_a_cache_give_the_logits_of_the_full_pass(dtype, tolerance, rng):
+    model = Transformer(12, 5, 16, 4, 3)
+    theta, x = model.init(rng, dtype), rng.integers(0, 5, (8, 12))
+    full, _ = model.logits(theta, x)
+    caches, tokens = (), np.full(8, 5)
+    for t in range(12):
+        logits, caches = model.step(theta, tokens, caches)
+        assert logits.dtype == dtype
+        np.testing.assert_allclose(logits, full[:, t], rtol=0, atol=tolerance)
+        tokens = x[:, t]
+
+
+@pytest.mark.parametrize("known", [(), (2,), (1, 0, 2)])
+def test_samples_and_completions_follow_the_exact_probabilities(known, rng):
+    theta, x = random_theta(MODEL, rng), states(4, 3)
+    p = np.exp(MODEL.log_prob(theta, x))
+    p[(x[:, :len(known)] != known).any(axis=1)] = 0
+    p /= p.sum()
+    drawn = MODEL.complete(theta, np.array(known, int), 20_000, rng)
+    count = np.bincount(np.ravel_multi_index(drawn.T, (3,) * 4), minlength=81)
+    assert (np.abs(count / 20_000 - p) <= 4.5 * np.sqrt(p * (1 - p) / 20_000)).all()
+
+
+def test_same_seed_same_bits(rng):
+    theta = MODEL.init(rng)
+    first, second = (MODEL.sample(theta, 10, np.random.default_rng(3)) for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    assert MODEL.loss(theta, first)[1].dtype == np.float32
+
+
+# ---- 4 exact twin ----
+
+def test_with_nothing_added_to_h_it_is_a_table_of_bigrams(rng):
+    """W_mix = W_down = 0 and no positions: the next token depends on the last one alone."""
+    theta = random_theta(MODEL, rng)
+    for name, part in MODEL.views(theta).items():
+        if name == "position" or name.endswith(("_mix", "_down")):
+            part[...] = 0
+    x = states(4, 3)
+    by_token = MODEL.log_prob_by_token(theta, x)
+    for before, after in np.ndindex(3, 3):
+        here = (x[:, :-1] == before) & (x[:, 1:] == after)
+        assert np.ptp(by_token[:, 1:][here]) < 1e-13
+
+
+# ---- 5 learning ----
+
+def test_the_language_is_uniform_over_well_formed_words(rng):
+    law = Brackets(length=6)
+    x = states(6, 4)
+    words = x[law.well_formed(x)]
+    assert len(words) == 5 * 2 ** 3                         # Catalan(3) shapes, two kinds for each of three pairs
+    assert abs(law.entropy() - np.log(40)) < 1e-14
+    drawn = law.sample(8000, rng)
+    assert law.well_formed(drawn).all()
+    _, count = np.unique(drawn, axis=0, return_counts=True)
+    assert len(count) == 40 and np.sum((count - 200) ** 2 / 200) < 39 + 4 * np.sqrt(2 * 39)     # chi-squared
+
+
+def test_learns_short_brackets(rng):
+    law, model = Brackets(length=6), Transformer(6, 4, 16, 2, 1)
+    theta = fit(model, model.init(rng), law, rng, steps=300, recipe=Recipe(Adam(4e-3, beta2=0.99), batch_size=64))
+    x = states(6, 4)
+    kl = -np.log(40) - model.log_prob(theta, x[law.well_formed(x)]).mean()
+    assert 0 < kl / 6 < 0.02                                # nats per token, by enumeration
+
+
+def test_the_schedule_warms_up_and_ends_at_zero():
+    assert warmed_up_cosine(0.0) == 0.01 and warmed_up_cosine(0.05) > 0.99 and warmed_up_cosine(1.0) < 1e-12
+
+
+# ---- bad input ----
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda m, t, rng: Transformer(0, 3, 6, 2, 1), ValueError, "length must be at least 1"),
+    (lambda m, t, rng: Transformer(4, 1, 6, 2, 1), ValueError, "classes must be at least 2"),
+    (lambda m, t, rng: Transformer(4, 3, 6, 4, 1), ValueError, "width must be a multiple of heads"),
+    (lambda m, t, rng: Transformer(4, 3, 6, 2, 1.5), TypeError, "layers must be an integer"),
+    (lambda m, t, rng: m.init(3), TypeError, "Generator"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 3), int)), ValueError, r"shape \(n, 4\)"),
+    (lambda m, t, rng: m.loss(t, np.full((2, 4), 3)), ValueError, "integers 0 ... 2"),
+    (lambda m, t, rng: m.log_prob(t, np.full((2, 4), np.nan)), ValueError, "finite"),
+    (lambda m, t, rng: m.log_prob(t[:-1], np.zeros((2, 4), int)), ValueError, "theta must have shape"),
+    (lambda m, t, rng: m.sample(t, 0, rng), ValueError, "n must be at least 1"),
+    (lambda m, t, rng: m.sample(t, 5, 7), TypeError, "Generator"),
+    (lambda m, t, rng: m.step(t, np.array([4])), ValueError, "integers 0 ... 3"),
+    (lambda m, t, rng: m.step(t, np.array([0]), [
+        (np.zeros((1, 2, 4, 3)),) * 2] * 2), ValueError, "no step is left"),
+    (lambda m, t, rng: m.complete(t, np.zeros(4, int), 5, rng), ValueError, "first t < 4"),
+    (lambda m, t, rng: m.complete(t, np.array([5]), 5, rng), ValueError, "integers 0 ... 2"),
+])
+def test_bad_input_is_named(call, error, says, rng):
+    with pytest.raises(error, match=says):
+        call(MODEL, MODEL.init(rng), rng)

@@ -1,0 +1,211 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from scratch.data.distributions import moons
+from scratch.divergence.monte_carlo import kl_monte_carlo
+from scratch.explicit.vae import VAE, BernoulliVAE
+from scratch.kernels.dense import mlp, mlp_size
+from scratch.kernels.grid import midpoints
+from scratch.learning.gradient_check import gradient_error
+from scratch.learning.training import fit
+
+GAUSS = VAE(dim=3, latent=2, hidden=(5,), beta=1.7, samples=2)
+BINARY = BernoulliVAE(dim=4, latent=2, hidden=(5, 4), beta=0.6)
+IMPORTANCE = VAE(dim=3, latent=2, hidden=(4,), samples=3, importance=True)
+IMPORTANCE_BINARY = BernoulliVAE(dim=3, latent=1, hidden=(), samples=3, importance=True)
+MODELS = [GAUSS, BINARY, IMPORTANCE, IMPORTANCE_BINARY]
+
+
+def random_theta(model, rng):
+    return 0.5 * rng.standard_normal(model.size)            # log s and all biases away from zero
+
+
+def rows(model, rng, n=5):
+    if isinstance(model, BernoulliVAE):
+        return rng.integers(0, 2, (n, model.dim)).astype(float)
+    return rng.normal(size=(n, model.dim))
+
+
+def naive_log_weight(model, theta, x, eps):
+    """log p(x | z), log p(z) and log q(z | x) at one draw for one row, from the densities' definitions."""
+    split = mlp_size(model.encoder_widths)
+    y = mlp(theta[:split], x[None], model.encoder_widths)[0][0]
+    mean, std = y[:model.latent], np.exp(y[model.latent:])
+    z = mean + std * eps
+    f = mlp(theta[split:split + mlp_size(model.decoder_widths)], z[None], model.decoder_widths)[0][0]
+    if isinstance(model, BernoulliVAE):
+        p = 1 / (1 + np.exp(-f))
+        log_x = np.log(np.where(x == 1, p, 1 - p)).sum()
+    else:
+        s = np.exp(theta[-1])
+        log_x = np.log(np.exp(-0.5 * ((x - f) / s) ** 2) / (np.sqrt(2 * np.pi) * s)).sum()
+    log_prior = np.log(np.exp(-0.5 * z ** 2) / np.sqrt(2 * np.pi)).sum()
+    log_q = np.log(np.exp(-0.5 * eps ** 2) / (np.sqrt(2 * np.pi) * std)).sum()
+    return log_x, log_prior, log_q
+
+
+# ---- 1 definition ----
+
+@pytest.mark.parametrize("model", MODELS)
+def test_terms_and_bounds_are_the_naive_loop(model, rng):
+    theta, x = random_theta(model, rng), rows(model, rng)
+    noise = rng.standard_normal((4, 5, model.latent))
+    reconstruction, kl = model.terms(theta, x, noise)
+    elbo, bound = model.elbo(theta, x, noise), model.importance_bound(theta, x, noise)
+    mean, log_std = model.encode(theta, x)
+    for n in range(5):
+        logs = np.array([naive_log_weight(model, theta, x[n], eps) for eps in noise[:, n]])
+        exact_kl = sum(0.5 * (m ** 2 + np.exp(2 * s) - 2 * s - 1) for m, s in zip(mean[n], log_std[n]))
+        assert abs(reconstruction[n] + logs[:, 0].mean()) < 1e-11
+        assert abs(kl[n] - exact_kl) < 1e-12
+        assert abs(elbo[n] - logs[:, 0].mean() + exact_kl) < 1e-11
+        assert abs(bound[n] - np.log(np.mean(np.exp(logs[:, 0] + logs[:, 1] - logs[:, 2])))) < 1e-11
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_loss_is_what_it_says_in_nats_per_row(model, rng):
+    theta, x, noise = random_theta(model, rng), rows(model, rng), model.draw_noise(rng, 5)
+    reconstruction, kl = model.terms(theta, x, noise)
+    said = (reconstruction + model.beta * kl).mean()
+    if model.importance:
+        said = -model.importance_bound(theta, x, noise).mean()
+    assert abs(model.loss(theta, x, noise)[0] - said) < 1e-13
+
+
+# ---- 2 gradient ----
+
+@pytest.mark.parametrize("model", MODELS)
+def test_gradient_in_every_parameter(model, rng):
+    theta, x, noise = random_theta(model, rng), rows(model, rng), model.draw_noise(rng, 5)
+    loss, dtheta = model.loss(theta, x, noise)
+    assert gradient_error(lambda theta: model.loss(theta, x, noise)[0], theta, dtheta) < 1e-10
+    assert (dtheta != 0).all()                              # noise and data are generic: no block is dead
+
+
+# ---- 3 two roads ----
+
+def test_kl_in_closed_form_is_kl_by_monte_carlo(rng):
+    theta, x = random_theta(GAUSS, rng), rows(GAUSS, rng, 3)
+    mean, log_std = GAUSS.encode(theta, x)
+    eps = rng.standard_normal((50_000, 3, 2))
+    z = mean + np.exp(log_std) * eps
+    terms = (0.5 * z ** 2 - 0.5 * eps ** 2 - log_std).sum(axis=2)               # log q - log prior
+    error = terms.std(axis=0) / np.sqrt(len(eps))
+    assert (np.abs(terms.mean(axis=0) - GAUSS.terms(theta, x, eps[:1])[1]) < 4 * error).all()
+
+
+def test_kl_of_the_prior_to_itself_is_zero_and_never_negative(rng):
+    theta = np.zeros(GAUSS.size)                            # an encoder of zeros: mean 0, std 1
+    assert (GAUSS.terms(theta, rows(GAUSS, rng), GAUSS.draw_noise(rng, 5))[1] == 0).all()
+    for _ in range(20):
+        assert (GAUSS.terms(random_theta(GAUSS, rng), rows(GAUSS, rng), GAUSS.draw_noise(rng, 5))[1] > 0).all()
+
+
+@pytest.mark.parametrize("model", [GAUSS, BernoulliVAE(4, 1, (5,))])
+def test_bounds_stand_in_order_elbo_then_k_then_log_p(model, rng):
+    theta, x = random_theta(model, rng), rows(model, rng, 4)
+    draws = np.array([[model.importance_bound(theta, x, rng.standard_normal((k, 4, model.latent)))
+                       for _ in range(1500)] for k in (1, 4, 16)])              # (3, 1500, 4)
+    value, error = draws.mean(axis=1), draws.std(axis=1) / np.sqrt(1500)
+    elbo = model.elbo(theta, x, rng.standard_normal((20_000, 4, model.latent)))
+    log_p = model.log_prob(theta, x)
+    assert (np.abs(value[0] - elbo) < 4.5 * error[0]).all()                     # k = 1 is the ELBO
+    assert (value[0] < value[1]).all() and (value[1] < value[2]).all()
+    assert (value[2] < log_p + 4 * error[2]).all() and (elbo < log_p).all()
+
+
+@pytest.mark.parametrize("model", [VAE(1, 2, (4,)), VAE(2, 1, (4,))])
+def test_density_by_quadrature_integrates_to_one_and_samples_follow_it(model, rng):
+    theta = 0.7 * random_theta(model, rng)
+    nodes, cell = midpoints([(-12, 12)] * model.dim, 400 if model.dim == 1 else 100)
+    p = cell * np.exp(model.log_prob(theta, nodes, nodes=80))
+    assert abs(p.sum() - 1) < 1e-8
+    x = model.sample(theta, 20_000, rng)
+    for power in (1, 2):
+        values = (x ** power).sum(axis=1)
+        assert abs(values.mean() - p @ (nodes ** power).sum(axis=1)) < 4 * values.std() / np.sqrt(20_000)
+
+
+def test_binary_probabilities_sum_to_one_and_samples_follow_them(rng):
+    theta = 2 * random_theta(BINARY, rng)
+    x = np.stack(np.unravel_index(np.arange(16), (2,) * 4), axis=1)
+    p = np.exp(BINARY.log_prob(theta, x))
+    assert abs(p.sum() - 1) < 1e-9
+    count = np.bincount(BINARY.sample(theta, 20_000, rng) @ [8, 4, 2, 1], minlength=16)
+    assert (np.abs(count / 20_000 - p) < 4.5 * np.sqrt(p * (1 - p) / 20_000)).all()
+
+
+def test_decode_is_the_mean_of_what_is_emitted(rng):
+    for model in (GAUSS, BINARY):
+        theta, z = random_theta(model, rng), np.tile(rng.normal(size=(1, 2)), (20_000, 1))
+        x = model._emit(model.split(theta)[1], z, rng)
+        assert (np.abs(x.mean(axis=0) - model.decode(theta, z)[0]) < 4.5 * x.std(axis=0) / np.sqrt(20_000)).all()
+
+
+def test_interpolation_starts_and_ends_at_the_reconstructions(rng):
+    theta, x = random_theta(GAUSS, rng), rows(GAUSS, rng, 2)
+    path = GAUSS.interpolate(theta, *x, steps=5)
+    np.testing.assert_allclose(path[[0, -1]], GAUSS.decode(theta, GAUSS.encode(theta, x)[0]), rtol=1e-12)
+    assert path.shape == (5, 3)
+
+
+def test_a_unit_that_the_encoder_ignores_is_not_active(rng):
+    theta, x = random_theta(GAUSS, rng), rows(GAUSS, rng, 100)
+    assert GAUSS.active_units(theta, x).all()
+    last = theta[:mlp_size(GAUSS.encoder_widths)][-24:-4].reshape(5, 4)         # the last weights of the encoder
+    last[:, 1] = 0                                                              # the mean of unit 1
+    np.testing.assert_array_equal(GAUSS.active_units(theta, x), [True, False])
+
+
+def test_float32_stays_float32_and_same_seed_same_bits(rng):
+    for model in MODELS:
+        theta = model.init(rng)
+        x, noise = rows(model, rng), model.draw_noise(rng, 5)
+        assert model.loss(theta, x, noise)[1].dtype == theta.dtype == np.float32
+        first, second = (model.sample(theta, 10, np.random.default_rng(3)) for _ in range(2))
+        np.testing.assert_array_equal(first, second)
+
+
+# ---- 5 learning ----
+
+def test_learns_moons_and_importance_weights_tighten_its_bound(rng):
+    law = moons(std=0.3)
+    model = VAE(dim=2, latent=2, hidden=(32,), samples=8, importance=True)
+    theta = fit(model, model.init(rng), law, rng, steps=250, recipe=replace(model.recipe, batch_size=128))
+    x = law.sample(400, rng)
+    kl = kl_monte_carlo(law.log_prob, lambda x: model.log_prob(theta, x, nodes=100), x)
+    assert 0 < kl.value < 0.5
+    one, many = (model.importance_bound(theta, x, rng.standard_normal((k, 400, 2))).mean() for k in (1, 50))
+    assert one < many < model.log_prob(theta, x, nodes=100).mean() + 0.05
+
+
+# ---- bad input ----
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda m, t, rng: VAE(0, 1, (4,)), ValueError, "dim must be at least 1"),
+    (lambda m, t, rng: VAE(2, 1, 4), TypeError, "hidden must be"),
+    (lambda m, t, rng: VAE(2, 1, (4,), beta=0), ValueError, "beta must be a positive"),
+    (lambda m, t, rng: VAE(2, 1, (4,), samples=0), ValueError, "samples must be at least 1"),
+    (lambda m, t, rng: VAE(2, 1, (4,), beta=2.0, importance=True), ValueError, "beta must be 1"),
+    (lambda m, t, rng: m.init(3), TypeError, "Generator"),
+    (lambda m, t, rng: m.draw_noise(3, 4), TypeError, "Generator"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 3)), np.zeros((2, 3, 2))), ValueError, r"noise must have shape \(k, 2, 2\)"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 3)), None), ValueError, "noise must have shape"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 4)), np.zeros((2, 2, 2))), ValueError, r"shape \(n, 3\)"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 3), int), np.zeros((2, 2, 2))), TypeError, "floating point"),
+    (lambda m, t, rng: m.elbo(t, np.full((2, 3), np.nan), np.zeros((2, 2, 2))), ValueError, "finite"),
+    (lambda m, t, rng: m.log_prob(t[:-1], np.zeros((2, 3))), ValueError, "theta must have shape"),
+    (lambda m, t, rng: m.encode(t, np.zeros((0, 3))), ValueError, "at least one row"),
+    (lambda m, t, rng: m.decode(t, np.zeros((2, 3))), ValueError, "z must have shape"),
+    (lambda m, t, rng: m.sample(t, 0, rng), ValueError, "n must be at least 1"),
+    (lambda m, t, rng: m.interpolate(t, np.zeros(3), np.zeros(3), 0), ValueError, "steps must be at least 1"),
+    (lambda m, t, rng: BINARY.terms(np.zeros(BINARY.size), np.full((2, 4), 0.5), np.zeros((1, 2, 2))), ValueError,
+     "integers 0 ... 1"),
+    (lambda m, t, rng: (v := VAE(3, 3, ())).log_prob(v.init(rng), np.zeros((2, 3))), ValueError,
+     "1 or 2 latent"),
+])
+def test_bad_input_is_named(call, error, says, rng):
+    with pytest.raises(error, match=says):
+        call(GAUSS, GAUSS.init(rng), rng)
