@@ -12,8 +12,8 @@ class Estimate:
     stderr is one standard deviation of the estimator.  It is 0 for a closed
     form, and for quadrature it is the estimated error of the rule.
 
-    >>> print(Estimate(0.0123, 0.0004, 10_000))
-    0.0123 +- 0.0004 nats (n = 10000)
+    >>> print(Estimate(0.0123, 0.0045, 10_000))
+    0.0123 +- 0.0045 nats (n = 10000)
     """
     value: float
     stderr: float

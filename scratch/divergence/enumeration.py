@@ -32,4 +32,5 @@ def kl_enumeration(log_p, log_q, states):
         raise ValueError("states must differ, got some row twice")
     log_p, log_q = evaluate(log_p, states, "log_p"), evaluate(log_q, states, "log_q")  # (n,)
     value = relative_terms(log_p, log_q).sum()
-    return MassEstimate(float(value), 0.0, len(states), float(np.exp(log_p).sum()), float(np.exp(log_q).sum()))
+    masses = [float(np.exp(log_density).sum()) for log_density in (log_p, log_q)]
+    return MassEstimate(float(value), 0.0, len(states), *masses)

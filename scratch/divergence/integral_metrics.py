@@ -88,8 +88,8 @@ def _kernel_sums(x, y, scale):
 
 def _centered(sums, n, m):
     """Mean square of k(x_i, y_j) - row mean - column mean + mean."""
-    mean = sums.rows.sum() / (n * m)
-    return sums.squares / (n * m) - np.mean((sums.rows / m) ** 2) - np.mean((sums.columns / n) ** 2) + mean ** 2
+    rows, columns = sums.rows / m, sums.columns / n                               # means
+    return sums.squares / (n * m) - np.mean(rows ** 2) - np.mean(columns ** 2) + rows.mean() ** 2
 
 
 def _median_distance(points):
@@ -137,6 +137,8 @@ def _root(square, u, v, variance, unit):
     value = np.sqrt(square)
     variance += u.var() / len(u) + v.var() / len(v)
     stderr = np.sqrt(variance) / (2 * value) if value > 0 else 0.0
+    if min(len(u), len(v)) < 2:                                                   # no spread to be seen
+        stderr = np.inf
     return Estimate(float(unit * value), float(unit * stderr), len(u))
 
 

@@ -143,7 +143,7 @@ def kl_binned(x, y):
 
 
 def _cells(x, y, size, depth=0):
-    """[(number of x, number of y)] in the cells: split y in halves, one column after the other, until `size`."""
+    """[(number of x, number of y)] in the cells: y halved, one column after the other, down to `size`."""
     if len(y) >= 2 * size:
         for axis in np.roll(np.arange(y.shape[1]), -depth):
             ordered = np.sort(y[:, axis])

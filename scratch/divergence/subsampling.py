@@ -48,8 +48,8 @@ def subsample(estimator, x, y, rng, repeats=100, fraction=0.25, rate=0.5):
         raise ValueError("the estimator is NaN on all points")
     if np.isinf(value):
         return Estimate(value, 0.0, len(x))
-    values = np.array([float(estimator(*(rng.choice(z, size, replace=False) for z, size in zip((x, y), sizes))))
-                       for _ in range(repeats)])
+    subsets = ([rng.choice(z, size, replace=False) for z, size in zip((x, y), sizes)] for _ in range(repeats))
+    values = np.array([float(estimator(*subset)) for subset in subsets])
     if not np.isfinite(values).all():
         raise ValueError(f"the estimator is finite on all points but not on {np.sum(~np.isfinite(values))} "
                          f"of {repeats} subsets: they are too small")
