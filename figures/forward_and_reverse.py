@@ -23,7 +23,7 @@ def two_modes(distance):
 
 def compute(effort, rng):
     """Both fits at several distances of the modes, the reverse one from either side, and their KLs."""
-    distances, steps, n = ((SHOWN,), 20, 60) if effort == "quick" else (np.arange(0.0, 6.1, 0.5), 1500, 300)
+    distances, steps, n = ((SHOWN,), 20, 60) if effort == "quick" else (np.arange(0.0, 7.0), 800, 300)
     fits, divergences = [], []
     for distance in distances:
         law = two_modes(distance)

@@ -10,6 +10,7 @@ from scratch.learning.training import train
 
 CLAIM = ("On 12 bits all 4,096 probabilities can be listed: MADE's sum to 1 whatever its parameters are, and after "
          "training they agree with the law's over five orders of magnitude.")
+STUDY = True
 
 ROWS, COLUMNS = 3, 4
 SIDES = ROWS * COLUMNS

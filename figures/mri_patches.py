@@ -16,7 +16,7 @@ SHOWN = 12                                                  # patches along the 
 
 def compute(effort, rng):
     """Held-out nats per pixel along training, of the Gaussian, and some patches of each kind."""
-    steps, hidden = (40, (16, 16)) if effort == "quick" else (3000, (128, 128))
+    steps, hidden = (40, (16, 16)) if effort == "quick" else (1500, (128, 128))
     rows, held_out = mri_patches(SIDE, rng)
     pixels = SIDE ** 2
     gaussian = GaussianMixture(rows.mean(axis=0)[None], np.cov(rows.T)[None], [1.0])

@@ -8,7 +8,8 @@ in this order, for imports only point upwards in this list:
     learning/          gradient checks, optimizers, and one training loop for all families
     data/              laws with exact densities, and two real measurements
     divergence/        KL(p_data || p_model) in nats, by many roads that must agree
-    explicit/          models whose likelihood is computed
+    discriminative/    p(y|x): the other side of the picture
+    explicit/          models whose likelihood, or a bound on it, is computed
     family_tree        MODELS: every model class and its place
 
 A model is a frozen dataclass of sizes, without state:

@@ -1,4 +1,4 @@
-"""The chapter's family tree (figure 1.2), filled with the classes of this package.
+"""The chapter's family tree (figure 1.2, with figure 1.1's other side), filled with the classes of this package.
 
     MODELS["AutoregressiveMixture"]()      a small instance, for tests, certificates and drawings
 
@@ -9,8 +9,16 @@ over MODELS, so that no model can join the family without it.
 from dataclasses import dataclass
 from typing import Callable
 
+import numpy as np
+
+from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
+from scratch.discriminative.neural_network import Classifier, Regressor
+from scratch.discriminative.svm import LinearSVM
 from scratch.explicit.autoregressive import MADE, AutoregressiveMixture
 from scratch.explicit.gaussian_mixture import MixtureEM
+from scratch.explicit.linear_vae import LinearVAE
+from scratch.explicit.transformer import Transformer
+from scratch.explicit.vae import VAE, BernoulliVAE
 
 # The branches of the chapter, each with its Chinese title and the branch that it grows from.
 BRANCHES = {
@@ -26,14 +34,29 @@ BRANCHES = {
 }
 
 
-def continuous_rows(model, rng, n):
-    """n rows of D reals."""
+def reals(model, rng, n):
+    """n rows of D numbers."""
     return rng.standard_normal((n, model.dim))
 
 
-def discrete_rows(model, rng, n):
-    """n rows of D classes, integers."""
+def integers(model, rng, n):
+    """n rows of D classes."""
     return rng.integers(model.classes, size=(n, model.dim))
+
+
+def bits(model, rng, n):
+    """n rows of D zeros and ones, as floats."""
+    return rng.integers(2, size=(n, model.dim)).astype(float)
+
+
+def labeled(model, rng, n):
+    """n rows of D numbers and the class of each in a last column."""
+    return np.column_stack([reals(model, rng, n), rng.integers(getattr(model, "classes", 2), size=n)])
+
+
+def numbered(model, rng, n):
+    """n rows of D numbers and a number to be predicted in a last column."""
+    return rng.standard_normal((n, model.dim + 1))
 
 
 @dataclass(frozen=True)
@@ -42,7 +65,7 @@ class Entry:
     model: type
     branch: str
     sizes: dict
-    rows: Callable = continuous_rows
+    rows: Callable = reals
 
     def __call__(self):
         return self.model(**self.sizes)
@@ -51,5 +74,14 @@ class Entry:
 MODELS = {entry.model.__name__: entry for entry in [
     Entry(MixtureEM, "explicit density", dict(components=3)),
     Entry(AutoregressiveMixture, "autoregressive models", dict(dim=3, components=2, hidden=(5, 4))),
-    Entry(MADE, "autoregressive models", dict(dim=4, hidden=(6, 5), classes=3), discrete_rows),
+    Entry(MADE, "autoregressive models", dict(dim=4, hidden=(6, 5), classes=3), integers),
+    Entry(Transformer, "autoregressive models", dict(length=5, classes=3, width=8, heads=2, layers=2), integers),
+    Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5))),
+    Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,)), bits),
+    Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),
+    Entry(LogisticRegression, "discriminative models", dict(dim=3, penalty=0.1), labeled),
+    Entry(SoftmaxRegression, "discriminative models", dict(dim=3, classes=4, penalty=0.1), labeled),
+    Entry(LinearSVM, "discriminative models", dict(dim=3, penalty=0.1), labeled),
+    Entry(Classifier, "discriminative models", dict(dim=3, classes=4, hidden=(5, 4), penalty=0.1), labeled),
+    Entry(Regressor, "discriminative models", dict(dim=3, hidden=(5, 4), penalty=0.1), numbered),
 ]}

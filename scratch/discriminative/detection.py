@@ -1,0 +1,160 @@
+"""The task of detection: a classifier of windows, slid over a picture, finds where structures are.
+
+A detector is a function from windows (n, size^2) to scores (n,).  The task is
+
+    score_map   the score of the window around every pixel
+    suppress    keep a mark where the score is the largest within a radius, best first
+                (non-maximum suppression)
+    match       a mark is a hit if a structure lies within reach, and no better mark has claimed it
+    free_response   sensitivity against false marks per picture, over all thresholds (Bunch et al. 1978)
+
+Training windows are made by `Insertion`: backgrounds, half of them with the
+structure added.  Nearly all windows of a picture are easy, and a detector trained
+on random ones never meets the few that it will be wrong about: `hardest` finds
+them, and it is trained again with those among the negatives (Sung and Poggio 1998).
+
+The baseline is the matched filter.  If the backgrounds were Gaussian with mean m
+and covariance S, the log likelihood ratio of "with template t" to "without" would be
+linear in the window x,
+
+    score(x) = t^T S^-1 (x - m - t/2)
+
+and no detector could have a larger area under its ROC (Neyman and Pearson 1933).
+With S = I it is the plain correlation with the template; the S of real backgrounds
+"whitens" them.  Pictures are not Gaussian: what a network gains over this is what it
+has learned beyond their mean and covariance.
+"""
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from scratch import checks
+from scratch.discriminative.labeled import join
+
+
+def windows(picture, size):
+    """A view of the windows around each pixel, (H - size + 1, W - size + 1, size, size)."""
+    picture, size = checks.rows(picture, name="picture"), checks.size(size, "size")
+    if size > min(picture.shape):
+        raise ValueError(f"size must be at most {min(picture.shape)}, the shorter side of the picture, got {size}")
+    return sliding_window_view(picture, (size, size))
+
+
+def score_map(score, picture, size, mask=None):
+    """The score of every window (H - size + 1, W - size + 1); -inf where mask is False."""
+    view = windows(picture, size)
+    mask = np.ones(view.shape[:2], bool) if mask is None else np.asarray(mask)
+    if mask.shape != view.shape[:2] or mask.dtype != bool:
+        raise ValueError(f"mask must be bool of shape {view.shape[:2]}, got {mask.dtype} of shape {mask.shape}")
+    scores = np.full(mask.shape, -np.inf)
+    scores[mask] = score(view[mask].reshape(-1, size * size))
+    return scores
+
+
+class Marks(NamedTuple):
+    """Where a detector points, best first."""
+    places: np.ndarray          # (n, 2) row and column in the score map
+    scores: np.ndarray          # (n,)
+
+
+def suppress(scores, radius):
+    """Greedy non-maximum suppression: no two Marks within `radius` pixels of each other; -inf makes none."""
+    scores = np.asarray(scores, float)
+    if scores.ndim != 2 or np.isnan(scores).any():
+        raise ValueError(f"scores must be a map (H, W) without NaN, got shape {scores.shape}")
+    radius = checks.size(radius, "radius", minimum=0)
+    reach = np.arange(-radius, radius + 1)
+    disk = reach[:, None] ** 2 + reach ** 2 <= radius ** 2
+    free = np.zeros(tuple(side + 2 * radius for side in scores.shape), bool)      # a frame saves the edge cases
+    free[radius:radius + scores.shape[0], radius:radius + scores.shape[1]] = scores > -np.inf
+    places = []
+    order = np.argsort(-scores, axis=None, kind="stable")
+    for i, j in zip(*np.unravel_index(order, scores.shape)):
+        if free[i + radius, j + radius]:
+            places.append((i, j))
+            free[i:i + 2 * radius + 1, j:j + 2 * radius + 1] &= ~disk
+    places = np.array(places, int).reshape(-1, 2)
+    return Marks(places, scores[tuple(places.T)])
+
+
+def match(marks, structures, radius):
+    """Which marks are hits, (n,) bool.  structures (m, 2): each is claimed once, by the best mark in reach."""
+    structures = np.asarray(structures, float).reshape(-1, 2)
+    free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
+    for n, place in enumerate(marks.places):
+        distance = np.where(free, np.hypot(*(structures - place).T), np.inf)
+        if len(distance) and distance.min() <= radius:
+            hits[n], free[distance.argmin()] = True, False
+    return hits
+
+
+def free_response(scores, hits, structures, pictures):
+    """false marks per picture, sensitivity: as the threshold falls from above all marks to below all.
+
+    scores, hits (n,): the marks of all pictures together; structures: how many there were to be found.
+    """
+    scores, hits = checks.finite(np.asarray(scores, float), "scores"), np.asarray(hits, bool)
+    structures, pictures = checks.size(structures, "structures"), checks.size(pictures, "pictures")
+    if hits.shape != scores.shape or scores.ndim != 1 or hits.sum() > structures:
+        raise ValueError(f"scores and hits must have one shape (n,), with at most {structures} hits, "
+                         f"got {scores.shape} and {hits.shape} with {hits.sum()} hits")
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.diff(scores[order]) < 0, True)[:len(order)]               # equal scores are one threshold
+    false, true = np.cumsum(~hits[order])[last], np.cumsum(hits[order])[last]
+    return np.append(0, false) / pictures, np.append(0, true) / structures
+
+
+def matched_filter(template, backgrounds=None, noise=0.0):
+    """The log likelihood ratio x (n, D) -> (n,) of Gaussian windows with and without the template.
+
+    m and S are those of backgrounds (n, D), plus noise^2 I; or 0 and I if there are none.
+    """
+    template = checks.finite(np.asarray(template, float), "template").ravel()
+    mean, weights = np.zeros(template.size), template
+    if backgrounds is not None:
+        backgrounds = checks.rows(backgrounds, template.size, "backgrounds")
+        mean = backgrounds.mean(axis=0)
+        S = np.cov(backgrounds.T, bias=True) + noise ** 2 * np.eye(template.size)
+        weights = np.linalg.solve(S, template)
+    return lambda x: checks.rows(x, template.size) @ weights - (mean + template / 2) @ weights
+
+
+@dataclass(frozen=True, eq=False)
+class Insertion:
+    """A law of labeled windows: a background (class 0), or one with the template added (class 1), half and half.
+
+    hard: windows from which `hard_share` of the backgrounds of class 0 is drawn, if there are any.
+    """
+    backgrounds: np.ndarray                                                       # (n, D)
+    template: np.ndarray                                                          # (D,)
+    hard: np.ndarray = None                                                       # (m, D)
+    hard_share: float = 0.5
+
+    def __post_init__(self):
+        template = checks.finite(np.ravel(np.asarray(self.template, float)), "template")
+        for windows_of, name in ((self.backgrounds, "backgrounds"), (self.hard, "hard")):
+            if windows_of is not None and checks.rows(windows_of, name=name).shape[1] != template.size:
+                raise ValueError(f"template must have {np.shape(windows_of)[1]} pixels, as the {name} do, "
+                                 f"got {template.size}")
+        if not 0 <= self.hard_share <= 1:
+            raise ValueError(f"hard_share must lie in [0, 1], got {self.hard_share}")
+        object.__setattr__(self, "template", template)
+
+    def sample(self, n, rng):
+        """n labeled rows (n, D + 1)."""
+        n, rng = checks.size(n, "n"), checks.generator(rng)
+        y = rng.random(n) < 0.5
+        x = self.backgrounds[rng.integers(len(self.backgrounds), size=n)]
+        if self.hard is not None:
+            swap = ~y & (rng.random(n) < self.hard_share)
+            x[swap] = self.hard[rng.integers(len(self.hard), size=swap.sum())]
+        x[y] += self.template
+        return join(x, y)
+
+
+def hardest(score, negatives, n):
+    """The n of the negatives (m, D) with the largest scores, worst first."""
+    negatives, n = checks.rows(negatives, name="negatives"), checks.size(n, "n")
+    return negatives[np.argsort(-score(negatives), kind="stable")[:n]]

@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+
+from scratch.discriminative.labeled import check_penalty, join, split_classes, split_numbers
+from scratch.learning.training import batches
+
+
+def test_split_undoes_join(rng):
+    x, y = rng.normal(size=(7, 3)), rng.integers(4, size=7)
+    back_x, back_y = split_classes(join(x, y), 3, 4)
+    np.testing.assert_array_equal(back_x, x)
+    np.testing.assert_array_equal(back_y, y)
+    assert back_y.dtype.kind == "i"
+    numbers = rng.normal(size=7)
+    np.testing.assert_array_equal(split_numbers(join(x, numbers), 3)[1], numbers)
+
+
+def test_join_keeps_the_precision_of_x(rng):
+    assert join(rng.normal(size=(7, 3)).astype(np.float32), np.arange(7)).dtype == np.float32
+
+
+def test_labels_stay_with_their_rows_in_the_training_loops_batches(rng):
+    """The label is a function of x here, so a label shuffled apart from its row would show."""
+    x = rng.normal(size=(50, 2))
+    stream = batches(join(x, (x[:, 0] > 0).astype(int)), 16, rng, np.float64)
+    for _ in range(10):
+        x, y = split_classes(next(stream), 2, 2)
+        np.testing.assert_array_equal(y, x[:, 0] > 0)
+
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda: join(np.zeros((3, 2)), np.zeros(2)), ValueError, r"y must have shape \(3,\)"),
+    (lambda: join(np.zeros((3, 2), int), np.zeros(3)), TypeError, "floating point"),
+    (lambda: split_classes(np.zeros((3, 2)), 2, 2), ValueError, r"rows must have shape \(n, 3\)"),
+    (lambda: split_classes(np.full((3, 3), 0.5), 2, 2), ValueError, "classes 0 ... 1, got 0.5"),
+    (lambda: split_classes(np.full((3, 3), 2.0), 2, 2), ValueError, "classes 0 ... 1, got 2.0"),
+    (lambda: split_classes(np.full((3, 3), -1.0), 2, 2), ValueError, "classes 0 ... 1, got -1.0"),
+    (lambda: split_classes(np.full((3, 3), np.nan), 2, 2), ValueError, "finite"),
+    (lambda: split_numbers(np.zeros((3, 3), complex), 2), TypeError, "must be real"),
+    (lambda: check_penalty(-0.1), ValueError, "penalty must be at least 0"),
+    (lambda: check_penalty(np.inf), ValueError, "penalty must be finite"),
+])
+def test_bad_input_is_named(call, error, says):
+    with pytest.raises(error, match=says):
+        call()

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+
+from scratch.discriminative.labeled import join
+from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
+from scratch.discriminative.newton import Separable, minimum, minimum_by_lbfgs, newton, newton_step
+
+
+def overlapping(n, dim, classes, rng):
+    x = rng.normal(size=(n, dim))
+    return join(x, np.argmax(x @ rng.normal(size=(dim, classes)) + rng.gumbel(size=(n, classes)), axis=1))
+
+
+def completely_separated(rng):
+    x = rng.normal(size=(40, 2))
+    x += 0.1 * np.sign(x)
+    return join(x, x[:, 0] > 0)
+
+
+def separated_but_for_ties(rng):
+    """Rows with x = 0 in both classes: some rows lie on the boundary for ever (quasi-complete separation)."""
+    x = np.concatenate([np.zeros(10), rng.uniform(-2, -0.1, 20), rng.uniform(0.1, 2, 20)])[:, None]
+    return join(x, np.concatenate([np.arange(10) % 2, np.zeros(20), np.ones(20)]))
+
+
+MODELS = [LogisticRegression(3), LogisticRegression(3, 0.1), SoftmaxRegression(3, 3), SoftmaxRegression(3, 3, 0.1)]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_gradient_vanishes_at_the_minimum(model, rng):
+    rows = overlapping(200, 3, model.classes, rng)
+    assert np.linalg.norm(model.loss(minimum(model, rows), rows)[1]) < 1e-15
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_convergence_is_quadratic(model, rng):
+    """The error is squared at every step: moved_next <= c moved^2, with a c of order 1, down to rounding."""
+    moved = np.array([iterate.moved for iterate in newton(model, overlapping(200, 3, model.classes, rng))])
+    near = (moved[:-1] < 0.3) & (moved[:-1] > 1e-7)
+    assert near.sum() >= 2
+    assert (moved[1:][near] < 2 * moved[:-1][near] ** 2).all()
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_loss_falls_at_every_step_from_far_away(model, rng):
+    """From theta = 8 N(0, 1) the full steps of the unpenalized models overshoot; the shortened ones do not."""
+    rows = overlapping(200, 3, model.classes, rng)
+    iterates = list(newton(model, rows, 8 * rng.normal(size=model.size)))
+    loss = np.array([iterate.loss for iterate in iterates])
+    assert (np.diff(loss) <= 1e-14).all()
+    assert abs(loss[-1] - model.loss(minimum(model, rows), rows)[0]) < 1e-14
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_lbfgs_on_the_same_loss_ends_at_the_same_loss(model, rng):
+    rows = overlapping(200, 3, model.classes, rng)
+    ours, theirs = (model.loss(find(model, rows), rows)[0] for find in (minimum, minimum_by_lbfgs))
+    assert abs(ours - theirs) < 1e-8
+
+
+@pytest.mark.parametrize("make", [completely_separated, separated_but_for_ties])
+@pytest.mark.parametrize("kind", [lambda dim: LogisticRegression(dim), lambda dim: SoftmaxRegression(dim, 2)])
+def test_separable_data_are_reported_as_such(make, kind, rng):
+    rows = make(rng)
+    model = kind(rows.shape[1] - 1)
+    for find in (minimum, minimum_by_lbfgs):
+        with pytest.raises(Separable, match="no minimum: the classes can be separated"):
+            find(model, rows)
+
+
+@pytest.mark.parametrize("make", [completely_separated, separated_but_for_ties])
+def test_on_separable_data_every_step_moves_a_logit_by_one_wherever_it_starts(make, rng):
+    """The theorem of the docstring, at 200 random points."""
+    rows = make(rng)
+    model = LogisticRegression(rows.shape[1] - 1)
+    for _ in range(200):
+        theta = rng.normal(0, 2, model.size)
+        assert newton_step(model, theta, rows, model.loss(theta, rows)[1])[1] >= 1 - 1e-9
+    model = SoftmaxRegression(rows.shape[1] - 1, 2)
+    for _ in range(200):
+        theta = rng.normal(0, 1, model.size)
+        assert newton_step(model, theta, rows, model.loss(theta, rows)[1])[1] >= 1 - 1e-9
+
+
+@pytest.mark.parametrize("make", [completely_separated, separated_but_for_ties])
+def test_a_penalty_makes_a_minimum(make, rng):
+    rows = make(rng)
+    model = LogisticRegression(rows.shape[1] - 1, penalty=1e-4)
+    assert np.linalg.norm(model.loss(minimum(model, rows), rows)[1]) < 1e-12
+
+
+def test_one_row_on_the_wrong_side_is_enough_for_a_minimum(rng):
+    rows = completely_separated(rng)
+    rows[np.argmax(rows[:, 0]), 2] = 0
+    assert np.isfinite(minimum(LogisticRegression(2), rows)).all()
+
+
+def test_a_repeated_column_shares_its_weight(rng):
+    """The Hessian is singular, the minimum a line; the shortest steps lead to its nearest point."""
+    rows = overlapping(200, 1, 2, rng)
+    twice = np.column_stack([rows[:, 0], rows[:, 0], rows[:, 1]])
+    one, two = minimum(LogisticRegression(1), rows), minimum(LogisticRegression(2), twice)
+    np.testing.assert_allclose(two, [one[0] / 2, one[0] / 2, one[1]], rtol=1e-9)

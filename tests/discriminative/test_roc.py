@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from scipy.special import ndtr
+
+from scratch.discriminative.roc import area_difference, area_under_roc, roc_curve
+
+
+def with_ties(n, shift, rng):
+    """Scores on a coarse scale: many are equal."""
+    return np.round(2 * (rng.normal(size=n) + shift)) / 2
+
+
+def naive_area(positive, negative):
+    return np.mean([[1.0 if p > n else 0.5 if p == n else 0.0 for n in negative] for p in positive])
+
+
+def test_area_is_the_share_of_pairs_in_order_ties_half(rng):
+    positive, negative = with_ties(40, 0.7, rng), with_ties(70, 0, rng)
+    assert len(np.unique(np.append(positive, negative))) < 20
+    assert area_under_roc(positive, negative).value == pytest.approx(naive_area(positive, negative), abs=1e-14)
+    assert area_under_roc(np.ones(5), np.ones(9)).value == 0.5
+    assert area_under_roc(np.ones(5), np.zeros(9)).value == 1
+    assert area_under_roc(np.zeros(5), np.ones(9)).value == 0
+
+
+def test_area_is_the_integral_of_the_curve(rng):
+    positive, negative = with_ties(40, 0.7, rng), with_ties(70, 0, rng)
+    false, true = roc_curve(positive, negative)
+    assert np.trapezoid(true, false) == pytest.approx(naive_area(positive, negative), abs=1e-14)
+
+
+def test_curve_counts_what_is_at_least_the_threshold(rng):
+    positive, negative = with_ties(40, 0.7, rng), with_ties(70, 0, rng)
+    false, true = roc_curve(positive, negative)
+    thresholds = np.append(np.inf, np.sort(np.unique(np.append(positive, negative)))[::-1])
+    np.testing.assert_allclose(true, [np.mean(positive >= t) for t in thresholds])
+    np.testing.assert_allclose(false, [np.mean(negative >= t) for t in thresholds])
+
+
+def test_area_sees_only_the_order_of_scores(rng):
+    positive, negative = rng.normal(1, 1, 50), rng.normal(size=80)
+    assert area_under_roc(np.exp(positive), np.exp(negative)) == area_under_roc(positive, negative)
+
+
+def test_stderr_is_delongs(rng):
+    """Their equations, pair by pair: S10 / M + S01 / N with sample variances of the placements."""
+    positive, negative = with_ties(30, 0.7, rng), with_ties(45, 0, rng)
+    kernel = np.array([[1.0 if p > n else 0.5 if p == n else 0.0 for n in negative] for p in positive])
+    expected = np.sqrt(kernel.mean(axis=1).var(ddof=1) / 30 + kernel.mean(axis=0).var(ddof=1) / 45)
+    assert area_under_roc(positive, negative).stderr == pytest.approx(expected, rel=1e-12)
+
+
+def test_intervals_cover_the_true_area(rng):
+    """Unit normals a distance 1 apart: A = Phi(1 / sqrt 2)."""
+    truth, covered = ndtr(1 / np.sqrt(2)), []
+    for _ in range(500):
+        low, high = area_under_roc(rng.normal(1, 1, 60), rng.normal(size=90)).interval()
+        covered.append(low <= truth <= high)
+    assert 0.92 < np.mean(covered) < 0.98
+
+
+def test_clusters_widen_the_interval_until_it_covers(rng):
+    """Scores of one picture share an offset: taken as independent they cover far too seldom."""
+    truth, naive, clustered = ndtr(1 / np.sqrt(2 * 1.0 ** 2 + 2 * 1.0 ** 2) * 1.5), [], []
+    pictures = np.repeat(np.arange(40), 5)
+    for _ in range(300):
+        offset = rng.normal(size=(2, 40))                   # a picture's positives and its negatives
+        positive, negative = (shift + part[pictures] + rng.normal(size=200) for shift, part in zip((1.5, 0), offset))
+        for hits, clusters in ((naive, ()), (clustered, (pictures, pictures))):
+            low, high = area_under_roc(positive, negative, *clusters).interval()
+            hits.append(low <= truth <= high)
+    assert np.mean(naive) < 0.85
+    assert 0.90 < np.mean(clustered) < 0.98
+
+
+def test_each_score_its_own_cluster_is_nearly_no_clusters(rng):
+    positive, negative = rng.normal(1, 1, 300), rng.normal(size=400)
+    plain = area_under_roc(positive, negative)
+    own = area_under_roc(positive, negative, np.arange(300), 300 + np.arange(400))
+    assert own.stderr == pytest.approx(plain.stderr, rel=2e-3)
+
+
+def test_the_difference_of_two_detectors_knows_that_they_saw_the_same(rng):
+    """Its variance is Var A + Var B - 2 Cov: 0 for the same detector, and small for a nearly equal one."""
+    positive, negative = rng.normal(1, 1, 200), rng.normal(size=300)
+    assert area_difference((positive, negative), (positive, negative)).stderr == 0
+    near = positive + 0.1 * rng.normal(size=200), negative + 0.1 * rng.normal(size=300)
+    difference = area_difference((positive, negative), near)
+    first, second = area_under_roc(positive, negative), area_under_roc(*near)
+    assert difference.value == pytest.approx(first.value - second.value, abs=1e-14)
+    assert difference.stderr < 0.2 * first.stderr
+    apart = rng.normal(1, 1, 200), rng.normal(size=300)
+    independent = area_difference((positive, negative), apart).stderr
+    assert independent == pytest.approx(np.hypot(first.stderr, area_under_roc(*apart).stderr), rel=0.15)
+
+
+@pytest.mark.parametrize("call, error, says", [
+    (lambda: area_under_roc(np.ones(1), np.ones(5)), ValueError, "at least 2 positives"),
+    (lambda: area_under_roc(np.ones((2, 2)), np.ones(5)), ValueError, r"positive must be scores of shape \(n,\)"),
+    (lambda: area_under_roc(np.ones(4), np.array([np.nan, 1])), ValueError, "negative must be finite"),
+    (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(3), np.ones(4)), ValueError, "one label for each score"),
+    (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), None), ValueError, "one label for each score"),
+    (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), np.ones(4)), ValueError, "at least 2 clusters"),
+    (lambda: area_difference((np.ones(4), np.ones(4)), (np.ones(3), np.ones(4))), ValueError, "the same positives"),
+    (lambda: roc_curve(np.ones(0), np.ones(4)), ValueError, "positive must be scores"),
+])
+def test_bad_input_is_named(call, error, says):
+    with pytest.raises(error, match=says):
+        call()
