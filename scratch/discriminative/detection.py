@@ -49,7 +49,8 @@ def score_map(score, picture, size, mask=None):
     if mask.shape != view.shape[:2] or mask.dtype != bool:
         raise ValueError(f"mask must be bool of shape {view.shape[:2]}, got {mask.dtype} of shape {mask.shape}")
     scores = np.full(mask.shape, -np.inf)
-    scores[mask] = score(view[mask].reshape(-1, size * size))
+    if mask.any():
+        scores[mask] = score(view[mask].reshape(-1, size * size))
     return scores
 
 
@@ -117,6 +118,9 @@ def matched_filter(template, backgrounds=None, noise=0.0):
         backgrounds = checks.rows(backgrounds, template.size, "backgrounds")
         mean = backgrounds.mean(axis=0)
         S = np.cov(backgrounds.T, bias=True) + noise ** 2 * np.eye(template.size)
+        if np.linalg.matrix_rank(S, hermitian=True) < len(S):
+            raise ValueError(f"the covariance of {len(backgrounds)} backgrounds of {len(S)} pixels is singular: "
+                             "give more of them, or noise > 0")
         weights = np.linalg.solve(S, template)
     return lambda x: checks.rows(x, template.size) @ weights - (mean + template / 2) @ weights
 

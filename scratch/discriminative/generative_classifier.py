@@ -121,6 +121,7 @@ def learn_classes(rows, classes, learn):
 
 def gaussian(x):
     """The Gaussian with the mean and the covariance of the rows x."""
+    x = checks.rows(x).astype(float)
     return _gaussian(x.mean(axis=0), np.cov(x.T, bias=True).reshape(x.shape[1], -1))
 
 

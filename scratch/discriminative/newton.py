@@ -34,6 +34,7 @@ from scipy.optimize import minimize
 from scratch.discriminative.labeled import split_numbers
 
 MOST_STEPS = 30
+ARRIVED = 1e-4                 # beyond it an answer is not passed off as the minimum
 SMALL = 1e-8
 
 
@@ -71,9 +72,14 @@ def newton_step(model, theta, rows, dtheta):
     """The step, and the most that it moves a logit, or a difference of two, on any row.
 
     Where the Hessian is singular (repeated columns; the softmax, which does not
-    see a constant added to all logits) it is the shortest of the possible steps.
+    see a constant added to all logits) it is the shortest of the possible steps,
+    in units in which every parameter has curvature 1: without them a column in
+    large units would make lstsq take the others for null directions.
     """
-    step = -np.linalg.lstsq(model.hessian(theta, rows), dtheta)[0]                # (P,)
+    hessian = model.hessian(theta, rows)
+    curvature = np.sqrt(np.diagonal(hessian))
+    unit = 1 / np.where(curvature > 0, curvature, 1)
+    step = -unit * np.linalg.lstsq(unit[:, None] * hessian * unit, unit * dtheta)[0]      # (P,)
     x, _ = split_numbers(rows, model.dim)
     moves = model.scores(step, x).reshape(len(x), -1)                          # (N, 1) or (N, K)
     moves = np.ptp(moves, axis=1) if moves.shape[1] > 1 else np.abs(moves)
@@ -96,8 +102,11 @@ def minimum_by_lbfgs(model, rows):
 
 
 def refuse(moved):
-    """Raise Separable if a Newton step moves a logit by 1 or more: see above."""
+    """Raise Separable if a Newton step moves a logit by 1 or more (see above), RuntimeError if by far too much."""
     if moved >= 0.99:                                       # 1, but for rounding
         raise Separable(f"the loss has no minimum: the classes can be separated, and each step still moves "
                         f"a logit by {moved:.2f}, so the weights would grow for ever. A penalty > 0 "
                         "holds them, if no class is empty")
+    if moved > ARRIVED:
+        raise RuntimeError(f"not at the minimum yet: the next Newton step would still move a logit by {moved:.2g}; "
+                           "columns of very different scales? Center and scale them")

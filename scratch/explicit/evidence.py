@@ -2,8 +2,10 @@
 
     log p(x) = log integral of N(z; 0, I) p(x | z) dz
 
-By quadrature, for one or two latent coordinates: the midpoint rule on a box
-that leaves out less than 1e-9 of the prior.  The bound can then be audited:
+By quadrature, for one or two latent coordinates: the midpoint rule on a box that
+leaves out less than 1e-9 of the prior.  It needs cells no wider than the posterior
+p(z | x) is, and posteriors inside the box: quadrature_error tells, by a second grid
+between the nodes of the first.  The bound can then be audited:
 
     log p - ELBO(q) = KL(q || p(z | x))                                         (1)
                     = [log p - ELBO(q*)]  +  [ELBO(q*) - ELBO(q)]               (2)
@@ -37,13 +39,19 @@ HERMITE = 40                   # nodes on each axis for an expectation under q
 CHUNK = 2 ** 22                # pairs (row, node) worked on at once
 
 
-def log_prob_quadrature(model, theta, x, nodes=None):
-    """log p(x) in nats, (N,), with `nodes` midpoints on each latent axis."""
+def log_prob_quadrature(model, theta, x, nodes=None, shift=0.0):
+    """log p(x) in nats, (N,), with `nodes` midpoints on each latent axis, moved by a share `shift` of a cell."""
     theta, x = np.asarray(theta, float), model._rows(x, np.empty(0))
-    z, log_weight = _prior_grid(model, nodes)
+    z, log_weight = _prior_grid(model, nodes, shift)
     decoder, rows = model.split(theta)[1], max(1, CHUNK // len(z))
     return np.concatenate([logsumexp(model._log_likelihood_pairs(decoder, x[i:i + rows], z) + log_weight)[0]
                            for i in range(0, len(x), rows)])
+
+
+def quadrature_error(model, theta, x, nodes=None):
+    """|difference| of log p(x) on two grids half a cell apart, (N,): large where p(z | x) is finer than a cell."""
+    apart = [log_prob_quadrature(model, theta, x, nodes, shift) for shift in (-0.25, 0.25)]
+    return np.abs(apart[0] - apart[1])
 
 
 def log_prob_importance(model, theta, x, rng, samples=1000):
@@ -104,9 +112,11 @@ def best_gaussians(model, theta, x):
                     options=dict(maxiter=2000, maxfun=4000, ftol=1e-14, gtol=1e-8)).x.reshape(shape)
 
 
-def _prior_grid(model, nodes):
-    """Midpoints z (M, K) and log( N(z; 0, I) cell ), (M,)."""
-    z, cell = midpoints([(-RADIUS, RADIUS)] * model.latent, _nodes(model, nodes))
+def _prior_grid(model, nodes, shift=0.0):
+    """Midpoints z (M, K), moved by a share of a cell, and log( N(z; 0, I) cell ), (M,)."""
+    nodes = _nodes(model, nodes)
+    z, cell = midpoints([(-RADIUS, RADIUS)] * model.latent, nodes)
+    z = z + shift * 2 * RADIUS / nodes
     return z, np.sum(-0.5 * z * z - HALF_LOG_TWO_PI, axis=1) + np.log(cell)
 
 

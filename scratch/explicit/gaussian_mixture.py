@@ -216,7 +216,7 @@ class MixtureEM:
         x = checks.rows(x).astype(float)
         std = x.std(axis=0)
         correlation = np.cov((x / np.where(std > 0, std, 1)).T, bias=True).reshape(len(std), -1)
-        if np.linalg.eigvalsh(correlation)[0] < 1e-12:
+        if np.linalg.eigvalsh(correlation)[0] < 1e-15 / FLOOR:               # the floor must stay above rounding
             raise ValueError(f"x must spread in every direction to have a density, got {len(x)} rows of "
                              f"{x.shape[1]} columns in a plane (constant or dependent columns?)")
         return x

@@ -51,6 +51,7 @@ class LinearVAE(VAE):
 
     def optimum(self, x):
         """The theta (P,) that minimizes the loss over the rows x (N, D), averaged over all noise."""
+        x = checks.rows(x, self.dim)
         values, vectors, t, active = self._spectrum(x)
         mean, theta = x.mean(axis=0), np.zeros(self.size)
         scale = np.where(np.arange(self.latent) < active, np.sqrt(np.maximum(values[:self.latent] - t, 0)), 0)

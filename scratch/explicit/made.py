@@ -62,10 +62,9 @@ def class_rows(x, dim, classes):
     if x.ndim != 2 or x.shape[1] != dim or len(x) == 0:
         raise ValueError(f"x must have shape (n, {dim}) with at least one row, got {x.shape}")
     checks.finite(x, "x")
-    whole = x.astype(np.int64)
-    if (whole != x).any() or whole.min() < 0 or whole.max() >= classes:
+    if x.min() < 0 or x.max() >= classes or (x != np.floor(x)).any():
         raise ValueError(f"x must hold the integers 0 ... {classes - 1}, got values from {x.min()} to {x.max()}")
-    return whole
+    return x.astype(np.int64)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ class MADE:
         orders = (range(self.dim),) if self.orders is None else self.orders
         if not np.iterable(orders) or not all(np.iterable(order) for order in orders) or len(orders) == 0:
             raise TypeError(f"orders must be a tuple of permutations of 0 ... {self.dim - 1}, got {orders!r}")
-        orders = tuple(tuple(int(i) for i in order) for order in orders)
+        orders = tuple(tuple(checks.size(i, "each of an order", minimum=0) for i in order) for order in orders)
         if any(sorted(order) != list(range(self.dim)) for order in orders):
             raise ValueError(f"each of orders must hold each of 0 ... {self.dim - 1} once, got {orders}")
         object.__setattr__(self, "hidden", hidden)

@@ -147,3 +147,10 @@ def test_hardest_are_the_largest_scores_first(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(rng)
+
+
+def test_a_singular_background_is_named_and_an_empty_mask_has_no_scores(rng):
+    with pytest.raises(ValueError, match="covariance of 10 backgrounds of 25 pixels is singular"):
+        matched_filter(np.ones(25), rng.standard_normal((10, 25)))
+    nothing = score_map(matched_filter(np.ones(4)), rng.random((5, 5)), 2, np.zeros((4, 4), bool))
+    assert (nothing == -np.inf).all()

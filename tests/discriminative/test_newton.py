@@ -3,7 +3,7 @@ import pytest
 
 from scratch.discriminative.labeled import join
 from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
-from scratch.discriminative.newton import Separable, minimum, minimum_by_lbfgs, newton, newton_step
+from scratch.discriminative.newton import Separable, minimum, minimum_by_lbfgs, newton, newton_step, refuse
 
 
 def overlapping(n, dim, classes, rng):
@@ -101,3 +101,17 @@ def test_a_repeated_column_shares_its_weight(rng):
     twice = np.column_stack([rows[:, 0], rows[:, 0], rows[:, 1]])
     one, two = minimum(LogisticRegression(1), rows), minimum(LogisticRegression(2), twice)
     np.testing.assert_allclose(two, [one[0] / 2, one[0] / 2, one[1]], rtol=1e-9)
+
+
+@pytest.mark.parametrize("moved", [lambda x: x + 1e4, lambda x: x * [1e8, 1.0], lambda x: x * [1e-9, 1.0]])
+def test_the_minimum_does_not_see_the_units_of_a_column(moved, rng):
+    x = rng.standard_normal((400, 2))
+    y = x @ [1.0, 2.0] + 1 + rng.logistic(size=400) > 0
+    model = LogisticRegression(dim=2)
+    here, there = (model.loss(minimum(model, rows), rows)[0] for rows in (join(x, y), join(moved(x), y)))
+    assert abs(here - there) < 1e-10
+
+
+def test_an_unfinished_answer_is_refused():
+    with pytest.raises(RuntimeError, match="not at the minimum yet"):
+        refuse(0.01)

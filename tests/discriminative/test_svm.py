@@ -193,3 +193,8 @@ def test_the_kernel_is_the_naive_loop(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(two_classes(20, rng))
+
+
+def test_the_rbf_kernel_does_not_see_a_shift(rng):
+    x, z = rng.standard_normal((5, 3)), rng.standard_normal((4, 3))
+    np.testing.assert_allclose(RBF(1.0)(x + 1e6, z + 1e6), RBF(1.0)(x, z), atol=1e-8)

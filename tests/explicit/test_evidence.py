@@ -3,6 +3,7 @@ import pytest
 from scipy.integrate import quad
 
 from scratch.explicit import evidence
+from scratch.explicit.linear_vae import LinearVAE
 from scratch.explicit.vae import VAE, BernoulliVAE
 from scratch.learning.gradient_check import gradient_error
 
@@ -86,3 +87,22 @@ def test_its_error_bar_is_the_spread_of_repeated_estimates(rng):
     pairs = np.array([evidence.log_prob_importance(model, theta, x, rng, samples=60) for _ in range(150)])
     ratio = pairs[:, 0].std(axis=0) / np.sqrt((pairs[:, 1] ** 2).mean(axis=0))
     assert ((0.8 < ratio) & (ratio < 1.25)).all()
+
+
+def test_a_posterior_finer_than_a_cell_is_told(rng):
+    """The linear VAE's exact log p: right at std 0.05, wrong at 0.02, and the second grid sees the difference."""
+    for std, told in ((0.05, False), (0.02, True)):
+        model = LinearVAE(dim=2, latent=2)
+        theta = model.init(rng, np.float64)
+        decoder = model.split(theta)[1]
+        decoder[:4] = np.eye(2).ravel()
+        decoder[-1] = np.log(std)
+        x = rng.standard_normal((5, 2))
+        error = np.abs(evidence.log_prob_quadrature(model, theta, x) - model.log_prob(theta, x))
+        seen = evidence.quadrature_error(model, theta, x)
+        assert (error.max() > 1e-3) == told and (seen.max() > 1e-3) == told
+
+
+def test_every_name_of_the_family_is_where_it_is_relied_on():
+    import scratch.explicit.vae as vae
+    assert vae.LinearVAE is LinearVAE
