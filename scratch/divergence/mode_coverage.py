@@ -23,6 +23,7 @@ from scratch.divergence.samples import one_sample
 
 
 class ModeCoverage(NamedTuple):
+    """The three numbers of the tables."""
     modes: int              # captured
     high_quality: float     # share of the samples
     reverse_kl: float       # nats; inf if no sample is of high quality

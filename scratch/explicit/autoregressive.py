@@ -5,9 +5,10 @@ Model.   The chain rule of probability, the coordinates taken in a fixed order:
     p(x) = prod_i p(x_i | x_<i),      p(x_i | x_<i) = sum_k pi_ik N(x_i; mu_ik, s_ik^2)
 
 where pi_i, mu_i and s_i are outputs of a network that may look at x_<i only
-(RNADE, Uria et al. 2013); log s_i = 8 tanh(output / 8) is kept from running away.  One network serves all i at once: every unit has a
-degree d, "I may depend on the first d coordinates", and each weight that would
-break a promise is cut (MADE, Germain et al. 2015, sections 3 and 4.1):
+(RNADE, Uria et al. 2013); log s_i = 8 tanh(output / 8) is kept from running
+away.  One network serves all i at once: every unit has a degree d, "I may
+depend on the first d coordinates", and each weight that would break a promise
+is cut (MADE, Germain et al. 2015, sections 3 and 4.1):
 
     input i                has degree i                    (i = 1 ... D in the model's order)
     hidden units           have degrees 1 ... D-1
