@@ -79,6 +79,64 @@ def mlp(theta, x, widths):
     """y (N, D_out) for x (N, D_in), and pull(dy) -> (dtheta, dx)."""
     theta, x = _check_inputs(theta, x, widths)
     layers = mlp_views(theta, widths)
+    inputs, gates, y = _forward(layers, x)
+
+    def pull(dy):
+        return _backward(theta, layers, inputs, _slopes(inputs, gates), _check_like(dy, y, "dy"), widths)
+
+    return y, pull
+
+
+def mlp_jvp(theta, x, x_dot, widths):
+    """y, y_dot (N, D_out) for x, x_dot (N, D_in), and pull(dy, dy_dot) -> (dtheta, dx, dx_dot).
+
+    y_dot = dy/dx x_dot, row by row: the directional derivative of the network.
+    """
+    theta, x = _check_inputs(theta, x, widths)
+    x_dot = _check_like(x_dot, x, "x_dot")
+    layers = mlp_views(theta, widths)
+    inputs, gates, y = _forward(layers, x)
+    slopes = _slopes(inputs, gates)
+    y_dot, pull_tangent = _tangent(theta, layers, inputs, gates, slopes, x_dot, widths)
+
+    def pull(dy, dy_dot):
+        return pull_tangent(_check_like(dy, y, "dy"), _check_like(dy_dot, y_dot, "dy_dot"))
+
+    return y, y_dot, pull
+
+
+def mlp_slope(theta, x, widths):
+    """y (N, 1), slope = dy/dx (N, D_in), and pull(dy, dslope) -> (dtheta, dx), for a network with one output.
+
+    dslope = None says that the slope is not used, and saves more than half of the work.
+
+    <dslope, slope> is the tangent y_dot along x_dot = dslope, so the pullback of
+    the slope is the pullback of the tangent in the direction dslope, held fixed.
+    """
+    theta, x = _check_inputs(theta, x, widths)
+    if widths[-1] != 1:
+        raise ValueError(f"the slope is that of a network with one output, got widths {tuple(widths)}")
+    layers = mlp_views(theta, widths)
+    inputs, gates, y = _forward(layers, x)
+    slopes = _slopes(inputs, gates)
+    slope = np.broadcast_to(layers[-1][0].T, (len(x), len(layers[-1][0])))
+    for (W, _), silu_slope in zip(layers[-2::-1], slopes[::-1]):
+        slope = (slope * silu_slope) @ W.T                  # (N, in)
+
+    def pull(dy, dslope):
+        dy = _check_like(dy, y, "dy")
+        if dslope is None:
+            return _backward(theta, layers, inputs, slopes, dy, widths)
+        dslope = _check_like(dslope, slope, "dslope")
+        _, pull_tangent = _tangent(theta, layers, inputs, gates, slopes, dslope, widths)
+        dtheta, dx, _ = pull_tangent(dy, np.ones_like(dy))
+        return dtheta, dx
+
+    return y, slope, pull
+
+
+def _forward(layers, x):
+    """What each layer is given, the gates sigmoid(a) of the hidden ones, and y."""
     inputs, gates = [], []                                  # what backpropagation will need
     h = x                                                   # (N, D_in)
     for W, b in layers[:-1]:
@@ -92,67 +150,59 @@ def mlp(theta, x, widths):
     W, b = layers[-1]
     y = h @ W                                               # (N, D_out)
     y += b
-
-    def pull(dy):
-        dy = _check_like(dy, y, "dy")
-        dtheta = np.empty(theta.shape, np.result_type(theta, x, dy))
-        dlayers = mlp_views(dtheta, widths)
-        da = dy                                             # the last layer is linear
-        for layer in reversed(range(len(layers))):
-            W, (dW, db), h = layers[layer][0], dlayers[layer], inputs[layer]
-            np.matmul(h.T, da, out=dW)
-            np.sum(da, axis=0, out=db)
-            dh = da @ W.T                                   # (N, in)
-            if layer > 0:
-                da = dh * _silu_slope(gates[layer - 1], h)
-        return dtheta, dh
-
-    return y, pull
+    return inputs, gates, y
 
 
-def mlp_jvp(theta, x, x_dot, widths):
-    """y, y_dot (N, D_out) for x, x_dot (N, D_in), and pull(dy, dy_dot) -> (dtheta, dx, dx_dot).
+def _backward(theta, layers, inputs, slopes, dy, widths):
+    """(dtheta, dx) of <dy, y>."""
+    dtheta = np.empty(theta.shape, np.result_type(theta, inputs[0], dy))
+    dlayers = mlp_views(dtheta, widths)
+    da = dy                                                 # the last layer is linear
+    for layer in reversed(range(len(layers))):
+        W, (dW, db), h = layers[layer][0], dlayers[layer], inputs[layer]
+        np.matmul(h.T, da, out=dW)
+        np.sum(da, axis=0, out=db)
+        dh = da @ W.T                                       # (N, in)
+        if layer > 0:
+            da = dh * slopes[layer - 1]
+    return dtheta, dh
 
-    y_dot = dy/dx x_dot, row by row: the directional derivative of the network.
-    """
-    theta, x = _check_inputs(theta, x, widths)
-    x_dot = _check_like(x_dot, x, "x_dot")
-    layers = mlp_views(theta, widths)
-    inputs, gates = [], []
-    h, h_dot = x, x_dot
-    for W, b in layers[:-1]:
-        inputs.append((h, h_dot))
-        a, a_dot = h @ W, h_dot @ W                         # (N, H) each
-        a += b
-        s = sigmoid(a)[0]
-        h = np.multiply(a, s, out=a)
-        slope = _silu_slope(s, h)
-        gates.append((s, slope, a_dot))
-        h_dot = slope * a_dot
-    inputs.append((h, h_dot))
-    W, b = layers[-1]
-    y, y_dot = h @ W, h_dot @ W
-    y += b
+
+def _slopes(inputs, gates):
+    """silu'(a) of every hidden layer; its output silu(a) is the next layer's input."""
+    return [_silu_slope(s, h) for s, h in zip(gates, inputs[1:])]
+
+
+def _tangent(theta, layers, inputs, gates, slopes, x_dot, widths):
+    """y_dot for x_dot, and pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
+    dots, tangents = [x_dot], []                            # h_dot before each layer, a_dot of the hidden ones
+    for (W, _), slope in zip(layers[:-1], slopes):
+        tangents.append(dots[-1] @ W)                       # (N, H)
+        dots.append(slope * tangents[-1])
+    y_dot = dots[-1] @ layers[-1][0]
 
     def pull(dy, dy_dot):
-        dy, dy_dot = _check_like(dy, y, "dy"), _check_like(dy_dot, y_dot, "dy_dot")
-        dtheta = np.empty(theta.shape, np.result_type(theta, x, x_dot, dy, dy_dot))
+        dtheta = np.empty(theta.shape, np.result_type(theta, inputs[0], x_dot, dy, dy_dot))
         dlayers = mlp_views(dtheta, widths)
         da, da_dot = dy, dy_dot
         for layer in reversed(range(len(layers))):
-            W, (dW, db), (h, h_dot) = layers[layer][0], dlayers[layer], inputs[layer]
+            W, (dW, db), h, h_dot = layers[layer][0], dlayers[layer], inputs[layer], dots[layer]
             np.matmul(h.T, da, out=dW)
             dW += h_dot.T @ da_dot
             np.sum(da, axis=0, out=db)
             dh, dh_dot = da @ W.T, da_dot @ W.T             # (N, in) each
             if layer > 0:
-                s, slope, a_dot = gates[layer - 1]
-                curvature = s * (1 - s) * (1 - h) + slope * (1 - s)
+                s, slope, a_dot = gates[layer - 1], slopes[layer - 1], tangents[layer - 1]
+                curvature = 1 - s                           # silu'' = (1 - s) (silu' + s (1 - h))
+                curvature *= slope + s * (1 - h)
                 da_dot = dh_dot * slope
-                da = dh * slope + dh_dot * a_dot * curvature
+                curvature *= a_dot
+                curvature *= dh_dot
+                da = dh * slope
+                da += curvature
         return dtheta, dh, dh_dot
 
-    return y, y_dot, pull
+    return y_dot, pull
 
 
 def _silu_slope(s, h):

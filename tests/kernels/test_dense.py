@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scratch.kernels.dense import mlp, mlp_init, mlp_jvp, mlp_size, mlp_views
+from scratch.kernels.dense import mlp, mlp_init, mlp_jvp, mlp_size, mlp_slope, mlp_views
 from scratch.learning.gradient_check import complex_step, pullback_errors
 
 WIDTHS = (3, 5, 4, 2)
@@ -51,6 +51,30 @@ def test_tangent_is_the_derivative_along_the_velocity(rng):
     for j in range(2):
         exact = complex_step(lambda x: mlp(theta, x, WIDTHS)[0][0, j], x, x_dot)
         assert abs(y_dot[0, j] - exact) < 1e-13
+
+
+@pytest.mark.parametrize("widths", [(3, 1), (3, 4, 1), (3, 5, 4, 1)])
+def test_pullback_of_value_and_slope_in_every_parameter_and_input(widths, rng):
+    theta, x = random_theta(rng, widths), rng.normal(size=(6, 3))
+    assert max(pullback_errors(lambda theta, x: mlp_slope(theta, x, widths), [theta, x], rng)) < 1e-12
+
+
+def test_an_unused_slope_is_a_cotangent_of_zero(rng):
+    theta, x = random_theta(rng, (3, 5, 4, 1)), rng.normal(size=(4, 3))
+    _, slope, pull = mlp_slope(theta, x, (3, 5, 4, 1))
+    dy = rng.normal(size=(4, 1))
+    for part, same in zip(pull(dy, None), pull(dy, np.zeros_like(slope))):
+        np.testing.assert_allclose(part, same, rtol=1e-12, atol=1e-15)
+
+
+def test_the_slope_is_the_gradient_of_the_output(rng):
+    theta, x = random_theta(rng, (3, 5, 4, 1)), rng.normal(size=(4, 3))
+    y, slope, _ = mlp_slope(theta, x, (3, 5, 4, 1))
+    value, pull = mlp(theta, x, (3, 5, 4, 1))
+    np.testing.assert_array_equal(y, value)
+    np.testing.assert_allclose(slope, pull(np.ones_like(y))[1], rtol=1e-12)
+    with pytest.raises(ValueError, match="one output"):
+        mlp_slope(random_theta(rng), x, WIDTHS)
 
 
 def test_tangent_and_pullback_are_transposes(rng):
