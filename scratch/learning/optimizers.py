@@ -7,7 +7,9 @@ is handed in and handed back, so that a run can be stopped, saved, compared.
     theta, memory = optimizer.step(theta, dtheta, memory, scale)
 
 `scale` multiplies the learning rate; a schedule computes it from the share of
-the run that is done.  No step changes its arguments.
+the run that is done.  The rate is a number, or an array (P,) of one number per
+parameter (0 holds it fast), so that two players can learn at different rates.
+No step changes its arguments.
 """
 from dataclasses import dataclass
 
@@ -22,7 +24,7 @@ class SGD:
     learning_rate: float
 
     def __post_init__(self):
-        checks.positive(self.learning_rate, "learning_rate")
+        _check_rate(self.learning_rate)
 
     def start(self, theta):
         """Nothing to remember."""
@@ -30,7 +32,7 @@ class SGD:
 
     def step(self, theta, dtheta, memory, scale=1.0):
         """One step against the gradient."""
-        return theta - scale * self.learning_rate * dtheta, memory
+        return theta - scale * _rate(self, theta) * dtheta, memory
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Momentum:
     beta: float = 0.9
 
     def __post_init__(self):
-        checks.positive(self.learning_rate, "learning_rate")
+        _check_rate(self.learning_rate)
         _check_memory_factor(self.beta, "beta")
 
     def start(self, theta):
@@ -50,7 +52,7 @@ class Momentum:
     def step(self, theta, dtheta, velocity, scale=1.0):
         """One step of the heavy ball."""
         velocity = self.beta * velocity + dtheta
-        return theta - scale * self.learning_rate * velocity, velocity
+        return theta - scale * _rate(self, theta) * velocity, velocity
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self):
-        checks.positive(self.learning_rate, "learning_rate")
+        _check_rate(self.learning_rate)
         _check_memory_factor(self.beta1, "beta1")
         _check_memory_factor(self.beta2, "beta2")
         checks.positive(self.epsilon, "epsilon")
@@ -86,7 +88,7 @@ class Adam:
         v = self.beta2 * v + (1 - self.beta2) * (dtheta * dtheta)
         m_hat = m / (1 - self.beta1 ** t)
         v_hat = v / (1 - self.beta2 ** t)
-        theta = theta - scale * self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+        theta = theta - scale * _rate(self, theta) * m_hat / (np.sqrt(v_hat) + self.epsilon)
         return theta, (m, v, t)
 
 
@@ -114,6 +116,23 @@ def average(mean, theta, t, gamma=7.0):
     """
     keep = (1 - 1 / t) ** (gamma + 1)
     return keep * mean + (1 - keep) * theta
+
+
+def _check_rate(rate):
+    if np.ndim(rate) == 0:
+        checks.positive(rate, "learning_rate")
+    elif np.ndim(rate) != 1 or not (checks.constant(rate, "learning_rate") >= 0).all():
+        raise ValueError(f"learning_rate must be a positive number, or one per parameter (P,), 0 or more, got {rate!r}")
+
+
+def _rate(optimizer, theta):
+    """The learning rate, if it is an array in the precision of theta."""
+    rate = optimizer.learning_rate
+    if np.ndim(rate) == 0:
+        return rate
+    if len(rate) != len(theta):
+        raise ValueError(f"learning_rate has {len(rate)} entries, but there are {len(theta)} parameters")
+    return np.asarray(rate, theta.dtype)
 
 
 def _check_memory_factor(beta, name):

@@ -27,6 +27,7 @@ class Recipe:
     optimizer: object = optimizers.Adam(1e-3)
     schedule: object = optimizers.cosine
     batch_size: int = 512
+    anneal: object = None       # anneal(model, done): the model whose loss holds at this share of the run
 
     def __post_init__(self):
         checks.size(self.batch_size, "batch_size")
@@ -34,6 +35,8 @@ class Recipe:
             raise TypeError(f"optimizer must have start and step, like Adam(1e-3), got {self.optimizer!r}")
         if not callable(self.schedule):
             raise TypeError(f"schedule must be a function of the share of the run done, got {self.schedule!r}")
+        if not (self.anneal is None or callable(self.anneal)):
+            raise TypeError(f"anneal must be a function of a model and the share of the run done, got {self.anneal!r}")
 
 
 class State(NamedTuple):
@@ -80,12 +83,13 @@ def _loop(model, theta, stream, rng, steps, recipe):
     for step in range(1, steps + 1):
         x = next(stream)                                                # 1.
         noise = model.draw_noise(rng, len(x))                           # 2.
-        scale = recipe.schedule((step - 1) / steps)
+        done = (step - 1) / steps
+        stage = recipe.anneal(model, done) if recipe.anneal else model
         with np.errstate(all="ignore"):                                 # what is not finite is caught below
-            loss, dtheta = model.loss(theta, x, noise)                  # 3. and 4.
+            loss, dtheta = stage.loss(theta, x, noise)                  # 3. and 4.
             if np.isfinite(loss).all():
                 good = state                                            # its theta has a finite loss
-            theta, memory = optimizer.step(theta, dtheta, memory, scale)    # 5.
+            theta, memory = optimizer.step(theta, dtheta, memory, recipe.schedule(done))    # 5.
         if not (np.isfinite(loss).all() and np.isfinite(theta).all()):
             raise Diverged(step, loss, good)
         mean = optimizers.average(mean, theta, step)

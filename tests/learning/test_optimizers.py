@@ -101,3 +101,27 @@ def test_average_begins_with_the_first_value():
 def test_bad_constants_are_refused(make):
     with pytest.raises(ValueError, match="must"):
         make()
+
+
+@pytest.mark.parametrize("make", [SGD, Momentum, Adam])
+def test_one_rate_per_parameter_moves_each_parameter_at_its_own(make, rng):
+    gradients, rates = rng.normal(size=(5, 3)), np.array([0.1, 0.02, 0.5])
+    together = descend(make(rates), gradients, np.zeros(3))
+    for i, rate in enumerate(rates):
+        alone = descend(make(float(rate)), gradients[:, i:i + 1], np.zeros(1))
+        np.testing.assert_allclose(together[:, i], alone[:, 0], rtol=1e-13)
+
+
+@pytest.mark.parametrize("make", [SGD, Momentum, Adam])
+def test_rates_per_parameter_keep_the_precision_hold_fast_at_zero_and_must_fit(make):
+    optimizer, theta = make(np.array([0.1, 0.0])), np.ones(2, np.float32)
+    after, _ = optimizer.step(theta, theta, optimizer.start(theta))
+    assert after.dtype == np.float32 and after[0] != 1 and after[1] == 1
+    with pytest.raises(ValueError, match="2 entries, but there are 3 parameters"):
+        optimizer.step(np.ones(3), np.ones(3), optimizer.start(np.ones(3)))
+
+
+@pytest.mark.parametrize("rate", [np.array([0.1, -0.1]), np.array([0.1, np.nan]), np.ones((2, 2)), np.array(["a"])])
+def test_bad_rates_per_parameter_are_refused(rate):
+    with pytest.raises((TypeError, ValueError), match="learning_rate"):
+        Adam(rate)

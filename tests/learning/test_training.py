@@ -1,5 +1,6 @@
 import io
 import sys
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -63,6 +64,25 @@ def test_schedule_starts_at_the_full_rate_and_ends_just_above_zero(rng):
     recipe = Recipe(SGD(0.1), lambda done: seen.append(done) or 1.0, batch_size=4)
     fit(Mean(), np.zeros(2), Law(), rng, steps=4, recipe=recipe)
     assert seen == [0.0, 0.25, 0.5, 0.75]
+
+
+def test_annealing_trains_the_model_of_each_share_of_the_run(rng):
+    """A weight that halves along the run, by hand."""
+    @dataclass(frozen=True)
+    class Weighted(Mean):
+        weight: float = 1.0
+
+        def loss(self, theta, x, noise):
+            loss, dtheta = super().loss(theta, x, noise)
+            return self.weight * loss, self.weight * dtheta
+
+    recipe = Recipe(SGD(0.1), constant, batch_size=4, anneal=lambda model, done: replace(model, weight=0.5 ** done))
+    states = list(train(Weighted(), np.ones(2), Law(), np.random.default_rng(5), steps=4, recipe=recipe))
+    stream, theta = np.random.default_rng(5), np.ones(2)
+    for i, state in enumerate(states):
+        x = Law().sample(4, stream)
+        theta = theta - 0.1 * 0.5 ** (i / 4) * Mean().loss(theta, x, Mean().draw_noise(stream, 4))[1]
+        np.testing.assert_allclose(state.theta, theta, rtol=1e-14)
 
 
 def test_the_average_is_that_of_the_parameters_so_far_and_what_fit_returns():
@@ -176,6 +196,8 @@ def test_bad_recipe_is_refused():
         Recipe("adam")
     with pytest.raises(TypeError, match="schedule must be a function"):
         Recipe(schedule="cosine")
+    with pytest.raises(TypeError, match="anneal must be a function"):
+        Recipe(anneal=0.5)
 
 
 def test_the_default_recipe_decays_by_half_a_cosine():
