@@ -6,6 +6,7 @@ draw(results).  It may also say
     STUDY = True       too long for the default run: redrawn from its stored
                        results, computed anew by --studies
     TIMING = True      it measures time, so it is computed alone, after the others
+    animate(results)   a matplotlib Animation, which becomes a GIF beside the picture
 
 Effort "full" writes results/NAME.npz and rendered/NAME.png, which stand in the
 repository.  Effort "quick" writes the same into quick/, which does not: a
@@ -65,10 +66,21 @@ def draw(name, results):
         return load(name).draw(results)
 
 
+def gif(name, results):
+    """The figure's moving picture as the bytes of a GIF, or None if it has none."""
+    module = load(name)
+    if not hasattr(module, "animate"):
+        return None
+    with matplotlib.rc_context(SETTINGS), tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "picture.gif"                 # the writer wants a path with this ending
+        module.animate(results).save(path, writer="pillow")
+        return path.read_bytes()
+
+
 def make(name, effort, redraw=False):
     """Compute (or read) and draw one figure; returns the seconds that took.
 
-    Both files are written at the end, when the drawing has succeeded too.
+    All files are written at the end, when the drawing has succeeded too.
     """
     began = time.perf_counter()
     stored, picture = paths(name, effort)
@@ -83,9 +95,12 @@ def make(name, effort, redraw=False):
         fig = draw(name, results)
         content = io.BytesIO()
         fig.savefig(content, format="png", metadata={"Software": None})
+    moving = gif(name, results)
     if not redraw:
         write(stored, lambda file: np.savez_compressed(file, **results))
     write(picture, lambda file: file.write(content.getvalue()))
+    if moving is not None:
+        write(picture.with_suffix(".gif"), lambda file: file.write(moving))
     return time.perf_counter() - began
 
 

@@ -12,6 +12,7 @@ COLORS = {
     "baseline": "#888888",
 }
 ACCENT = "#B2182B"                # a red that belongs to no family: samples of the truth, planted errors
+DARK_DIFFUSION = "#6B2E55"        # a second diffusion method beside the first: the same hue, darker
 DENSITY = "Greys"                 # densities are ink on paper, white = 0
 
 WIDTH = 9.0                       # inches at 100 dots per inch: the width of a README

@@ -10,6 +10,7 @@ in this order, for imports only point upwards in this list:
     divergence/        KL(p_data || p_model) in nats, by many roads that must agree
     discriminative/    p(y|x): the other side of the picture
     explicit/          models whose likelihood, or a bound on it, is computed
+    implicit/          models known by their samples: GANs, diffusion, flow matching
     family_tree        MODELS: every model class and its place
 
 A model is a frozen dataclass of sizes, without state:

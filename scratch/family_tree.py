@@ -19,6 +19,11 @@ from scratch.explicit.gaussian_mixture import MixtureEM
 from scratch.explicit.linear_vae import LinearVAE
 from scratch.explicit.transformer import Transformer
 from scratch.explicit.vae import VAE, BernoulliVAE
+from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
+from scratch.implicit.diffusion.ddpm import DDPM
+from scratch.implicit.diffusion.denoiser import Diffusion
+from scratch.implicit.diffusion.score_matching import ScoreNetwork
+from scratch.implicit.flow_matching import FlowMatching
 
 # The branches of the chapter, each with its Chinese title and the branch that it grows from.
 BRANCHES = {
@@ -79,6 +84,11 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5))),
     Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,)), bits),
     Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),
+    Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
+    Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),
+    Entry(DDPM, "diffusion models", dict(dim=3, steps=6, hidden=(6, 5))),
+    Entry(ScoreNetwork, "diffusion models", dict(dim=3, hidden=(6, 5))),
+    Entry(FlowMatching, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(LogisticRegression, "discriminative models", dict(dim=3, penalty=0.1), labeled),
     Entry(SoftmaxRegression, "discriminative models", dict(dim=3, classes=4, penalty=0.1), labeled),
     Entry(LinearSVM, "discriminative models", dict(dim=3, penalty=0.1), labeled),

@@ -4,6 +4,8 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.animation import FuncAnimation
+from matplotlib.figure import Figure
 
 import figures.__main__ as command
 from figures import runner
@@ -90,6 +92,25 @@ def test_figures_have_random_streams_of_their_own(monkeypatch):
 
 def test_results_are_written_only_when_the_drawing_succeeds(elsewhere, monkeypatch):
     monkeypatch.setattr(runner, "draw", lambda name, results: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runner.make("family_tree", "full")
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_figure_that_moves_gets_a_gif_beside_its_picture(elsewhere, monkeypatch):
+    module = runner.load("family_tree")
+
+    def animate(results):
+        fig = Figure()
+        return FuncAnimation(fig, lambda frame: fig.suptitle(str(frame)), frames=3)
+    monkeypatch.setattr(module, "animate", animate, raising=False)
+    runner.make("family_tree", "full")
+    assert (elsewhere / "rendered" / "family_tree.gif").read_bytes().startswith(b"GIF89a")
+    assert (elsewhere / "rendered" / "family_tree.png").exists()
+
+
+def test_nothing_is_written_when_the_animation_fails(elsewhere, monkeypatch):
+    monkeypatch.setattr(runner.load("family_tree"), "animate", lambda results: 1 / 0, raising=False)
     with pytest.raises(ZeroDivisionError):
         runner.make("family_tree", "full")
     assert list(elsewhere.iterdir()) == []

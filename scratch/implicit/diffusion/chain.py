@@ -1,0 +1,160 @@
+"""The discrete chain of Ho et al. 2020: data turn into noise in T small Gaussian steps, all known in closed form.
+
+Step.       q(x_t | x_(t-1)) = N(sqrt(1 - beta_t) x_(t-1), beta_t I),      t = 1 ... T               (eq. 2)
+
+The mean shrinks by just as much as keeps unit variance: (1 - beta_t) + beta_t = 1.
+Two steps in a row are one longer step of the same kind, because Gaussian noise adds up,
+
+    sqrt(a') (sqrt(a) x + sqrt(1 - a) e) + sqrt(1 - a') e'  =  sqrt(a a') x + sqrt(1 - a a') e''     in law,
+
+and so, with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t, any x_t comes from x_0 at once:
+
+Marginal.   q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)                                       (eq. 4)
+
+Posterior.  Looking back from x_t when x_0 is known, two Gaussians in x_(t-1) are
+multiplied, q(x_t | x_(t-1)) q(x_(t-1) | x_0): precisions add, means are weighted by them.
+
+    1 / btilde_t = a_t / beta_t + 1 / (1 - abar_(t-1))      ->   btilde_t = beta_t (1 - abar_(t-1)) / (1 - abar_t)
+    mean         = btilde_t (sqrt(a_t) x_t / beta_t + sqrt(abar_(t-1)) x_0 / (1 - abar_(t-1)))       (eqs. 6, 7)
+                 = [sqrt(abar_(t-1)) beta_t x_0 + sqrt(a_t) (1 - abar_(t-1)) x_t] / (1 - abar_t)
+
+Sigma form.  Divided by its own shrinkage, x_t is data plus noise and nothing else:
+
+    x_t / sqrt(abar_t) = x_0 + sigma_t eps,      sigma_t^2 = (1 - abar_t) / abar_t = 1 / SNR_t
+
+So a denoiser E[x_0 | x_0 + sigma eps], of a law or of a network, serves the chain as well.
+
+Arrays run over t = 0 ... T, and t = 0 is the data: abar_0 = 1, beta_0 = 0, sigma_0 = 0.
+That makes `array[t]` what the formula says; shifted indices are the classic error here.
+
+Symbols: n rows, D data, T steps; t is one integer, or (n,) of them, one for each row.
+"""
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Callable
+
+import numpy as np
+
+from scratch import checks
+
+HO_BETAS = np.linspace(1e-4, 0.02, 1000)                    # Ho et al. 2020, section 4
+MOST_BETA = 0.999                                           # Nichol and Dhariwal 2021, below eq. 17
+
+
+# ---- schedules: abar as a curve over u = t / T in [0, 1], from 1 down ----
+
+def linear(u):
+    """abar(u) of the chain whose beta_t grows linearly (Ho et al. 2020), from 1 to 4e-5.
+
+    It is defined by its 1,000 steps; shorter chains read the same curve at fewer places.
+    """
+    log_curve = np.concatenate([[0.0], np.cumsum(np.log1p(-HO_BETAS))])
+    return np.exp(np.interp(np.asarray(u) * len(HO_BETAS), np.arange(len(log_curve)), log_curve))
+
+
+def cosine(u):
+    """abar(u) = f(u) / f(0), f(u) = cos^2(pi/2 (u + s) / (1 + s)), s = 0.008: noise comes more evenly (eq. 17)."""
+    s = 0.008
+    return (np.cos((np.asarray(u) + s) / (1 + s) * np.pi / 2) / np.cos(s / (1 + s) * np.pi / 2)) ** 2
+
+
+@dataclass(frozen=True)
+class Chain:
+    """T = steps Gaussian steps from data to noise along a schedule, u in [0, 1] -> abar.
+
+    >>> chain = Chain(steps=1000)
+    >>> x, t = chain.noised(np.ones((2, 3)), 1000, eps=np.zeros((2, 3))), chain.sigma[1000]
+    >>> print(f"{x[0, 0]:.5f} of the data is left under {t:.1f} times as much noise")
+    0.00635 of the data is left under 157.4 times as much noise
+    """
+    steps: int
+    schedule: Callable = linear
+
+    def __post_init__(self):
+        checks.size(self.steps, "steps")
+        if not callable(self.schedule):
+            raise TypeError(f"schedule must be a function from u = t / T to abar, got {self.schedule!r}")
+        curve = np.asarray(self.schedule(np.arange(self.steps + 1) / self.steps))
+        if curve.shape != (self.steps + 1,) or not (abs(curve[0] - 1) < 1e-12 and (np.diff(curve) < 0).all()
+                                                    and curve[-1] > -1e-12):
+            raise ValueError("schedule must fall from abar(0) = 1 and stay above 0")
+
+    # ---- the constants, (T + 1,) each ----
+
+    @cached_property
+    def alpha_bar(self):
+        """abar_t, with no beta_t above 0.999: the cosine would end in pure noise, SNR = 0."""
+        curve = self.schedule(np.arange(self.steps + 1) / self.steps)
+        return _frozen(np.cumprod(np.concatenate([[1.0], np.maximum(curve[1:] / curve[:-1], 1 - MOST_BETA)])))
+
+    @cached_property
+    def beta(self):
+        """The variance that step t adds."""
+        return _frozen(np.concatenate([[0.0], 1 - self.alpha_bar[1:] / self.alpha_bar[:-1]]))
+
+    @cached_property
+    def sigma(self):
+        """The noise in x_t relative to the data in it."""
+        return _frozen(np.sqrt((1 - self.alpha_bar) / self.alpha_bar))
+
+    @cached_property
+    def snr(self):
+        """abar_t / (1 - abar_t) = 1 / sigma_t^2, the signal-to-noise ratio; inf at t = 0."""
+        with np.errstate(divide="ignore"):
+            return _frozen(self.alpha_bar / (1 - self.alpha_bar))
+
+    @cached_property
+    def posterior_variance(self):
+        """btilde_t; 0 at t = 1, where x_0 itself is looked back at."""
+        a = self.alpha_bar
+        return _frozen(np.concatenate([[0.0], self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])]))
+
+    # ---- the laws ----
+
+    def step(self, x, t, eps):
+        """x_t from x_(t-1) = x and eps ~ N(0, I), (n, D)."""
+        x, t = self._at(x, t)
+        beta = _column(self.beta[t], x)
+        return np.sqrt(1 - beta) * x + np.sqrt(beta) * eps
+
+    def noised(self, x0, t, eps):
+        """x_t from x_0 and eps ~ N(0, I), (n, D), in one step; t = 0 gives x_0 back."""
+        x0, t = self._at(x0, t, first=0)
+        alpha_bar = self.alpha_bar[t]
+        return _column(np.sqrt(alpha_bar), x0) * x0 + _column(np.sqrt(1 - alpha_bar), x0) * eps
+
+    def posterior_mean(self, x, x0, t):
+        """The mean (n, D) of q(x_(t-1) | x_t = x, x_0); its covariance is posterior_variance[t] I."""
+        x, t = self._at(x, t)
+        of_x0, of_x = self.posterior_weights(t)
+        return _column(of_x0, x) * x0 + _column(of_x, x) * x
+
+    def posterior_weights(self, t):
+        """What x_0 and x_t weigh in the posterior mean, each of the shape of t."""
+        before, after, beta = self.alpha_bar[t - 1], self.alpha_bar[t], self.beta[t]
+        return np.sqrt(before) * beta / (1 - after), np.sqrt(1 - beta) * (1 - before) / (1 - after)
+
+    def denoised(self, denoise, x, t):
+        """E[x_0 | x_t = x] by a denoiser in the sigma form; t is one integer, because sigma is one number."""
+        x, t = self._at(x, checks.size(t, "t"))
+        return denoise(x / _column(np.sqrt(self.alpha_bar[t]), x), float(self.sigma[t]))
+
+    def _at(self, x, t, first=1):
+        """x as rows and t as integers from `first` to T, one or one for each row."""
+        x, t = checks.rows(x), np.asarray(t)
+        if t.dtype.kind not in "iu":
+            raise TypeError(f"t must be integers, got {t.dtype}")
+        if t.shape not in ((), (len(x),)) or t.min() < first or t.max() > self.steps:
+            raise ValueError(f"t must be one integer, or ({len(x)},) of them, from {first} to {self.steps}, got "
+                             f"shape {t.shape} from {t.min()} to {t.max()}")
+        return x, t
+
+
+def _column(values, x):
+    """Constants of one t, or one per row, shaped and typed to multiply rows: float32 stays float32."""
+    return np.asarray(values).astype(x.real.dtype).reshape(-1, 1)
+
+
+def _frozen(array):
+    array.flags.writeable = False
+    return array
