@@ -24,6 +24,8 @@ from scratch.implicit.diffusion.ddpm import DDPM
 from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.diffusion.score_matching import ScoreNetwork
 from scratch.implicit.flow_matching import FlowMatching
+from scratch.implicit.gan import GAN
+from scratch.implicit.linear_gan import LinearGAN
 
 # The branches of the chapter, each with its Chinese title and the branch that it grows from.
 BRANCHES = {
@@ -84,6 +86,8 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5))),
     Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,)), bits),
     Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),
+    Entry(GAN, "generative adversarial networks", dict(dim=3, latent=2, hidden=(6, 5))),
+    Entry(LinearGAN, "generative adversarial networks", dict(dim=3, latent=3)),
     Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),
     Entry(DDPM, "diffusion models", dict(dim=3, steps=6, hidden=(6, 5))),
