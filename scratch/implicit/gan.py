@@ -49,7 +49,7 @@ from scratch.kernels.stable import softplus
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-FREQUENCIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)              # of the critic's sines
+FREQUENCIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)              # of the critic's sines, unless told otherwise
 LATENT_FREQUENCIES = (1.0, 2.0, 4.0)                        # of the generator's
 STEEP = 3.0                    # scales the generator's first layer
 LAST_GAMMA = 1e-3              # what is left of a zero-centered gamma at the end of a run, as a share
@@ -132,6 +132,8 @@ class GAN:
 
     objective: a function of the critic's logits, as above.  penalty and gamma: by default those
     that belong to the objective, looked up when the model is made (gamma = 0: none).
+    frequencies: of the critic's sines, up to about 1 / (the width of the law's finest
+    detail): with more the critic sees texture that is not there, with fewer it is blind.
 
     >>> model = GAN(dim=2, latent=2, hidden=(8,))
     >>> theta = model.init(np.random.default_rng(0))
@@ -144,10 +146,11 @@ class GAN:
     objective: Callable = relativistic
     penalty: Callable = None
     gamma: float = None
+    frequencies: tuple = FREQUENCIES
 
     # Both players at one rate (`rates` for two), without momentum, which feeds a game's rotation (Gidel et al. 2019).
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=256, anneal=lower_gamma)
-    frequencies, latent_frequencies = FREQUENCIES, LATENT_FREQUENCIES
+    latent_frequencies = LATENT_FREQUENCIES
 
     def __post_init__(self):
         checks.size(self.dim, "dim")
@@ -158,6 +161,7 @@ class GAN:
         own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
         penalty = own_penalty if self.penalty is None else self.penalty
         gamma = own_gamma if self.gamma is None else self.gamma
+        object.__setattr__(self, "frequencies", tuple(checks.positive(k, "each of frequencies") for k in self.frequencies))
         for function, name in ((self.objective, "objective"), (penalty, "penalty")):
             if not callable(function):
                 raise TypeError(f"{name} must be a function of this module or one like them, got {function!r}")
@@ -166,10 +170,12 @@ class GAN:
 
     @property
     def generator_widths(self):
+        """The generator's layers."""
         return (self.latent * (1 + 2 * len(self.latent_frequencies)), *self.hidden, self.dim)
 
     @property
     def critic_widths(self):
+        """The critic's layers, features first."""
         return (self.dim * (1 + 2 * len(self.frequencies)), *self.hidden, 1)
 
     @property

@@ -48,7 +48,8 @@ class LinearGAN(GAN):
     penalty: Callable = zero_centered
     gamma: float = 1.0
 
-    frequencies = latent_frequencies = ()                   # both networks see their input as it is
+    frequencies: tuple = field(default=(), init=False)      # both networks see their input as it is
+    latent_frequencies = ()
     recipe = Recipe(SGD(0.1), batch_size=512)               # the game's own steps, the penalty as it is
 
     @property

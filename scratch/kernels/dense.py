@@ -82,7 +82,9 @@ def mlp(theta, x, widths):
     inputs, gates, y = _forward(layers, x)
 
     def pull(dy):
-        return _backward(theta, layers, inputs, _slopes(inputs, gates), _check_like(dy, y, "dy"), widths)
+        def slope(layer):                                   # when its turn comes: it is still in the cache then
+            return _silu_slope(gates[layer], inputs[layer + 1])
+        return _backward(theta, layers, inputs, slope, _check_like(dy, y, "dy"), widths)
 
     return y, pull
 
@@ -126,7 +128,7 @@ def mlp_slope(theta, x, widths):
     def pull(dy, dslope):
         dy = _check_like(dy, y, "dy")
         if dslope is None:
-            return _backward(theta, layers, inputs, slopes, dy, widths)
+            return _backward(theta, layers, inputs, slopes.__getitem__, dy, widths)
         dslope = _check_like(dslope, slope, "dslope")
         _, pull_tangent = _tangent(theta, layers, inputs, gates, slopes, dslope, widths)
         dtheta, dx, _ = pull_tangent(dy, np.ones_like(dy))
@@ -153,8 +155,8 @@ def _forward(layers, x):
     return inputs, gates, y
 
 
-def _backward(theta, layers, inputs, slopes, dy, widths):
-    """(dtheta, dx) of <dy, y>."""
+def _backward(theta, layers, inputs, slope, dy, widths):
+    """(dtheta, dx) of <dy, y>; slope(l) is silu'(a) of hidden layer l."""
     dtheta = np.empty(theta.shape, np.result_type(theta, inputs[0], dy))
     dlayers = mlp_views(dtheta, widths)
     da = dy                                                 # the last layer is linear
@@ -164,7 +166,7 @@ def _backward(theta, layers, inputs, slopes, dy, widths):
         np.sum(da, axis=0, out=db)
         dh = da @ W.T                                       # (N, in)
         if layer > 0:
-            da = dh * slopes[layer - 1]
+            da = dh * slope(layer - 1)
     return dtheta, dh
 
 
@@ -193,13 +195,14 @@ def _tangent(theta, layers, inputs, gates, slopes, x_dot, widths):
             dh, dh_dot = da @ W.T, da_dot @ W.T             # (N, in) each
             if layer > 0:
                 s, slope, a_dot = gates[layer - 1], slopes[layer - 1], tangents[layer - 1]
-                curvature = 1 - s                           # silu'' = (1 - s) (silu' + s (1 - h))
-                curvature *= slope + s * (1 - h)
-                da_dot = dh_dot * slope
-                curvature *= a_dot
+                curvature = 1 - h                           # silu'' = (1 - s) (silu' + s (1 - h))
+                curvature *= s
+                curvature += slope
+                curvature *= (1 - s) * a_dot
                 curvature *= dh_dot
                 da = dh * slope
                 da += curvature
+                da_dot = dh_dot * slope
         return dtheta, dh, dh_dot
 
     return y_dot, pull

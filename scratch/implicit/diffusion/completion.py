@@ -110,16 +110,6 @@ def exact_guidance(law, axes, values):
     return denoise
 
 
-def mixture_tangent(law):
-    """The tangent of a mixture's denoiser, by complex step: exact to rounding (see gradient_check)."""
-    _mixture(law)
-
-    def tangent(x, x_dot, sigma):
-        moved = law.denoise(x + 1e-30j * x_dot, sigma)
-        return moved.real, moved.imag / 1e-30
-    return tangent
-
-
 def _mixture(law):
     if not hasattr(law, "conditional"):
         raise TypeError(f"law must be a mixture with .denoise and .conditional, like GaussianMixture, got {law!r}")

@@ -124,14 +124,17 @@ class DDPM:
 
     @cached_property
     def chain(self):
+        """The chain of noise that is undone."""
         return Chain(self.steps, self.schedule)
 
     @property
     def network(self):
+        """The network, without its parameters."""
         return Network(self.dim, self.hidden)
 
     @property
     def size(self):
+        """The length of theta."""
         return self.network.size
 
     def init(self, rng, dtype=np.float32):

@@ -71,10 +71,12 @@ class Diffusion:
 
     @property
     def network(self):
+        """The network, without its parameters."""
         return Network(self.dim, self.hidden, self.classes)
 
     @property
     def size(self):
+        """The length of theta."""
         return self.network.size
 
     def init(self, rng, dtype=np.float32):

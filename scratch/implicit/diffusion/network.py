@@ -102,8 +102,11 @@ class Network:
         sine, cosine = size * np.sin(turn), size * np.cos(turn)
         slope = np.concatenate([np.ones_like(x.T)[None], k * cosine, -k * sine])
         parts = [x.T, sine.reshape(-1, len(x)), cosine.reshape(-1, len(x)), np.sin(w * level), np.cos(w * level)]
+        label = np.asarray(-1 if label is None else label)
+        if label.dtype.kind not in "iu" or label.min() < -1 or label.max() >= self.classes:
+            raise ValueError(f"label must hold integers from -1 to {self.classes - 1}, got {label}")
         if self.classes:
-            label = np.full(len(x), -1) if label is None else np.broadcast_to(label, (len(x),))
+            label = np.broadcast_to(label, (len(x),))
             parts.append((label == np.arange(self.classes)[:, None]).astype(w.dtype))
         return np.concatenate(parts).T, slope
 

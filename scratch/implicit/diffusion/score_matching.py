@@ -110,10 +110,12 @@ class ScoreNetwork:
 
     @property
     def network(self):
+        """The network, without its parameters."""
         return Network(self.dim, self.hidden)
 
     @property
     def size(self):
+        """The length of theta."""
         return self.network.size
 
     def init(self, rng, dtype=np.float32):

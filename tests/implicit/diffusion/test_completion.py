@@ -4,8 +4,8 @@ import pytest
 from scratch.data.distributions import GaussianMixture, moons, ring
 from scratch.divergence.closed_form import kl_gaussians
 from scratch.divergence.entropy import kl_cross_entropy
-from scratch.implicit.diffusion.completion import (exact_guidance, mixture_tangent, reconstruction_guidance,
-                                                   repaint, replacement)
+from scratch.implicit.diffusion.completion import exact_guidance, reconstruction_guidance, repaint, replacement
+from scratch.implicit.diffusion.likelihood import mixture_tangent
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.kernels.grid import midpoints
 from scratch.learning.gradient_check import gradient

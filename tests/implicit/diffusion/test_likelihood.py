@@ -8,10 +8,9 @@ from scratch.data.distributions import grid, ring
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.divergence.closed_form import kl_gaussians
 from scratch.divergence.quadrature import kl_quadrature
-from scratch.implicit.diffusion.completion import mixture_tangent
 from scratch.implicit.diffusion.denoiser import Diffusion
-from scratch.implicit.diffusion.likelihood import (evidence_bound, log_prob, log_prob_hutchinson, push_forward,
-                                                   score_gap)
+from scratch.implicit.diffusion.likelihood import (evidence_bound, log_prob, log_prob_hutchinson, mixture_tangent,
+                                                   push_forward, score_gap)
 from scratch.implicit.diffusion.samplers import dpm_solver_2m, euler, heun, karras_sigmas
 from scratch.kernels.grid import midpoints
 

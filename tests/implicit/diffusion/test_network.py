@@ -132,6 +132,11 @@ def test_at_high_noise_the_network_cannot_wiggle(rng):
 
 # ---- bad input ----
 
+def labeled_network(label):
+    network = Network(2, (4,), classes=3)
+    return network(np.zeros(network.size), np.zeros((1, 2)), 0.0, label)
+
+
 @pytest.mark.parametrize("call, error, says", [
     (lambda: Network(0, (4,)), ValueError, "dim must be at least 1"),
     (lambda: Network(2, 4), TypeError, "hidden must be a tuple"),
@@ -139,6 +144,9 @@ def test_at_high_noise_the_network_cannot_wiggle(rng):
     (lambda: Network(2, (4,), -1), ValueError, "classes must be at least 0"),
     (lambda: Network(2, (4,)).init(0), TypeError, "Generator"),
     (lambda: Network(2, (4,))(np.zeros(3), np.zeros((1, 2)), 0.0), ValueError, "theta must have shape"),
+    (lambda: labeled_network(3), ValueError, "label must hold integers from -1 to 2"),
+    (lambda: labeled_network(-2), ValueError, "label must hold integers"),
+    (lambda: labeled_network(1.0), ValueError, "label must hold integers"),
 ])
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
