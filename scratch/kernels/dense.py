@@ -198,10 +198,7 @@ def _tangent(theta, layers, inputs, gates, slopes, x_dot, widths):
                 curvature = 1 - h                           # silu'' = (1 - s) (silu' + s (1 - h))
                 curvature *= s
                 curvature += slope
-                curvature *= (1 - s) * a_dot
-                curvature *= dh_dot
-                da = dh * slope
-                da += curvature
+                da = dh * slope + curvature * (1 - s) * a_dot * dh_dot
                 da_dot = dh_dot * slope
         return dtheta, dh, dh_dot
 

@@ -67,6 +67,17 @@ def test_an_unused_slope_is_a_cotangent_of_zero(rng):
         np.testing.assert_allclose(part, same, rtol=1e-12, atol=1e-15)
 
 
+def test_the_pullback_of_the_tangent_takes_a_complex_probe_of_any_one_input(rng):
+    theta, x, x_dot = random_theta(rng), rng.normal(size=(4, 3)), rng.normal(size=(4, 3))
+    dy, dy_dot = rng.normal(size=(2, 4, 2))
+    real = mlp_jvp(theta, x, x_dot, WIDTHS)[2](dy, dy_dot)
+    for place in range(3):
+        inputs = [theta, x, x_dot]
+        inputs[place] = inputs[place].astype(complex)
+        for part, same in zip(mlp_jvp(*inputs, WIDTHS)[2](dy, dy_dot), real):
+            np.testing.assert_allclose(part, same, rtol=1e-12, atol=1e-14)
+
+
 def test_the_slope_is_the_gradient_of_the_output(rng):
     theta, x = random_theta(rng, (3, 5, 4, 1)), rng.normal(size=(4, 3))
     y, slope, _ = mlp_slope(theta, x, (3, 5, 4, 1))
