@@ -25,20 +25,28 @@ import numpy as np
 
 from figures.style import SETTINGS
 
-HERE = Path(__file__).parent
+CODE = Path(__file__).parent
+HERE = CODE                     # where results and pictures stand
 EFFORTS = ("quick", "full")
 
 
+def modules():
+    """The modules of all figures, by name in alphabetical order: those of this folder tree that make a claim."""
+    found = [path for path in CODE.rglob("*.py") if "\nCLAIM = " in path.read_text(encoding="utf-8")]
+    return {path.stem: ".".join(("figures", *path.relative_to(CODE).with_suffix("").parts))
+            for path in sorted(found, key=lambda path: path.stem)}
+
+
 def names():
-    """The names of all figures, in alphabetical order: the modules that make a claim."""
-    return sorted(path.stem for path in HERE.glob("*.py") if "\nCLAIM = " in path.read_text(encoding="utf-8"))
+    """The names of all figures, in alphabetical order."""
+    return list(modules())
 
 
 def load(name):
     """The module of a figure."""
     if name not in names():
         raise ValueError(f"unknown figure {name!r}; known: {', '.join(names())}")
-    return importlib.import_module(f"figures.{name}")
+    return importlib.import_module(modules()[name])
 
 
 def is_study(module):

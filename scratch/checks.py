@@ -29,6 +29,19 @@ def rows(x, dim=None, name="x"):
     return x
 
 
+def class_rows(x, dim, classes):
+    """x as integers (n, dim) in 0 ... classes-1; floats are taken if they are whole (a law's batch may be)."""
+    x = np.asarray(x)
+    if x.dtype.kind not in "iuf":
+        raise TypeError(f"x must hold the integers 0 ... {classes - 1} in shape (n, {dim}), got dtype {x.dtype}")
+    if x.ndim != 2 or x.shape[1] != dim or len(x) == 0:
+        raise ValueError(f"x must have shape (n, {dim}) with at least one row, got {x.shape}")
+    finite(x, "x")
+    if x.min() < 0 or x.max() >= classes or (x != np.floor(x)).any():
+        raise ValueError(f"x must hold the integers 0 ... {classes - 1}, got values from {x.min()} to {x.max()}")
+    return x.astype(np.int64)
+
+
 def array(a, name, dimensions=0):
     """a as a floating point array with at least so many dimensions: the door of a kernel, which takes NaN too."""
     a = np.asarray(a)
@@ -47,6 +60,25 @@ def flat(theta, size, name="theta"):
     if theta.shape != (size,):
         raise ValueError(f"{name} must have shape ({size},), got {theta.shape}")
     return finite(theta, name)
+
+
+def inputs(model, theta, x):
+    """theta (P,) and rows x (n, D) of a model, checked; real x in the precision of theta."""
+    theta, x = flat(theta, model.size), rows(x, model.dim)
+    return theta, x.astype(theta.real.dtype, copy=False) if x.dtype.kind == "f" else x
+
+
+def noise(parts, x, **shapes):
+    """The parts of a model's noise, named and shaped by `shapes`, as a tuple of arrays in the precision of x.
+
+        eps, sigma = checks.noise(noise, x, eps=x.shape, sigma=(len(x),))
+    """
+    says = "noise must be (" + ", ".join(f"{name} {shape}" for name, shape in shapes.items()) + ")"
+    if not isinstance(parts, (tuple, list)) or len(parts) != len(shapes):
+        raise TypeError(f"{says}, got {type(parts).__name__}")
+    if [np.shape(part) for part in parts] != list(shapes.values()):
+        raise ValueError(f"{says}, got shapes {', '.join(str(np.shape(part)) for part in parts)}")
+    return tuple(np.asarray(part).astype(x.dtype, copy=False) for part in parts)
 
 
 def constant(value, name):
@@ -75,6 +107,13 @@ def size(value, name, minimum=1):
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     return int(value)
+
+
+def widths(values, name="hidden"):
+    """values as a tuple of ints of at least 1: the widths of hidden layers."""
+    if not np.iterable(values):
+        raise TypeError(f"{name} must be a tuple of layer widths, got {values!r}")
+    return tuple(size(value, f"each of {name}") for value in values)
 
 
 def positive(value, name):

@@ -1,5 +1,5 @@
 """A measured number and its error: what every estimator in this project returns."""
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import floor, log10, sqrt
 
 from scipy.special import ndtri
@@ -7,7 +7,7 @@ from scipy.special import ndtri
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number in nats, its standard error, and how many points it rests on.
+    """A number, its standard error, how many points it rests on, and its unit.
 
     stderr is one standard deviation of the estimator.  It is 0 for a closed
     form, and for quadrature it is the estimated error of the rule.
@@ -18,13 +18,14 @@ class Estimate:
     value: float
     stderr: float
     n: int
+    unit: str = field(default="nats", kw_only=True)
 
     def __float__(self):
         return float(self.value)
 
     def __str__(self):
         digits = 4 if not 0 < self.stderr < 1e-3 else 1 - floor(log10(self.stderr))   # two digits of the error
-        return f"{self.value:.{digits}f} +- {self.stderr:.{digits}f} nats (n = {self.n})"
+        return f"{self.value:.{digits}f} +- {self.stderr:.{digits}f}{' ' * bool(self.unit)}{self.unit} (n = {self.n})"
 
     def interval(self, level=0.95):
         """The normal confidence interval (low, high) at this level.
@@ -45,3 +46,13 @@ class Estimate:
         """
         error = sqrt(self.stderr ** 2 + getattr(other, "stderr", 0.0) ** 2)
         return float(self) == float(other) or abs(float(self) - float(other)) <= errors * error
+
+
+@dataclass(frozen=True)
+class Share(Estimate):
+    """A fraction between 0 and 1 with its standard error: an Estimate without a unit.
+
+    >>> print(Share(0.25, 0.01, 400))
+    0.2500 +- 0.0100 (n = 400)
+    """
+    unit: str = field(default="", kw_only=True)

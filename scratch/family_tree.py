@@ -15,7 +15,7 @@ from scratch.discriminative.logistic_regression import LogisticRegression, Softm
 from scratch.discriminative.neural_network import Classifier, Regressor
 from scratch.discriminative.svm import LinearSVM
 from scratch.explicit.autoregressive import MADE, AutoregressiveMixture
-from scratch.explicit.gaussian_mixture import MixtureEM
+from scratch.explicit.mixture_em import MixtureEM
 from scratch.explicit.linear_vae import LinearVAE
 from scratch.explicit.transformer import Transformer
 from scratch.explicit.vae import VAE, BernoulliVAE
@@ -23,7 +23,7 @@ from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
 from scratch.implicit.diffusion.ddpm import DDPM
 from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.diffusion.score_matching import ScoreNetwork
-from scratch.implicit.flow_matching import FlowMatching
+from scratch.implicit.diffusion.flow_matching import FlowMatching
 from scratch.implicit.gan import GAN
 from scratch.implicit.linear_gan import LinearGAN
 

@@ -43,3 +43,12 @@ def test_hands_back_what_is_good():
     assert checks.positive(2, "std") == 2.0
     rng = np.random.default_rng(0)
     assert checks.generator(rng) is rng
+
+
+def test_widths_are_a_tuple_of_sizes():
+    assert checks.widths([3, np.int64(2)], "hidden") == (3, 2) and checks.widths((), "hidden") == ()
+    for bad, says in ((4, "hidden must be a tuple"), ((4.0,), "each of hidden"), ((True,), "each of hidden")):
+        with pytest.raises(TypeError, match=says):
+            checks.widths(bad, "hidden")
+    with pytest.raises(ValueError, match="each of hidden must be at least 1"):
+        checks.widths((4, 0), "hidden")

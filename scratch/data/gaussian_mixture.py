@@ -25,7 +25,7 @@ from math import ceil, log, pi, sqrt
 import numpy as np
 
 from scratch import checks
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 
 CHUNK = 2 ** 16                # numbers worked on at once: they stay in the processor's cache
 MOST_NODES = 2 ** 22           # the finest grid that entropy() will lay

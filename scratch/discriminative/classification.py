@@ -18,7 +18,6 @@ convex in b = 1/T, with the derivative
 
 and it vanishes where the log probabilities announced are, on average, those found.
 """
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -26,16 +25,8 @@ from scipy.optimize import brentq
 from scipy.special import ndtri
 
 from scratch import checks
-from scratch.estimate import Estimate
+from scratch.estimate import Estimate, Share
 from scratch.kernels.stable import log_softmax
-
-
-@dataclass(frozen=True)
-class Share(Estimate):
-    """A share between 0 and 1 with its standard error: an Estimate that is not in nats."""
-
-    def __str__(self):
-        return f"{self.value:.4f} +- {self.stderr:.4f} (n = {self.n})"
 
 
 def error_rate(log_posterior, y):

@@ -182,9 +182,7 @@ def stop_early(model, theta, rows, held_out, rng, *, steps, every=50, patience=2
 
 def _check_sizes(model):
     checks.size(model.dim, "dim")
-    if not np.iterable(model.hidden):
-        raise TypeError(f"hidden must be a tuple of layer widths, got {model.hidden!r}")
-    hidden = tuple(checks.size(width, "each of hidden") for width in model.hidden)
+    hidden = checks.widths(model.hidden)
     object.__setattr__(model, "hidden", hidden)
     object.__setattr__(model, "penalty", check_penalty(model.penalty))
 

@@ -10,8 +10,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from scratch import checks
-from scratch.discriminative.classification import Share
-from scratch.estimate import Estimate
+from scratch.estimate import Estimate, Share
 from scratch.kernels.likelihoods import gaussian_log_density
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 from scratch import checks
-from scratch.discriminative.classification import Share
+from scratch.estimate import Share
 
 
 def roc_curve(positive, negative):

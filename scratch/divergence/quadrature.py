@@ -4,7 +4,7 @@
     JS(p, q)    = 1/2 KL(p || m) + 1/2 KL(q || m),        m = (p + q) / 2;     0 <= JS <= log 2
     TV(p, q)    = 1/2 int |p - q|                         0 <= TV <= 1, no logarithm: not in nats
 
-with the midpoint rule of kernels/grid.py and 0 log 0 = 0; p > 0 at a node
+with the midpoint rule of scratch/grid.py and 0 log 0 = 0; p > 0 at a node
 where q = 0 makes the KL infinite.  The functions are taken as they are: nothing
 is normalized.  The mass of p and q that the grid found comes with the result,
 so that a density that is cut by the box, missed between the nodes, or does not
@@ -21,7 +21,7 @@ import numpy as np
 
 from scratch import checks
 from scratch.divergence.log_density import MassEstimate, evaluate, relative_terms
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 
 NODES = 600 ** 2                          # by default, in all: 360,000 in 1-D, 600 per axis in 2-D
 

@@ -68,9 +68,7 @@ class AutoregressiveMixture:
     def __post_init__(self):
         checks.size(self.dim, "dim")
         checks.size(self.components, "components")
-        if not np.iterable(self.hidden):
-            raise TypeError(f"hidden must be a tuple of layer widths, got {self.hidden!r}")
-        hidden = tuple(checks.size(width, "each of hidden") for width in self.hidden)
+        hidden = checks.widths(self.hidden)
         order = range(self.dim) if self.order is None else self.order
         if not np.iterable(order):
             raise TypeError(f"order must be a permutation of 0 ... {self.dim - 1}, got {order!r}")

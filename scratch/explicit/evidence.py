@@ -29,7 +29,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from scratch import checks
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.kernels.likelihoods import HALF_LOG_TWO_PI
 from scratch.kernels.stable import logsumexp
 

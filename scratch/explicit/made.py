@@ -54,19 +54,6 @@ def autoregressive_mask(order, hidden, inputs, outputs):
     return mask
 
 
-def class_rows(x, dim, classes):
-    """x as integers (n, dim) in 0 ... classes-1; floats are taken if they are whole (a law's batch may be)."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "iuf":
-        raise TypeError(f"x must hold the integers 0 ... {classes - 1} in shape (n, {dim}), got dtype {x.dtype}")
-    if x.ndim != 2 or x.shape[1] != dim or len(x) == 0:
-        raise ValueError(f"x must have shape (n, {dim}) with at least one row, got {x.shape}")
-    checks.finite(x, "x")
-    if x.min() < 0 or x.max() >= classes or (x != np.floor(x)).any():
-        raise ValueError(f"x must hold the integers 0 ... {classes - 1}, got values from {x.min()} to {x.max()}")
-    return x.astype(np.int64)
-
-
 @dataclass(frozen=True)
 class MADE:
     """p(x) over {0 ... classes-1}^dim, exact, from one masked network.
@@ -90,9 +77,7 @@ class MADE:
     def __post_init__(self):
         checks.size(self.dim, "dim")
         checks.size(self.classes, "classes", minimum=2)
-        if not np.iterable(self.hidden):
-            raise TypeError(f"hidden must be a tuple of layer widths, got {self.hidden!r}")
-        hidden = tuple(checks.size(width, "each of hidden") for width in self.hidden)
+        hidden = checks.widths(self.hidden)
         orders = (range(self.dim),) if self.orders is None else self.orders
         if not np.iterable(orders) or not all(np.iterable(order) for order in orders) or len(orders) == 0:
             raise TypeError(f"orders must be a tuple of permutations of 0 ... {self.dim - 1}, got {orders!r}")
@@ -128,7 +113,7 @@ class MADE:
 
     def loss(self, theta, x, noise=None):
         """-mean log p_o(x) over rows and orders, in nats per row, and its gradient (P,)."""
-        x = class_rows(x, self.dim, self.classes)
+        x = checks.class_rows(x, self.dim, self.classes)
         theta, scale = checks.flat(theta, mlp_size(self.widths)), -1 / (len(x) * len(self.orders))
         loss, dtheta = 0.0, np.zeros_like(theta)
         for mask in self.masks:
@@ -143,7 +128,7 @@ class MADE:
 
     def log_prob_by_order(self, theta, x):
         """log p_o(x) in nats, (N, O)."""
-        x, theta = class_rows(x, self.dim, self.classes), checks.flat(theta, mlp_size(self.widths))
+        x, theta = checks.class_rows(x, self.dim, self.classes), checks.flat(theta, mlp_size(self.widths))
         return np.stack([self._log_conditionals(theta, x, mask)[0].sum(axis=1) for mask in self.masks], axis=1)
 
     def sample(self, theta, n, rng):

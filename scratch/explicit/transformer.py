@@ -33,17 +33,11 @@ from functools import cached_property
 import numpy as np
 
 from scratch import checks
-from scratch.explicit.made import class_rows
 from scratch.kernels.attention import affine, causal_attention, embedding, layer_norm
 from scratch.kernels.likelihoods import categorical_log_density
 from scratch.kernels.stable import silu
-from scratch.learning.optimizers import Adam, cosine
+from scratch.learning.optimizers import Adam, warmed_up_cosine
 from scratch.learning.training import Recipe
-
-
-def warmed_up_cosine(done):
-    """Schedule: up to 1 over the first twentieth of the run, then as cosine."""
-    return min(1.0, done * 20 + 0.01) * cosine(done)
 
 
 @dataclass(frozen=True)
@@ -117,7 +111,7 @@ class Transformer:
 
     def loss(self, theta, x, noise=None):
         """-mean log p(x) in nats per sequence, and its gradient (P,)."""
-        x = class_rows(x, self.length, self.classes)
+        x = checks.class_rows(x, self.length, self.classes)
         logits, pull_network = self.logits(theta, x)
         log_p, pull_classes = categorical_log_density(x, logits)                # (N, T)
         dlogits = pull_classes(np.full_like(log_p, -1 / len(x)))
@@ -129,12 +123,12 @@ class Transformer:
 
     def log_prob_by_token(self, theta, x):
         """log p(x_t | x_<t) in nats, (N, T)."""
-        x = class_rows(x, self.length, self.classes)
+        x = checks.class_rows(x, self.length, self.classes)
         return categorical_log_density(x, self.logits(theta, x)[0])[0]
 
     def logits(self, theta, x):
         """logits (N, T, C) of every next token, and pull(dlogits) -> dtheta (P,)."""
-        x, parts = class_rows(x, self.length, self.classes), self.views(checks.flat(theta, self.size))
+        x, parts = checks.class_rows(x, self.length, self.classes), self.views(checks.flat(theta, self.size))
         before = np.concatenate([np.full((len(x), 1), self.classes), x[:, :-1]], axis=1)
         tokens, pull_token = embedding(parts["token"], before)
         h = tokens + parts["position"]                                          # (N, T, W)
@@ -230,7 +224,7 @@ class Transformer:
         known = np.asarray(known)
         if known.ndim != 1 or len(known) >= self.length:
             raise ValueError(f"known must hold the first t < {self.length} tokens, got shape {known.shape}")
-        known = class_rows(known[None], len(known), self.classes)[0] if len(known) else known
+        known = checks.class_rows(known[None], len(known), self.classes)[0] if len(known) else known
         x, caches, tokens = np.empty((n, self.length), int), (), np.full(n, self.classes)
         for t in range(self.length):
             logits, caches = self.step(theta, tokens, caches)

@@ -37,7 +37,6 @@ import numpy as np
 
 from scratch import checks
 from scratch.explicit import evidence
-from scratch.explicit.made import class_rows
 from scratch.kernels.dense import mlp, mlp_init, mlp_size, mlp_views
 from scratch.kernels.likelihoods import HALF_LOG_TWO_PI, bernoulli_log_density, gaussian_log_density
 from scratch.kernels.stable import logsumexp, sigmoid, softplus
@@ -69,9 +68,7 @@ class VAE:
     def __post_init__(self):
         for name in ("dim", "latent", "samples"):
             checks.size(getattr(self, name), name)
-        if not np.iterable(self.hidden):
-            raise TypeError(f"hidden must be a tuple of layer widths, got {self.hidden!r}")
-        object.__setattr__(self, "hidden", tuple(checks.size(width, "each of hidden") for width in self.hidden))
+        object.__setattr__(self, "hidden", checks.widths(self.hidden))
         checks.positive(self.beta, "beta")
         if self.importance and self.beta != 1:
             raise ValueError(f"the importance bound has no KL term to weigh: beta must be 1, got {self.beta}")
@@ -266,7 +263,7 @@ class BernoulliVAE(VAE):
         return (rng.random(p.shape) < p).astype(np.int64)
 
     def _rows(self, x, theta):
-        return class_rows(x, self.dim, 2).astype(np.asarray(theta).dtype)
+        return checks.class_rows(x, self.dim, 2).astype(np.asarray(theta).dtype)
 
     def decode(self, theta, z):
         """p(x_i = 1 | z), (N, D)."""

@@ -155,13 +155,12 @@ class GAN:
     def __post_init__(self):
         checks.size(self.dim, "dim")
         checks.size(self.latent, "latent")
-        if not np.iterable(self.hidden):
-            raise TypeError(f"hidden must be a tuple of layer widths, got {self.hidden!r}")
-        object.__setattr__(self, "hidden", tuple(checks.size(width, "each of hidden") for width in self.hidden))
+        object.__setattr__(self, "hidden", checks.widths(self.hidden))
+        frequencies = tuple(checks.positive(k, "each of frequencies") for k in self.frequencies)
+        object.__setattr__(self, "frequencies", frequencies)
         own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
         penalty = own_penalty if self.penalty is None else self.penalty
         gamma = own_gamma if self.gamma is None else self.gamma
-        object.__setattr__(self, "frequencies", tuple(checks.positive(k, "each of frequencies") for k in self.frequencies))
         for function, name in ((self.objective, "objective"), (penalty, "penalty")):
             if not callable(function):
                 raise TypeError(f"{name} must be a function of this module or one like them, got {function!r}")

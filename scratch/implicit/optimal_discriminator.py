@@ -27,7 +27,7 @@ import numpy as np
 
 from scratch import checks
 from scratch.divergence.log_density import evaluate
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.kernels.stable import softplus
 
 NODES = 300

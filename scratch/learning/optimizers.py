@@ -107,6 +107,11 @@ def cosine(done):
     return 0.5 + 0.5 * float(np.cos(np.pi * done))
 
 
+def warmed_up_cosine(done):
+    """Schedule: up to 1 over the first twentieth of the run, then as cosine."""
+    return min(1.0, done * 20 + 0.01) * cosine(done)
+
+
 def average(mean, theta, t, gamma=7.0):
     """The running mean of theta after its t-th value, later values weighing as t^gamma.
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from scratch.data.beyond_mixtures import Checkerboard, WarpedGaussian
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 
 WARPED = WarpedGaussian(std=1.3, curvature=0.4, noise=0.5, slope=0.7)

@@ -4,7 +4,7 @@ import pytest
 from scratch.data import distributions
 from scratch.data.distributions import (LAWS, GaussianMixture, banana, checkerboard, funnel, grid, moons,
                                         pinwheel, ring, spirals)
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 
 each_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from scratch.data.gaussian_mixture import GaussianMixture
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from scratch.discriminative.classification import Share, error_rate, nats, reliability, temperature
-from scratch.estimate import Estimate
+from scratch.discriminative.classification import error_rate, nats, reliability, temperature
+from scratch.estimate import Estimate, Share
 from scratch.kernels.stable import log_softmax
 
 

@@ -8,7 +8,7 @@ from scratch.discriminative.labeled import join, split_classes
 from scratch.discriminative.logistic_regression import SoftmaxRegression
 from scratch.divergence.closed_form import kl_gaussians
 from scratch.explicit.autoregressive import AutoregressiveMixture
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.training import fit
 
 MOONS = moons(std=0.3)

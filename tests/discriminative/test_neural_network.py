@@ -7,7 +7,7 @@ from scratch.discriminative.labeled import join, split_classes
 from scratch.discriminative.logistic_regression import SoftmaxRegression
 from scratch.discriminative.neural_network import Classifier, Regressor, stop_early
 from scratch.kernels.dense import mlp_size, mlp_views
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit, train
 

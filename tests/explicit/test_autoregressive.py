@@ -9,7 +9,7 @@ from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.divergence.quadrature import kl_quadrature
 from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.kernels.dense import mlp_views
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient, gradient_error, pullback_errors
 from scratch.learning.training import fit
 

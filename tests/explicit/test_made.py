@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from scratch.explicit.made import MADE, autoregressive_mask, class_rows
+from scratch import checks
+from scratch.explicit.made import MADE, autoregressive_mask
 from scratch.kernels.dense import mlp_size, mlp_views
 from scratch.learning.gradient_check import gradient, gradient_error
 from scratch.learning.training import fit
@@ -112,7 +113,7 @@ def test_integers_and_whole_floats_are_the_same_data(rng):
     model, x = MODELS[1], rng.integers(0, 2, (5, 4))
     theta = model.init(rng)
     np.testing.assert_array_equal(model.log_prob(theta, x), model.log_prob(theta, x.astype(np.float32)))
-    np.testing.assert_array_equal(class_rows(x.astype(float), 4, 2), x)
+    np.testing.assert_array_equal(checks.class_rows(x.astype(float), 4, 2), x)
 
 
 def test_same_seed_same_bits(rng):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from figures.transformer_brackets import Brackets
-from scratch.explicit.transformer import Transformer, warmed_up_cosine
+from scratch.data.discrete import Brackets
+from scratch.explicit.transformer import Transformer
+from scratch.learning.optimizers import warmed_up_cosine
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, fit

@@ -7,7 +7,7 @@ from scratch.data.distributions import moons
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.explicit.vae import VAE, BernoulliVAE
 from scratch.kernels.dense import mlp, mlp_size
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit
 

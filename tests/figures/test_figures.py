@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from figures import autoregressive, runner
+from figures import runner
+from figures.explicit import autoregressive
 from scratch.data.distributions import LAWS
 from scratch.family_tree import BRANCHES, MODELS
 

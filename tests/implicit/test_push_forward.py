@@ -6,7 +6,7 @@ from scipy.stats import chi2, multivariate_normal, norm
 
 from scratch.implicit import push_forward
 from scratch.implicit.push_forward import PushForward, push_forward_log_prob
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 
 
 mesh = lru_cache(PushForward.of)

@@ -3,7 +3,7 @@ import pytest
 from scipy.special import logsumexp
 from scipy.stats import bernoulli, norm
 
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.kernels.likelihoods import (bernoulli_log_density, categorical_log_density, gaussian_log_density,
                                          mixture_log_density)
 from scratch.learning.gradient_check import pullback_errors

@@ -148,7 +148,7 @@ class DDPM:
 
     def loss(self, theta, x, noise):
         """L_simple, the mean of |eps - eps_hat|^2 over the batch, and its gradient (P,)."""
-        theta, x = self._cast(theta, x)
+        theta, x = checks.inputs(self, theta, x)
         t, eps = noise
         eps = np.asarray(eps).astype(x.dtype, copy=False)
         if np.shape(t) != (len(x),) or eps.shape != x.shape or np.min(t) < 1:
@@ -164,7 +164,7 @@ class DDPM:
     def denoise(self, theta, x, sigma):
         """E[x_0 | x_0 + sigma eps = x] as learned, (n, D): x - sigma eps_hat at x_t = x / sqrt(1 + sigma^2)."""
         sigma = checks.positive(sigma, "sigma")
-        theta, scaled = self._cast(theta, checks.rows(x, self.dim) / (1 + sigma ** 2) ** 0.5)
+        theta, scaled = checks.inputs(self, theta, checks.rows(x, self.dim) / (1 + sigma ** 2) ** 0.5)
         eps_hat, _ = self.network(theta, scaled, _level(np.array(sigma)))
         return x - sigma * eps_hat
 
@@ -182,11 +182,6 @@ class DDPM:
     def elbo(self, theta, x, rng):
         """Minus the bound, (n,) nats: in the mean over its noise at most log p(x)."""
         return -self.bound_terms(theta, x, rng).sum(axis=0)
-
-    def _cast(self, theta, x):
-        """theta and x checked, real x in the precision of theta."""
-        theta, x = checks.flat(theta, self.size), checks.rows(x, self.dim)
-        return theta, x.astype(theta.real.dtype, copy=False) if x.dtype.kind == "f" else x
 
 
 def _level(sigma):

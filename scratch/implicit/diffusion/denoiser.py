@@ -90,7 +90,7 @@ class Diffusion:
 
     def loss(self, theta, x, noise, label=None):
         """The mean square of F - target per coordinate, and its gradient (P,)."""
-        theta, x = self._cast(theta, x)
+        theta, x = checks.inputs(self, theta, x)
         eps, sigma = (np.asarray(part).astype(x.dtype, copy=False) for part in noise)
         if eps.shape != x.shape or sigma.shape != (len(x),):
             raise ValueError(f"noise must be eps {x.shape} and sigma ({len(x)},), got {eps.shape} and {sigma.shape}")
@@ -112,7 +112,7 @@ class Diffusion:
 
     def denoise_pull(self, theta, x, sigma, label=None):
         """D (N, D), and pull(dD) -> (dtheta, dx)."""
-        theta, x = self._cast(theta, x)
+        theta, x = checks.inputs(self, theta, x)
         c_skip, c_out, c_in, c_noise = self._scales(self._levels(sigma, x))
         F, pull_network = self.network(theta, c_in * x, c_noise[:, 0], label)
 
@@ -124,7 +124,7 @@ class Diffusion:
 
     def denoise_tangent(self, theta, x, x_dot, sigma, label=None):
         """D and D_dot = dD/dx x_dot, (N, D) each."""
-        theta, x = self._cast(theta, x)
+        theta, x = checks.inputs(self, theta, x)
         c_skip, c_out, c_in, c_noise = self._scales(self._levels(sigma, x))
         F, F_dot, _ = self.network.jvp(theta, c_in * x, c_in * x_dot.astype(x.dtype), c_noise[:, 0], label)
         return c_skip * x + c_out * F, c_skip * x_dot + c_out * F_dot
@@ -139,11 +139,6 @@ class Diffusion:
         total = sigma * sigma + s * s
         c_in = 1 / np.sqrt(total)
         return s * s / total, s * sigma * c_in, c_in, 0.25 * np.log(sigma / s)
-
-    def _cast(self, theta, x):
-        """theta and x checked, real x in the precision of theta."""
-        theta, x = checks.flat(theta, self.size), checks.rows(x, self.dim)
-        return theta, x.astype(theta.real.dtype, copy=False) if x.dtype.kind == "f" else x
 
     def _levels(self, sigma, x):
         """sigma as a column (N, 1) in the precision of x."""

@@ -48,7 +48,7 @@ import numpy as np
 
 from scratch import checks
 from scratch.divergence.log_density import evaluate
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.kernels.stable import logsumexp
 
 

@@ -48,9 +48,7 @@ class Network:
     def __post_init__(self):
         checks.size(self.dim, "dim")
         checks.size(self.classes, "classes", minimum=0)
-        if not np.iterable(self.hidden):
-            raise TypeError(f"hidden must be a tuple of layer widths, got {self.hidden!r}")
-        object.__setattr__(self, "hidden", tuple(checks.size(width, "each of hidden") for width in self.hidden))
+        object.__setattr__(self, "hidden", checks.widths(self.hidden))
 
     @property
     def widths(self):

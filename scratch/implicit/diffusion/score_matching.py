@@ -128,7 +128,7 @@ class ScoreNetwork:
 
     def loss(self, theta, x, noise):
         """The mean of the objective over the batch, in units of |score|^2 and not nats, and its gradient (P,)."""
-        theta, x = self._cast(theta, x)
+        theta, x = checks.inputs(self, theta, x)
         noise = np.asarray(noise).astype(x.dtype, copy=False)
         if noise.shape != x.shape:
             raise ValueError(f"noise must have the shape of x, {x.shape}, got {noise.shape}")
@@ -138,7 +138,7 @@ class ScoreNetwork:
 
     def score(self, theta, x):
         """s(x), (N, D)."""
-        return self.field(*self._cast(theta, x))[0]
+        return self.field(*checks.inputs(self, theta, x))[0]
 
     def field(self, theta, x):
         """s (N, D), and pull(ds) -> dtheta."""
@@ -162,8 +162,3 @@ class ScoreNetwork:
         for _ in range(steps):
             x = x + dt * self.score(theta, x) + (2 * dt) ** 0.5 * rng.standard_normal(x.shape, x.dtype)
         return x
-
-    def _cast(self, theta, x):
-        """theta and x checked, real x in the precision of theta."""
-        theta, x = checks.flat(theta, self.size), checks.rows(x, self.dim)
-        return theta, x.astype(theta.real.dtype, copy=False) if x.dtype.kind == "f" else x

@@ -7,7 +7,7 @@ from scratch.divergence.entropy import kl_cross_entropy
 from scratch.implicit.diffusion.completion import exact_guidance, reconstruction_guidance, repaint, replacement
 from scratch.implicit.diffusion.likelihood import mixture_tangent
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient
 
 MEAN, S = np.array([0.3, -0.5]), np.array([[1.2, 0.9], [0.9, 0.8]])

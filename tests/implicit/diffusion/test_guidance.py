@@ -6,7 +6,7 @@ from scratch.divergence.quadrature import kl_quadrature
 from scratch.implicit.diffusion.guidance import (autoguidance, class_gradient, classifier_free_guidance,
                                                  classifier_guidance, tilted)
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient
 
 # Four components, of which the class is made of the first two.

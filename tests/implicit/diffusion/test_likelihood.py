@@ -12,7 +12,7 @@ from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.diffusion.likelihood import (evidence_bound, log_prob, log_prob_hutchinson, mixture_tangent,
                                                    push_forward, score_gap)
 from scratch.implicit.diffusion.samplers import dpm_solver_2m, euler, heun, karras_sigmas
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 
 LAW = GaussianMixture([[-1.4, 0.7], [0.6, -0.3]], [[[0.2, 0.1], [0.1, 0.3]], [[0.1, 0.0], [0.0, 0.4]]], [0.3, 0.7])
 OTHER = GaussianMixture([[-1.2, 0.5], [0.6, -0.5]], [[[0.3, 0.0], [0.0, 0.3]], [[0.2, 0.1], [0.1, 0.3]]], [0.5, 0.5])

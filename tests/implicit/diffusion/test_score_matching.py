@@ -4,7 +4,7 @@ import pytest
 from scratch.data.distributions import LAWS
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.implicit.diffusion.score_matching import ScoreNetwork, denoising, explicit, sliced
-from scratch.kernels.grid import midpoints
+from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient, gradient_error
 from scratch.learning.training import fit
 
