@@ -60,6 +60,20 @@ def mlp_views(theta, widths):
     return layers
 
 
+def mlp_blocks(widths, prefix="", start=0):
+    """Where each W and b stands in a theta, {"W1": slice, "b1": slice, ...}: names after `prefix`, places from `start`.
+
+    >>> mlp_blocks((2, 3, 1), "encoder ")["encoder b1"]
+    slice(6, 9, None)
+    """
+    blocks = {}
+    for layer, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:]), start=1):
+        for name, length in ((f"W{layer}", n_in * n_out), (f"b{layer}", n_out)):
+            blocks[prefix + name] = slice(start, start + length)
+            start += length
+    return blocks
+
+
 def mlp_init(rng, widths, dtype=np.float32):
     """Random theta (P,): W ~ N(0, 2 / in) keeps the activations' scale (He et al. 2015).
 
