@@ -32,7 +32,7 @@ def main(arguments=None):
     parser.add_argument("--effort", choices=runner.EFFORTS, default="full", help="default: full")
     parser.add_argument("--redraw", action="store_true", help="draw from the stored results alone")
     parser.add_argument("--studies", action="store_true", help="compute the long studies anew, too")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes (default: one per core)")
+    parser.add_argument("--jobs", type=int, default=cores(), help="processes (default: one per core)")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in runner.names()]
     if unknown:
@@ -52,8 +52,14 @@ def main(arguments=None):
         return 130
 
 
+def cores():
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def run(chosen, options):
     """Make the figures, the timings alone and last; a failure is told and does not stop the others."""
+    runner.check_writable(options.effort)                   # before an hour of computing, not after
     together, alone, failed = [], [], []
     began = time.monotonic()
     for name in chosen:
@@ -69,13 +75,21 @@ def run(chosen, options):
     for jobs, tasks in ((options.jobs, together), (1, alone)):
         if tasks:
             failed += run_group(tasks, min(jobs, len(tasks)), began)
+    if options.effort == "full" and not failed:
+        runner.write(runner.HERE / "README.md", lambda file: file.write(runner.page().encode()))
     print(f"{len(chosen) - len(failed)} of {len(chosen)} figures made in {time.monotonic() - began:.0f} s")
     return 1 if failed else 0
 
 
 def run_group(tasks, jobs, began):
-    """Make `tasks` in `jobs` processes; returns the names that failed."""
+    """Make `tasks` in `jobs` processes (1: in this one); returns the names that failed."""
     failed = []
+    if jobs == 1:
+        for number, task in enumerate(tasks):
+            progress(f"{time.monotonic() - began:4.0f} s, to come: {', '.join(name for name, *_ in tasks[number:])}")
+            if not succeeds(task[0], lambda: runner.make(*task)):
+                failed.append(task[0])
+        return failed
     context = multiprocessing.get_context("spawn")
     end_at_once = (signal.SIGINT, signal.SIG_DFL)           # an interrupted worker must not go on to the next figure
     with ProcessPoolExecutor(jobs, context, initializer=signal.signal, initargs=end_at_once) as pool:
@@ -86,11 +100,8 @@ def run_group(tasks, jobs, began):
                 done, _ = wait(waiting, timeout=1.0, return_when=FIRST_COMPLETED)
                 for future in done:
                     name = waiting.pop(future)
-                    progress("")
-                    try:
-                        print(f"{name:24s} {future.result():6.1f} s", flush=True)
-                    except Exception as error:
-                        failed.append(tell_failure(name, error))
+                    if not succeeds(name, future.result):
+                        failed.append(name)
         except KeyboardInterrupt:
             for process in multiprocessing.active_children():
                 process.terminate()
@@ -99,6 +110,19 @@ def run_group(tasks, jobs, began):
         finally:
             progress("")
     return failed
+
+
+def succeeds(name, seconds):
+    """Print how many seconds() a figure took, or why it failed; returns whether it was made."""
+    try:
+        took = seconds()
+    except Exception as error:
+        progress("")
+        tell_failure(name, error)
+        return False
+    progress("")
+    print(f"{name:24s} {took:6.1f} s", flush=True)
+    return True
 
 
 def tell_failure(name, error):
@@ -110,7 +134,7 @@ def tell_failure(name, error):
 
 def progress(text):
     """Show `text` on the terminal's last line, in place of the line before."""
-    if sys.stderr.isatty():
+    if sys.stderr and sys.stderr.isatty():
         print(f"\r{text[:100]:100s}\r", end="", file=sys.stderr, flush=True)
 
 

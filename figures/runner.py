@@ -94,7 +94,8 @@ def make(name, effort, redraw=False):
     stored, picture = paths(name, effort)
     if redraw:
         if not stored.exists():
-            raise FileNotFoundError(f"{stored} does not exist: compute it first (python -m figures {name})")
+            flag = " --studies" * is_study(load(name))
+            raise FileNotFoundError(f"{stored} does not exist: compute it first (python -m figures {name}{flag})")
         with np.load(stored, allow_pickle=False) as file:
             results = dict(file)
     else:
@@ -112,6 +113,13 @@ def make(name, effort, redraw=False):
     return time.perf_counter() - began
 
 
+def page():
+    """The text of figures/README.md: every figure with its claim."""
+    rows = "\n".join(f"| [![{name}](rendered/{name}.png)](rendered/{name}.png) | **{name}** {load(name).CLAIM} |"
+                     for name in names())
+    return f"# Figures\n\nThis page is written by `python -m figures`.\n\n| figure | claim |\n|---|---|\n{rows}\n"
+
+
 def paths(name, effort):
     """Where the results and the picture of a figure stand."""
     if effort == "quick":
@@ -119,14 +127,25 @@ def paths(name, effort):
     return HERE / "results" / f"{name}.npz", HERE / "rendered" / f"{name}.png"
 
 
+def check_writable(effort):
+    """Raise an error if the folders of results and pictures cannot be written to."""
+    for path in paths("figure", effort):
+        try:
+            path.parent.mkdir(exist_ok=True)
+            tempfile.TemporaryFile(dir=path.parent).close()
+        except OSError as error:
+            raise OSError(f"{path.parent} cannot be written to: make figures in a checkout of your own") from error
+
+
 def write(path, save):
     """Call save(file) and put the file at `path` whole, or leave what was there."""
     path.parent.mkdir(exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
-        try:
+    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)
+    try:
+        with file:                                          # closed before it is moved or removed
             save(file)
-        except BaseException:
-            os.unlink(file.name)
-            raise
-    os.chmod(file.name, 0o644)
-    os.replace(file.name, path)
+        os.chmod(file.name, 0o644)
+        os.replace(file.name, path)
+    except BaseException:
+        os.unlink(file.name)
+        raise

@@ -49,7 +49,7 @@ def test_the_command_line_makes_quick_figures_and_fails_where_one_fails(tmp_path
         "def draw(results):\n    return figure(1)\n")
 
     def figures(*arguments):
-        run = subprocess.run([sys.executable, "-W", "error", "-m", "figures", *arguments], cwd=tmp_path,
+        run = subprocess.run([sys.executable, "-m", "figures", *arguments], cwd=tmp_path,
                              capture_output=True, text=True)
         return run.returncode, run.stdout + run.stderr
 
@@ -63,7 +63,29 @@ def test_the_command_line_makes_quick_figures_and_fails_where_one_fails(tmp_path
     stored = dict(np.load(package / "results" / "good.npz"))
     assert stored["effort"] == "full"
     status, said = figures("study")                         # a study is only redrawn, and there is nothing stored
-    assert status == 1 and "FileNotFoundError" in said and not (package / "results" / "study.npz").exists()
+    assert status == 1 and "compute it first (python -m figures study --studies)" in said
+    assert not (package / "results" / "study.npz").exists()
+    for closed in ("2>&-", ""):                             # sys.stderr is None where the caller has closed it
+        run = subprocess.run(f"{sys.executable} -m figures good {closed}", shell=True, cwd=tmp_path, capture_output=True)
+        assert run.returncode == 0, run.stderr
+
+
+def test_one_job_needs_no_other_process(elsewhere, monkeypatch):
+    monkeypatch.setattr(command, "ProcessPoolExecutor", lambda *arguments, **options: 1 / 0)
+    assert main(["family_tree", "--jobs", "1"]) == 0
+    assert (elsewhere / "rendered" / "family_tree.png").exists()
+
+
+def test_a_read_only_checkout_is_found_out_before_anything_is_computed(elsewhere, monkeypatch):
+    (elsewhere / "results").write_text("a file where the folder should be")
+    monkeypatch.setattr(runner, "compute", lambda name, effort: 1 / 0)
+    with pytest.raises(OSError, match="cannot be written to"):
+        main(["family_tree", "--jobs", "1"])
+
+
+def test_as_many_jobs_as_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(command.os, "sched_getaffinity", lambda pid: {3}, raising=False)
+    assert command.cores() == 1
 
 
 def test_timings_are_made_alone_after_the_others_and_studies_only_on_request(monkeypatch):
