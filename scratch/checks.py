@@ -1,39 +1,66 @@
-"""Bad input, stopped at the door.
+"""Clear errors for bad input: a public function calls these before it computes anything.
 
-A public function calls these before it computes anything, so that a mistake
-is answered with what was expected and what came, and never with a traceback
-from deep inside NumPy.  Each check returns its (converted) argument:
+Each check returns its argument, converted, or raises a TypeError or a ValueError that says what was
+expected and what came.  One rule holds everywhere:
+
+    taken as they are     float32, float64, and complex128 (the complex step's probe) arrays
+    cast                  lists, tuples and data frames of floats; constants and sizes to Python numbers,
+                          which leave float32 arrays as they are; rows to the precision of theta
+    refused               integers for real data (a silent cast hides swapped arguments), ragged lists,
+                          masked entries, objects, NaN and infinity, an empty batch
 
     x = checks.rows(x, dim=2)
 """
 import numbers
+import reprlib
 
 import numpy as np
 
 
-def rows(x, dim=None, name="x"):
-    """x as an array of data rows (n, dim): floating point, finite, n >= 1.
+def brief(value):
+    """value in at most 80 characters, as a message shows it."""
+    if isinstance(value, np.ndarray) and value.size > 4:
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    shown = reprlib.repr(value)
+    return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
-    float32, float64 and complex128 (the complex step's probe) pass as they
-    are.  Integers are refused: silent casts hide swapped arguments.
-    """
-    x = np.asarray(x)
+
+def _numbers(a, name, kinds, expected):
+    """a as an array of one of these dtype kinds, without masked entries."""
+    if np.ma.isMaskedArray(a) and np.ma.getmaskarray(a).any():
+        raise ValueError(f"{name} has {np.ma.count_masked(a)} masked entries: fill them, or leave their rows out")
+    try:
+        values = np.asarray(a)
+    except (TypeError, ValueError):                         # ragged lists, arrays of other kinds
+        raise ValueError(f"{name} must {expected}, got {brief(a)}") from None
+    if values.dtype.kind not in kinds:
+        raise TypeError(f"{name} must {expected}, got dtype {values.dtype}"
+                        + f" of {brief(a)}" * (values.dtype.kind == "O"))
+    return values
+
+
+def array(a, name, dimensions=0):
+    """a as a floating point array with at least so many dimensions and one entry; NaN passes."""
+    a = _numbers(a, name, "fc", "be floating point")
+    if a.ndim < dimensions or a.size == 0:
+        raise ValueError(f"{name} must be a non-empty array of {dimensions} or more dimensions, got shape {a.shape}")
+    return a
+
+
+def rows(x, dim=None, name="x"):
+    """x as an array of data rows (n, dim): floating point, finite, n >= 1."""
     expected = f"(n, {'dim' if dim is None else dim})"
-    if x.dtype.kind not in "fc":
-        raise TypeError(f"{name} must be floating point of shape {expected}, got dtype {x.dtype}")
+    x = _numbers(x, name, "fc", f"be floating point of shape {expected}")
     if x.ndim != 2 or x.shape[1] == 0 or (dim is not None and x.shape[1] != dim):
         raise ValueError(f"{name} must have shape {expected}, got {x.shape}")
     if len(x) == 0:
         raise ValueError(f"{name} must have at least one row, got shape {x.shape}")
-    finite(x, name)
-    return x
+    return finite(x, name)
 
 
 def class_rows(x, dim, classes):
     """x as integers (n, dim) in 0 ... classes-1; floats are taken if they are whole (a law's batch may be)."""
-    x = np.asarray(x)
-    if x.dtype.kind not in "iuf":
-        raise TypeError(f"x must hold the integers 0 ... {classes - 1} in shape (n, {dim}), got dtype {x.dtype}")
+    x = _numbers(x, "x", "iuf", f"be the integers 0 ... {classes - 1} in shape (n, {dim})")
     if x.ndim != 2 or x.shape[1] != dim or len(x) == 0:
         raise ValueError(f"x must have shape (n, {dim}) with at least one row, got {x.shape}")
     finite(x, "x")
@@ -42,21 +69,9 @@ def class_rows(x, dim, classes):
     return x.astype(np.int64)
 
 
-def array(a, name, dimensions=0):
-    """a as a floating point array with at least so many dimensions: the door of a kernel, which takes NaN too."""
-    a = np.asarray(a)
-    if a.dtype.kind not in "fc":
-        raise TypeError(f"{name} must be floating point, got dtype {a.dtype}")
-    if a.ndim < dimensions or a.size == 0:
-        raise ValueError(f"{name} must be a non-empty array of {dimensions} or more dimensions, got shape {a.shape}")
-    return a
-
-
 def flat(theta, size, name="theta"):
     """theta as one flat vector of parameters (size,): floating point, finite."""
-    theta = np.asarray(theta)
-    if theta.dtype.kind not in "fc":
-        raise TypeError(f"{name} must be floating point of shape ({size},), got dtype {theta.dtype}")
+    theta = _numbers(theta, name, "fc", f"be floating point of shape ({size},)")
     if theta.shape != (size,):
         raise ValueError(f"{name} must have shape ({size},), got {theta.shape}")
     return finite(theta, name)
@@ -75,21 +90,17 @@ def noise(parts, x, **shapes):
     """
     says = "noise must be (" + ", ".join(f"{name} {shape}" for name, shape in shapes.items()) + ")"
     if not isinstance(parts, (tuple, list)) or len(parts) != len(shapes):
-        raise TypeError(f"{says}, got {type(parts).__name__}")
-    if [np.shape(part) for part in parts] != list(shapes.values()):
-        raise ValueError(f"{says}, got shapes {', '.join(str(np.shape(part)) for part in parts)}")
-    return tuple(np.asarray(part).astype(x.dtype, copy=False) for part in parts)
+        raise TypeError(f"{says}, got {brief(parts)}")
+    parts = [part if getattr(part, "dtype", None) == np.int64 else array(part, name)
+             for part, name in zip(parts, shapes)]
+    if [part.shape for part in parts] != list(shapes.values()):
+        raise ValueError(f"{says}, got shapes {', '.join(str(part.shape) for part in parts)}")
+    return tuple(part if part.dtype.kind == "c" else part.astype(x.dtype, copy=False) for part in parts)
 
 
 def constant(value, name):
     """A constant of a law or a rule, from numbers or lists of them, as a finite float64 array."""
-    try:
-        value = np.asarray(value)
-    except ValueError:
-        raise ValueError(f"{name} must be numbers in rows of equal length, got {value!r}") from None
-    if value.dtype.kind not in "fiu":
-        raise TypeError(f"{name} must hold real numbers, got dtype {value.dtype}")
-    return finite(value.astype(float), name)
+    return finite(_numbers(value, name, "fiu", "hold real numbers in rows of equal length").astype(float), name)
 
 
 def finite(x, name="x"):
@@ -103,7 +114,7 @@ def finite(x, name="x"):
 def size(value, name, minimum=1):
     """value as an int of at least `minimum`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be an integer, got {value!r}")
+        raise TypeError(f"{name} must be an integer, got {brief(value)}")
     if value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {value}")
     return int(value)
@@ -111,22 +122,49 @@ def size(value, name, minimum=1):
 
 def widths(values, name="hidden"):
     """values as a tuple of ints of at least 1: the widths of hidden layers."""
-    if not np.iterable(values):
-        raise TypeError(f"{name} must be a tuple of layer widths, got {values!r}")
+    if not isinstance(values, (tuple, list)):
+        raise TypeError(f"{name} must be a tuple of layer widths, got {brief(values)}")
     return tuple(size(value, f"each of {name}") for value in values)
 
 
 def positive(value, name):
     """value as a finite float greater than 0."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a positive number, got {value!r}")
+        raise TypeError(f"{name} must be a positive number, got {brief(value)}")
     if not (np.isfinite(value) and value > 0):
         raise ValueError(f"{name} must be a positive finite number, got {value}")
     return float(value)
 
 
+def fields(model, **checked):
+    """Each named field of a frozen dataclass replaced by what its check returns.
+
+        checks.fields(self, dim=checks.size, hidden=checks.widths, sigma_data=checks.positive)
+    """
+    for name, check in checked.items():
+        object.__setattr__(model, name, check(getattr(model, name), name))
+
+
+def function(value, name):
+    """value, if it can be called and is no class."""
+    if not callable(value) or isinstance(value, type):
+        raise TypeError(f"{name} must be a function, got {brief(value)}")
+    return value
+
+
+def dtype(value):
+    """value as a NumPy dtype of floating point parameters."""
+    try:
+        value = np.dtype(value)
+    except TypeError:
+        raise TypeError(f"dtype must be float32 or float64, got {brief(value)}") from None
+    if value.kind not in "fc":
+        raise TypeError(f"dtype must be float32 or float64, got {value}")
+    return value
+
+
 def generator(rng):
     """rng, if it is a numpy.random.Generator: randomness is always an argument."""
     if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"rng must be a numpy.random.Generator (np.random.default_rng(seed)), got {rng!r}")
+        raise TypeError(f"rng must be a numpy.random.Generator (np.random.default_rng(seed)), got {brief(rng)}")
     return rng

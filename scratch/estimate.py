@@ -34,9 +34,7 @@ class Estimate:
         >>> round(low, 3), round(high, 3)
         (0.804, 1.196)
         """
-        if not 0 < level < 1:
-            raise ValueError(f"level must lie in (0, 1), got {level}")
-        half = float(ndtri(0.5 + level / 2)) * self.stderr
+        half = _normal_half_width(level) * self.stderr
         return self.value - half, self.value + half
 
     def agrees_with(self, other, errors=4):
@@ -50,9 +48,45 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Share(Estimate):
-    """A fraction between 0 and 1 with its standard error: an Estimate without a unit.
+    """A fraction between 0 and 1: an Estimate without a unit, whose error and interval are Wilson's.
 
-    >>> print(Share(0.25, 0.01, 400))
-    0.2500 +- 0.0100 (n = 400)
+    The plain error sqrt(v (1 - v) / n) is 0 at v = 0 and 1, where nothing is certain.  Wilson (1927,
+    "Probable inference") asks instead which p would put v within z standard deviations:
+
+        (v - p)^2 = z^2 p (1 - p) / n                                                       (1)
+
+    Its two solutions lie in [0, 1].  Half their distance at z = 1 is the standard error here:
+
+        s = sqrt(v (1 - v) / n + 1 / (4 n^2)) / (1 + 1 / n)                                 (2)
+
+    >>> print(Share.of(0, 20))
+    0.0000 +- 0.0238 (n = 20)
+    >>> low, high = Share.of(1, 5).interval()
+    >>> round(low, 3), round(high, 3)
+    (0.036, 0.624)
     """
     unit: str = field(default="", kw_only=True)
+
+    @classmethod
+    def of(cls, hits, n):
+        """The Share of `hits` in n independent trials."""
+        return cls.with_variance(hits / n, hits / n * (1 - hits / n) / n, n)
+
+    @classmethod
+    def with_variance(cls, value, variance, n):
+        """A fraction whose variance is not v (1 - v) / n, as that of an area under a curve over n rows."""
+        return cls(float(value), sqrt(variance + 1 / (4 * n * n)) / (1 + 1 / n), int(n))    # (2)
+
+    def interval(self, level=0.95):
+        """Wilson's interval (low, high) at this level, inside [0, 1]; n in (1) is the one that (2) has for s."""
+        z, v, s = _normal_half_width(level), self.value, self.stderr
+        b = v * (1 - v) - 2 * s * s                         # (2) squared: s^2 n^2 - b n + s^2 - 1/4 = 0
+        n = (b + sqrt(b * b - 4 * s * s * (s * s - 0.25))) / (2 * s * s)
+        middle, half = (v + z * z / (2 * n)) / (1 + z * z / n), z * sqrt(v * (1 - v) / n + (z / (2 * n)) ** 2)
+        return max(0.0, middle - half / (1 + z * z / n)), min(1.0, middle + half / (1 + z * z / n))   # (1)
+
+
+def _normal_half_width(level):
+    if not 0 < level < 1:
+        raise ValueError(f"level must lie in (0, 1), got {level}")
+    return float(ndtri(0.5 + level / 2))
