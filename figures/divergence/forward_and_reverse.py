@@ -27,7 +27,7 @@ def compute(effort, rng):
     fits, divergences = [], []
     for distance in distances:
         law = two_modes(distance)
-        forward, reverse = ForwardFit(2), ReverseFit(2, law)
+        forward, reverse = ForwardFit(2), ReverseFit(2, law=law)
         for model, start in ((forward, 0.3), (reverse, 1.0), (reverse, -1.0)):
             mu, L = model.unpack(fit(model, model.start([start, 0.3], 1.0), law, rng, steps=steps))
             q = GaussianMixture(mu[None], (L @ L.T)[None], [1.0])

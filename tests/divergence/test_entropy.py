@@ -34,8 +34,8 @@ def naive(x, k, log_q=None):
 
 # ---- definition ----
 
-@pytest.mark.parametrize("k, dim, n", [(1, 1, 30), (1, 3, 40), (5, 2, 40), (6, 20, 7), (3, 1, 200)])
-def test_value_and_standard_error_equal_a_loop_over_the_points(k, dim, n):
+@pytest.mark.parametrize("k, dim, n", [(1, 1, 30), (1, 3, 40), (5, 2, 40), (6, 20, 7), (3, 1, 60)])
+def test_both_equal_a_loop_over_the_points(k, dim, n):
     x = np.random.default_rng(dim).normal(size=(n, dim))
     entropy, kl = entropy_nearest_neighbor(x, k), kl_cross_entropy(x, normal(0.3, 1.2), k)
     assert (entropy.value, entropy.stderr) == pytest.approx(naive(x, k), rel=1e-12)
@@ -143,7 +143,7 @@ def test_dimensions_one_to_twenty_are_finite(estimator, dim, rng):
     assert np.isfinite([kl.value, kl.stderr]).all() and kl.stderr > 0
 
 
-# ---- the door ----
+# ---- bad input ----
 
 @BOTH
 def test_bad_samples_are_refused(estimator):
