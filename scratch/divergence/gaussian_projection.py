@@ -3,8 +3,8 @@
 Model.  q = N(mu, L L^T) in D dimensions, L lower triangular with a positive diagonal;
 theta = [mu (D), log diagonal of L (D), the rest of L row by row].
 
-Loss.  The forward KL makes q cover all modes of p: q must have mass wherever p has.  The reverse KL
-makes q seek one mode: it must have none where p has none.
+Loss.  The forward KL makes q cover p: q must have mass wherever p has.  The reverse KL makes q
+seek one mode: q must have no mass where p has none.
 
     forward   KL(p || q) = -H(p) - E_p[log q],  from samples x of p, with z = L^-1 (x - mu):
               -log q(x) = 1/2 |z|^2 + sum_i log L_ii + D/2 log(2 pi)                      (1)
@@ -12,18 +12,18 @@ makes q seek one mode: it must have none where p has none.
     reverse   KL(q || p) = -H(q) - E_q[log p],  from log p, with x = mu + L eps, eps ~ N(0, I):
               -H(q) - log p(x) = -sum_i log L_ii - D/2 log(2 pi e) - log p(x)             (2)
 
-Gradient.  By dz = -L^-1 (dmu + dL z) and dx = dmu + dL eps, with score = grad log p; of dL only the
+Gradient, by dz = -L^-1 (dmu + dL z) and dx = dmu + dL eps, with score = grad log p; of dL only the
 entries below and on the diagonal count:
 
     dmu = -L^-T z,       dL = -(L^-T z) z^T      + 1 / L_ii on the diagonal              d(1)
     dmu = -score(x),     dL = -score(x) eps^T    - 1 / L_ii on the diagonal              d(2)
 
-The forward optimum is unique: the mean and covariance of p.  The reverse has as many optima as there
-are modes far apart.  Each costs about -log(weight of its mode) nats, however far the others are.
+The forward optimum is unique: the mean and covariance of p.  The reverse has as many as there are
+modes far apart; each costs about -log(weight of its mode) nats, however far the others are.
 
-Source: Bishop 2006, "Pattern Recognition and Machine Learning", section 10.1.2; Murphy 2023,
-"Probabilistic Machine Learning: Advanced Topics", section 5.1; for (2) Kingma and Welling 2014,
-"Auto-Encoding Variational Bayes" (reparameterization).
+Source: Bishop 2006, "Pattern Recognition and Machine Learning", 10.1.2; Murphy 2023,
+"Probabilistic Machine Learning: Advanced Topics", section 5.1; Kingma and Welling 2014,
+"Auto-Encoding Variational Bayes" (x = mu + L eps).
 Checked in tests/divergence/test_gaussian_projection.py::test_gradient_in_every_parameter
 and tests/divergence/test_gaussian_projection.py::test_losses_are_the_divergences_in_closed_form.
 """
@@ -49,7 +49,7 @@ class _GaussianFit:
 
     @property
     def size(self):
-        """The number of parameters, D + D (D + 1) / 2."""
+        """P = D + D (D + 1) / 2."""
         return self.dim + self.dim * (self.dim + 1) // 2
 
     def start(self, mean, std):
@@ -80,7 +80,6 @@ class ForwardFit(_GaussianFit):
 
     def draw_noise(self, rng, n):
         """None: the randomness is in the data."""
-        return None
 
     def loss(self, theta, x, noise=None):
         """-mean log q(x) in nats, and its gradient."""
@@ -107,8 +106,7 @@ class ReverseFit(_GaussianFit):
 
     def loss(self, theta, x, noise):
         """-H(q) - mean log p(mu + L eps) in nats, and its gradient; noise: eps (N, D)."""
-        eps = noise
-        mu, L = self.unpack(theta)
+        eps, (mu, L) = noise, self.unpack(theta)
         at = mu + eps @ L.T                                                       # (N, D)
         entropy = np.sum(np.log(np.diag(L))) + self.dim * (HALF_LOG_TWO_PI + 0.5)
         loss = -entropy - np.sum(self.law.log_prob(at)) / len(eps)                # (2)

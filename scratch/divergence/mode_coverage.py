@@ -12,9 +12,8 @@ comes first.  A perfect sampler in the plane has 1 - exp(-9/2) = 98.9 % of high 
 that its modes are too sharp.  Its reverse KL is not 0 but about (K - 1) / (2 n).  Report the
 reverse KL: a single stray sample counts as a mode in (2).
 
-Source: Srivastava et al. 2017, "VEEGAN: Reducing mode collapse in GANs using implicit variational
-learning"; Lin et al. 2018, "PacGAN: The power of two samples in generative adversarial networks",
-Table 1.
+Source: Srivastava et al. 2017, "VEEGAN: Reducing mode collapse in GANs"; Lin et al. 2018, "PacGAN:
+The power of two samples in generative adversarial networks", Table 1.
 Checked in tests/divergence/test_mode_coverage.py::test_it_equals_a_loop_over_the_samples
 and tests/divergence/test_mode_coverage.py::test_a_perfect_sampler_scores_as_published.
 """

@@ -1,8 +1,8 @@
 """Nearest neighbors by k-d trees, safe for repeated points and for any unit of length.
 
 Rows carry the number of their place, the same for equal rows (repeats.py).  More than k copies of
-a point change no k-th distance, but in a k-d tree they form one leaf that every search reads in
-full.  The copies beyond are therefore left out of the tree.
+a point change no k-th distance, but they form one leaf that every search reads in full.  The
+copies beyond are therefore left out of the tree.
 """
 import numpy as np
 from scipy.spatial import cKDTree
@@ -20,7 +20,7 @@ def same_scale(x, y):
 
 
 def nearest(at, data, place, k):
-    """The distance of each row of `at` to its k-th nearest row of data (n,), the places of all k (n, k)."""
+    """For each row of `at`: the distance (n,) of its k-th nearest data, and the places (n, k)."""
     keep = first_copies(place, k)
     distance, index = cKDTree(data[keep]).query(at, np.arange(1, k + 1))
     return distance[:, -1], place[keep][index]
@@ -44,8 +44,5 @@ def count_nearer(at, data, radius):
 
 
 def collected(near, count):
-    """How often the rows of each place are neighbors, divided by k and by their count (places,).
-
-    near: places of the k neighbors (n, k); count: how many rows each place has.
-    """
+    """How often the rows of each place are in near (n, k), by k and by their count: (places,)."""
     return np.bincount(near.ravel(), minlength=len(count)) / near.shape[1] / np.maximum(count, 1)

@@ -1,7 +1,6 @@
 """KL from samples alone by estimating both densities and plugging them in: kernels, or cells.
 
-Needs samples x_1 .. x_n of p and y_1 .. y_m of q, two distributions in D dimensions.
-Estimates KL(p || q) in nats.
+Needs samples x_1 .. x_n of p, y_1 .. y_m of q, two distributions.  Estimates KL(p || q) in nats.
 
 Kernel densities.  A Gaussian of covariance h^2 S stands on every sample, with S the covariance of
 that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
@@ -10,9 +9,9 @@ that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
     log q(x_i) ~= log of 1 / m sum_j N(x_i; y_j, h^2 S)                                   (1)
     KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (2)
 
-x_i is left out of its own density.  Otherwise it sits on its own peak, and the KL between equal
-distributions is far from 0.  Smoothing brings p and q together, but beyond the y log q falls like one
-Gaussian of width h, far too fast: the bias may have either sign.  A linear map changes nothing.
+x_i is left out of its own density: on its own peak the KL between equal distributions would be far
+from 0.  Smoothing brings p and q together, but beyond the y log q falls like one Gaussian of width
+h, far too fast: the bias may have either sign.  A linear map of the data changes nothing.
 
 Sample j contributes a fraction of the density estimate at x_i, a_ij for x_j and b_ij for y_j.  The
 fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij
@@ -20,20 +19,20 @@ fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m tim
 
     stderr^2 = var(t + g) / n + var(e) / m - sum_ij (a_ij^2 + b_ij^2) / n^2               (3)
 
-Cells.  Split the y at medians, one column after the other, until a cell holds about sqrt(m) of them:
-each cell has a y, so the estimate is finite.  With the fractions p_c of the x, q_c of the y in cell c,
+Cells.  Split the y at medians, one column after the other, until a cell holds about sqrt(m) of
+them: each has a y, so the estimate is finite.  With the fractions p_c of the x and q_c of the y,
 
     KL(p || q) ~= sum_c p_c log(p_c / q_c) - bias                                         (4)
     bias        = (C' - 1) / (2 n) + sum_c p_c (1 / q_c - 1) / (2 m)                      (5)
     stderr^2    = var_p[log(p_c / q_c)] / n + sum_c q_c (p_c / q_c - 1)^2 / m             (6)
 
-with C' the number of cells that hold an x.  The KL of the true histograms is at most that of p and q
-(data processing inequality); the noise of the estimated ones adds (5), to first order.  The cells
-depend only on the order of the coordinates: an increasing map of each column changes nothing.
+with C' the number of cells that hold an x.  True histograms have at most the KL of p and q (data
+processing inequality); the noise of estimated ones adds (5), to first order.  The cells depend only
+on the order of the coordinates: an increasing map of each column changes nothing.
 
-Source: Scott 1992, "Multivariate density estimation" (h); Wang, Kulkarni, Verdu 2005, "Divergence
-estimation of continuous distributions based on data-dependent partitions" (4); Miller 1955, "Note
-on the bias of information estimates" (5).
+Source: Scott 1992, "Multivariate density estimation"; (4) Wang, Kulkarni, Verdu 2005, "Divergence
+estimation of continuous distributions based on data-dependent partitions"; (5) Miller 1955, "Note
+on the bias of information estimates".
 Checked in tests/divergence/test_plug_in.py::test_kernels_equal_a_loop
 and tests/divergence/test_plug_in.py::test_cells_equal_a_loop.
 """
@@ -41,7 +40,7 @@ import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.spatial.distance import cdist
 
-from scratch.divergence.repeats import on_plane, on_planes
+from scratch.divergence.repeats import constant_columns, on_plane
 from scratch.divergence.samples import two_samples
 from scratch.estimate import Estimate
 
@@ -59,7 +58,7 @@ def kl_kernel_density(x, y):
     if min(n, m) < max(D + 1, 3):
         raise ValueError(f"a covariance in {D} dimensions needs at least {max(D + 1, 3)} rows, "
                          f"got {n} of x and {m} of y")
-    if on_planes(x, y):
+    if constant_columns(x, y).any():
         return on_plane(kl_kernel_density, x, y)
     chosen = np.arange(0, n, -(-n // EVALUATED))                                  # (n',)
     log_p, g, squares_x = _log_kernel_density(x[chosen], x, leave_out=chosen)     # (1)
@@ -117,7 +116,7 @@ def kl_binned(x, y):
     n, m = len(x), len(y)
     if n < 2 or m < 4:
         raise ValueError(f"at least 2 rows of x and 4 of y are needed, got {n} and {m}")
-    if on_planes(x, y):
+    if constant_columns(x, y).any():
         return on_plane(kl_binned, x, y)
     count_x, count_y = np.array(_cells(x, y, max(2, round(np.sqrt(m))))).T        # (C,) each
     p, q = count_x / n, count_y / m

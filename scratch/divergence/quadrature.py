@@ -9,8 +9,8 @@ rule of scratch/grid.py, with 0 log 0 = 0, on nodes u_j of cells of volume v (D 
 p > 0 at a node where q = 0 makes the KL infinite.  Nothing is normalized: the masses show a density
 that the box cuts, that the nodes miss, or that does not integrate to 1.
 
-The error of the rule is estimated from the same nodes.  Every third of them (per axis) is the
-midpoint of a cell three times as wide, so they hold a second, coarser rule:
+The error is estimated from the same nodes.  Every third of them (per axis) is the midpoint of a
+cell three times as wide, so they hold a second, coarser rule:
 
     stderr = |(1) - coarse (1)| + rounding of the sum                                     (3)
 
@@ -28,7 +28,7 @@ from scratch.divergence.log_density import evaluate
 from scratch.estimate import Estimate
 from scratch.grid import midpoints
 
-NODES = 600 ** 2                          # by default, in all: chosen by hand, a few tenths of a second for a mixture
+NODES = 600 ** 2                          # by default, in all; chosen by hand
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,7 @@ class MassEstimate(Estimate):
 def kl_quadrature(log_p, log_q, bounds, n=None):
     """KL(p || q) in nats by the midpoint rule in the box `bounds` (D, 2), D = 1 or 2.
 
-    log_p, log_q: (m, D) -> (m,), -inf where the density is zero.  n cells per
-    axis, rounded up to a multiple of 3.
+    n cells per axis, rounded up to a multiple of 3.
 
     >>> normal = lambda x: -0.5 * x[:, 0] ** 2 - 0.5 * np.log(2 * np.pi)
     >>> round(kl_quadrature(normal, lambda x: normal(x - 2), [(-9, 9)]).value, 12)
@@ -56,8 +55,7 @@ def kl_quadrature(log_p, log_q, bounds, n=None):
     n += -n % 3
     nodes, cell = midpoints(bounds, n)                                            # (n**D, D)
     log_p, log_q = evaluate(log_p, nodes, "log_p"), evaluate(log_q, nodes, "log_q")
-    inside = log_p > -np.inf
-    terms = np.zeros(len(nodes))
+    inside, terms = log_p > -np.inf, np.zeros(len(nodes))                         # 0 log 0 = 0
     terms[inside] = np.exp(log_p[inside]) * (log_p[inside] - log_q[inside])
     terms = terms.reshape((n,) * D)
     value, error = cell * terms.sum(), 0.0                                        # (1)

@@ -7,13 +7,10 @@ probability.  If n_i of the n x and m_i of the m y equal x_i, the log-ratio of t
 
 For kl_nearest_neighbor x_i is an atom if k or more of the other x, or of the y, equal it.  Its
 estimate for discrete data is therefore the KL of two histograms, and inf if a repeated x never
-occurs in y.  Rounded data against a continuous model is such a case, and inf is the truth.
-(Uniform noise of the width of the rounding step gives both samples densities.  Between two
-distributions on one lattice it leaves the KL unchanged.)
-
-kl_adaptive_neighbors needs no such rule.  Among a other x and b y at distance 0 every order is
-equally likely, and the mean of its terms over all orders is again H(a) - H(b).  No count exceeds
-n, so an atom that q lacks gives a number near log m, not inf.
+occurs in y.  (Rounded data against a continuous model: there inf is the truth.  Uniform noise of
+the width of the rounding step gives both samples densities.)  kl_adaptive_neighbors needs no such
+rule.  Among a other x and b y at distance 0 every order is equally likely, and the mean of its
+terms over all orders is again H(a) - H(b).  An atom that q lacks gives about log m there, not inf.
 
 Constant columns.  If x has constant columns, p lives on a plane.  Let s be the fraction of the y
 on that plane.  The chain rule of the KL, and the variance of the logarithm of a proportion, give
@@ -22,7 +19,6 @@ on that plane.  The chain rule of the KL, and the variance of the logarithm of a
     stderr^2   = (1 - s) / (s m) + stderr^2 of the second KL                              (3)
 
 The KL is inf if no y is on the plane, or if a column that varies in x is constant in those y.
-
 Checked in tests/divergence/test_repeats.py::test_discrete_data_give_the_kl_of_the_histograms
 and tests/divergence/test_repeats.py::test_a_column_constant_in_x_obeys_the_chain_rule.
 """
@@ -77,14 +73,9 @@ def first_copies(place, limit):
     return mask
 
 
-def constant_columns(x):
-    """Mask (D,) of the columns of x that hold one value; none if x is a single row."""
-    return (x == x[0]).all(axis=0) & (len(x) > 1)
-
-
-def on_planes(x, y):
-    """Whether x or y has constant columns: then on_plane has the answer."""
-    return bool(constant_columns(x).any() or constant_columns(y).any())
+def constant_columns(*samples):
+    """Mask (D,) of the columns that hold one value in one of the samples; a single row has none."""
+    return np.any([(x == x[0]).all(axis=0) & (len(x) > 1) for x in samples], axis=0)
 
 
 def on_plane(estimator, x, y, *settings):
