@@ -49,27 +49,21 @@ def kl_cross_entropy(x, log_q, k=5):
     >>> print(kl_cross_entropy(x, lambda x: -0.5 * (x[:, 0] - 1) ** 2 - 0.5 * np.log(2 * np.pi)))
     0.5169 +- 0.0181 nats (n = 4000)
     """
-    log_p, g = _log_densities(x, k)
-    n, terms = len(log_p), log_p - evaluate(log_q, np.asarray(x), "log_q")        # (n,)  (3)
-    if np.isinf(terms).any():
-        return Estimate(np.inf, 0.0, n)
-    variance = max(np.var(terms + g, ddof=1) / n - 1 / (n * k), np.var(terms, ddof=1) / n)        # (4)
-    return Estimate(float(terms.mean()), float(np.sqrt(variance)), n)
-
-
-def _log_densities(x, k):
-    """log p (n,) at the samples, inf if p has no density, and g (n,)."""
     x = one_sample(x)
     k = checks.size(k, "k")
     n, D = x.shape
     if n <= k:
         raise ValueError(f"k = {k} needs more than k rows of x, got {n}")
+    log_q = evaluate(log_q, x, "log_q")                                           # (n,)
     at = places(x, x[:0])
-    if at.atoms(k).any() or constant_columns(x).any():
-        return np.full(n, np.inf), np.zeros(n)
-    unit = np.abs(x).max()
-    rho, near = nearest_others(x / unit, x / unit, at.of_x, k)
+    if at.atoms(k).any() or constant_columns(x).any() or np.isinf(log_q).any():
+        return Estimate(np.inf, 0.0, n)
+    unit = np.abs(x).max()                                                        # no square overflows
+    rho, near = nearest_others(x / unit, x / unit, at.of_x, k)                    # (n,), (n, k)
     log_rho = np.log(np.maximum(rho, LEAST)) + np.log(unit)
     log_c = 0.5 * D * np.log(np.pi) - gammaln(0.5 * D + 1)
-    log_p = digamma(k) - digamma(n) - log_c - D * log_rho                         # (n,)  (2)
-    return log_p, collected(near, at.count_x)[at.of_x]
+    log_p = digamma(k) - digamma(n) - log_c - D * log_rho                         # (2)
+    terms = log_p - log_q                                                         # (3)
+    g = collected(near, at.count_x)[at.of_x]
+    variance = max(np.var(terms + g, ddof=1) / n - 1 / (n * k), np.var(terms, ddof=1) / n)        # (4)
+    return Estimate(float(terms.mean()), float(np.sqrt(variance)), n)

@@ -5,13 +5,13 @@ Needs samples x_1 .. x_n of p, y_1 .. y_m of q, two distributions.  Estimates KL
 Kernel densities.  A Gaussian of covariance h^2 S stands on every sample, with S the covariance of
 that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
 
-    log p(x_i) ~= log of 1 / (n - 1) sum over j != i of N(x_i; x_j, h^2 S)
-    log q(x_i) ~= log of 1 / m sum_j N(x_i; y_j, h^2 S)                                   (1)
+    p(x_i) ~= 1 / (n - 1) sum over j != i of N(x_i; x_j, h^2 S)
+    q(x_i) ~= 1 / m sum_j N(x_i; y_j, h^2 S)                                              (1)
     KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (2)
 
-x_i is left out of its own density: on its own peak the KL between equal distributions would be far
-from 0.  Smoothing brings p and q together, but beyond the y log q falls like one Gaussian of width
-h, far too fast: the bias may have either sign.  A linear map of the data changes nothing.
+Without the own peak of x_i left out, the KL between equal distributions would be far from 0.  The
+bias may have either sign: smoothing brings p and q together, but beyond the last y the log-density
+of one kernel falls far too fast.  An invertible linear map of the data changes nothing.
 
 Sample j contributes a fraction of the density estimate at x_i, a_ij for x_j and b_ij for y_j.  The
 fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij
@@ -26,9 +26,9 @@ them: each has a y, so the estimate is finite.  With the fractions p_c of the x 
     bias        = (C' - 1) / (2 n) + sum_c p_c (1 / q_c - 1) / (2 m)                      (5)
     stderr^2    = var_p[log(p_c / q_c)] / n + sum_c q_c (p_c / q_c - 1)^2 / m             (6)
 
-with C' the number of cells that hold an x.  True histograms have at most the KL of p and q (data
-processing inequality); the noise of estimated ones adds (5), to first order.  The cells depend only
-on the order of the coordinates: an increasing map of each column changes nothing.
+with C' the number of cells that hold an x.  The true cell probabilities have at most the KL of p and
+q (data processing inequality); the noise of p_c and q_c adds (5), to first order.  The cells depend
+only on the order of the coordinates: an increasing map of each column changes nothing.
 
 Source: Scott 1992, "Multivariate density estimation"; (4) Wang, Kulkarni, Verdu 2005, "Divergence
 estimation of continuous distributions based on data-dependent partitions"; (5) Miller 1955, "Note

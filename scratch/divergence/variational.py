@@ -7,7 +7,8 @@ Estimates KL(p || q) in nats, from below: for every function f, with equality fo
                 >=  E_p f - E_q exp(f) + 1           Nguyen, Wainwright, Jordan (NWJ)     (2)
 
 (2) follows by log u <= u - 1.  A constant added to f leaves (1) unchanged.  f is a network, trained
-on one half of the samples and evaluated on the other, in turn: on its own half no bound would hold.
+on one half of the samples and evaluated on the other.  Then the halves are exchanged.  On the half
+that trained f, (1) and (2) are no bounds.
 
 Loss and gradient in f, for n x and m y in a batch, L = log mean exp f(y):
 
@@ -27,9 +28,9 @@ tails and leaves the KL unchanged:
     f = c tanh(a / c),  a = mlp(u)                   da = (1 - tanh^2) df              (6), d(6)
     loss + decay / 2 |theta|^2                       dtheta + decay theta              (7), d(7)
 
-c = log(min(n, m)): so few training points confirm no larger ratio, and no single held-out y can
-dominate the mean of exp(f).  decay = 10 / (n + m): for n = m, n (3) is minus a log-likelihood, and
-n (7) adds the prior N(0, 1/5) on each parameter, against overfitting.  DECAYNOTE
+c = log(min(n, m)) of the half: so few points cannot confirm a larger ratio, and no held-out y can
+dominate the mean of exp(f).  decay = 10 / (n + m): for n = m, n times (3) is minus a log-likelihood,
+and (7) adds the prior N(0, 1/5) on each parameter.  DECAYNOTE
 
     stderr^2 = var f(x) / n + var[exp f(y) / mean exp f] / m,  on held-out points         (8)
 
