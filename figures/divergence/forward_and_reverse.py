@@ -1,4 +1,4 @@
-"""One Gaussian for two modes: what each direction of KL asks for."""
+"""One Gaussian for two modes: the optimum of each direction of KL."""
 import numpy as np
 
 from figures.style import ACCENT, COLORS, DENSITY, figure, plane
@@ -17,7 +17,7 @@ SHOWN = 4.0                                                 # the distance drawn
 
 
 def two_modes(distance):
-    """Two equal Gaussians of different orientation, `distance` apart."""
+    """Two equally weighted Gaussians of different orientation, `distance` apart."""
     return GaussianMixture([[-distance / 2, 0.0], [distance / 2, 0.0]], SHAPES, [0.5, 0.5])
 
 

@@ -44,5 +44,5 @@ def count_nearer(at, data, radius):
 
 
 def collected(near, count):
-    """How often the rows of each place are in near (n, k), by k and by their count: (places,)."""
+    """How often each place is in near (n, k), divided by k and by its number of rows: (places,)."""
     return np.bincount(near.ravel(), minlength=len(count)) / near.shape[1] / np.maximum(count, 1)

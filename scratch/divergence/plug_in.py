@@ -26,9 +26,9 @@ them: each has a y, so the estimate is finite.  With the fractions p_c of the x 
     bias        = (C' - 1) / (2 n) + sum_c p_c (1 / q_c - 1) / (2 m)                      (5)
     stderr^2    = var_p[log(p_c / q_c)] / n + sum_c q_c (p_c / q_c - 1)^2 / m             (6)
 
-with C' the number of cells that hold an x.  The true cell probabilities have at most the KL of p and
-q (data processing inequality); the noise of p_c and q_c adds (5), to first order.  The cells depend
-only on the order of the coordinates: an increasing map of each column changes nothing.
+with C' the number of cells that hold an x.  The true probabilities of the cells have at most the KL
+of p and q (data processing inequality); the noise of p_c and q_c adds (5), to first order.  Cells
+depend only on the order of the coordinates: an increasing map of each column changes nothing.
 
 Source: Scott 1992, "Multivariate density estimation"; (4) Wang, Kulkarni, Verdu 2005, "Divergence
 estimation of continuous distributions based on data-dependent partitions"; (5) Miller 1955, "Note

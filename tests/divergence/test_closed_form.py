@@ -55,8 +55,8 @@ def test_chain_rule_with_a_joint_and_its_conditional():
     (mean_p, cov_p), (mean_q, cov_q) = gaussian(rng, 2), gaussian(rng, 2)
 
     def conditional(mean, cov):
-        slope = cov[1, 0] / cov[0, 0]
-        return mean[1] - slope * mean[0], slope, cov[1, 1] - slope * cov[0, 1]
+        rate = cov[1, 0] / cov[0, 0]
+        return mean[1] - rate * mean[0], rate, cov[1, 1] - rate * cov[0, 1]
 
     (a_p, b_p, s_p), (a_q, b_q, s_q) = conditional(mean_p, cov_p), conditional(mean_q, cov_q)
     gap_mean, gap_variance = a_p - a_q + (b_p - b_q) * mean_p[0], (b_p - b_q) ** 2 * cov_p[0, 0]
@@ -75,7 +75,7 @@ def test_chain_rule_with_a_joint_and_its_conditional():
     ([0, 0], np.zeros((2, 2)), "cov_q must be positive definite"),
     ([0], [[1]], "mean_p and mean_q must have one shape"),
 ])
-def test_bad_gaussians_are_refused_at_the_door(mean, cov, message):
+def test_bad_gaussians_are_refused(mean, cov, message):
     with pytest.raises(ValueError, match=message):
         kl_gaussians([0, 0], np.eye(2), mean, cov)
 

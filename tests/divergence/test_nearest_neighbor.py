@@ -131,7 +131,7 @@ def test_between_equal_laws_it_scatters_around_zero_and_the_error_is_right(estim
 
 @BOTH
 def test_the_error_sees_the_few_y_in_the_tail(estimator):
-    # Here y's share of the variance is the larger one: the spread of the terms alone gives 0.5.
+    # Here the y cause the larger part of the variance: the spread of the terms alone gives 0.5.
     runs = [estimator(*two_gaussians(seed, 400, 400, 1, 2.0)) for seed in range(150)]
     ratio = np.mean([run.stderr for run in runs]) / np.std([run.value for run in runs])
     assert 0.9 < ratio < 1.6
@@ -156,7 +156,7 @@ def test_rotating_shifting_and_scaling_both_samples_changes_nothing(dim, estimat
     assert estimator(*moved).value == pytest.approx(estimator(x, y).value, abs=1e-9)
 
 
-def test_adaptive_counts_do_not_know_the_dimension():
+def test_adaptive_counts_do_not_depend_on_the_dimension():
     # The same plane in six dimensions: D = 6 would triple a distance-based estimate.
     x, y = two_gaussians(3, 200, 200, 2, 0.5)
     assert kl_adaptive_neighbors(np.tile(x, 3), np.tile(y, 3)).value == kl_adaptive_neighbors(x, y).value

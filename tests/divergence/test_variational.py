@@ -40,7 +40,7 @@ def test_their_gradients_are_exact(objective, rng):
 
 @OBJECTIVES
 def test_they_are_least_at_the_log_ratio(objective):
-    # Three places with p = (a), q = (b), every place as often as its law says.
+    # Three places with p = (a), q = (b), every place as often as its probability.
     p, q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
     f = np.log(p / q)
     x, y = np.repeat([0, 1, 2], [5, 3, 2]), np.repeat([0, 1, 2], [2, 2, 6])
