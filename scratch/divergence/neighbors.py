@@ -3,13 +3,14 @@
 Rows carry the number of their place, the same for equal rows (repeats.py).  More than k copies of
 a point change no k-th distance, but they form one leaf that every search reads in full.  The
 copies beyond are therefore left out of the tree.
+Checked in tests/divergence/test_neighbors.py::test_the_kth_distance_equals_a_sort_of_all.
 """
 import numpy as np
 from scipy.spatial import cKDTree
 
 from scratch.divergence.repeats import first_copies
 
-CLOSER = 1 - 1e-10                        # leaves out the points at the radius itself, whatever the rounding
+CLOSER = 1 - 1e-10                        # excludes points at the radius itself: a margin above rounding
 LEAST = np.sqrt(np.finfo(float).tiny)     # the square of a smaller distance underflows
 
 

@@ -19,8 +19,9 @@ fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m tim
 
     stderr^2 = var(t + g) / n + var(e) / m - sum_ij (a_ij^2 + b_ij^2) / n^2               (3)
 
-Cells.  Split the y at medians, one column after the other, until a cell holds about sqrt(m) of
-them: each has a y, so the estimate is finite.  With the fractions p_c of the x and q_c of the y,
+Cells.  Split the y at medians, column after column, until a cell holds about sqrt(m) of them (few
+give noise, many a bias; not swept).  Each cell has a y, so the estimate is finite.  With the
+fractions p_c of the x and q_c of the y,
 
     KL(p || q) ~= sum_c p_c log(p_c / q_c) - bias                                         (4)
     bias        = (C' - 1) / (2 n) + sum_c p_c (1 / q_c - 1) / (2 m)                      (5)
@@ -44,7 +45,7 @@ from scratch.divergence.repeats import constant_columns, on_plane
 from scratch.divergence.samples import two_samples
 from scratch.estimate import Estimate
 
-EVALUATED = 1000                          # at most so many x_i are evaluated, on all kernels: bounds the time
+EVALUATED = 1000                          # at most so many x_i, on all kernels; chosen by hand for the time
 CHUNK = 1 << 22                           # distances at a time: 32 MB
 
 

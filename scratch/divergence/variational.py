@@ -31,7 +31,7 @@ tails and leaves the KL unchanged:
 With n and m the sizes of the training half, c = log(min(n, m)): so few points cannot confirm a
 larger ratio, and no held-out y can dominate the mean of exp(f).  decay = 10 / (n + m): for n = m,
 n times (3) is minus a log-likelihood, and (7) adds the prior N(0, 1/5) on each parameter.  With 0,
-1, 3, 10, 30, 100 in place of 10 the classifier has a bias of -1.58, -0.86, -0.41, -0.08, -0.07, -0.23
+1, 3, 10, 30, 100 in place of 10 the classifier's bias is -1.58, -0.86, -0.41, -0.08, -0.07, -0.23
 nats at D = 20 (KL = 0.5, 1,000 points of each).
 
     stderr^2 = var f(x) / n + var[exp f(y) / mean exp f] / m,  on held-out points         (8)
