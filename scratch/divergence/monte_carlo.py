@@ -53,8 +53,7 @@ def kl_monte_carlo(log_p, log_q, x, estimator=k1):
         raise ValueError(f"a standard error needs at least 2 samples, got x of shape {x.shape}")
     log_p, log_q = evaluate(log_p, x, "log_p"), evaluate(log_q, x, "log_q")       # (n,)
     if (log_p == -np.inf).any():
-        first = x[log_p == -np.inf][0]
-        raise ValueError(f"x must be samples of p, but log_p is -inf at {first.tolist()}")
+        raise ValueError(f"x must be samples of p, but log_p is -inf at {x[log_p == -np.inf][0].tolist()}")
     if (log_q == -np.inf).any():
         return Estimate(np.inf, 0.0, len(x))
     with np.errstate(over="ignore"):                                              # k3 at log r > 709

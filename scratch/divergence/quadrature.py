@@ -55,9 +55,8 @@ def kl_quadrature(log_p, log_q, bounds, n=None):
     n += -n % 3
     nodes, cell = midpoints(bounds, n)                                            # (n**D, D)
     log_p, log_q = evaluate(log_p, nodes, "log_p"), evaluate(log_q, nodes, "log_q")
-    inside, terms = log_p > -np.inf, np.zeros(len(nodes))                         # 0 log 0 = 0
-    terms[inside] = np.exp(log_p[inside]) * (log_p[inside] - log_q[inside])
-    terms = terms.reshape((n,) * D)
+    inside, terms = log_p > -np.inf, np.zeros((n,) * D)                           # 0 log 0 = 0
+    terms.flat[inside] = np.exp(log_p[inside]) * (log_p[inside] - log_q[inside])
     value, error = cell * terms.sum(), 0.0                                        # (1)
     if np.isfinite(value):                                                        # else inf is certain
         coarse = cell * 3 ** D * terms[(slice(1, None, 3),) * D].sum()
