@@ -66,10 +66,9 @@ def places(x, y):
 def first_copies(place, limit):
     """Mask (n,) of the rows that are among the first `limit` of their place."""
     order = np.argsort(place, kind="stable")
-    sizes = np.bincount(place)
-    first = np.cumsum(sizes) - sizes                                              # where each place starts
+    first = np.searchsorted(place[order], place[order])                           # where each place starts
     mask = np.empty(len(place), dtype=bool)
-    mask[order] = np.arange(len(place)) - first[place[order]] < limit
+    mask[order] = np.arange(len(place)) - first < limit
     return mask
 
 

@@ -63,7 +63,8 @@ def test_discrete_data_give_the_kl_of_the_histograms():
     assert kl_nearest_neighbor(x, y).value == pytest.approx(expected, rel=1e-12)
 
 
-def test_the_standard_error_of_discrete_data_is_that_of_two_histograms():
+@pytest.mark.parametrize("estimator, tolerance", [(kl_nearest_neighbor, 1e-12), (kl_adaptive_neighbors, 0.01)])
+def test_the_standard_error_of_discrete_data_is_that_of_two_histograms(estimator, tolerance):
     # Two values, p = (a, 1 - a), q = (b, 1 - b): by the delta method
     # var = a (1 - a) (log ratio of odds)^2 / n + (a - b)^2 / (b (1 - b)) / m.
     x = np.repeat([[0.0], [1.0]], [300, 700], axis=0)
@@ -71,7 +72,17 @@ def test_the_standard_error_of_discrete_data_is_that_of_two_histograms():
     a, b = 0.3, 0.6
     odds = np.log(a / b) - np.log((1 - a) / (1 - b))
     variance = a * (1 - a) * odds ** 2 / 999 + (a - b) ** 2 / (b * (1 - b)) / 400
-    assert kl_nearest_neighbor(x, y).stderr == pytest.approx(np.sqrt(variance), rel=1e-12)
+    assert estimator(x, y).stderr == pytest.approx(np.sqrt(variance), rel=tolerance)
+
+
+def test_an_x_that_k_of_the_y_equal_is_an_atom():
+    x, y = two_gaussians(19, 20, 30, 2, 0.0)
+    y[:3] = x[0]
+    expected = np.log(1 / 20) - np.log(3 / 30)
+    for row in x[1:]:
+        to_x, to_y = (np.sort([np.linalg.norm(row - other) for other in z]) for z in (x, y))
+        expected += 2 * np.log(to_y[2] / to_x[3]) + np.log(30 / 19)               # k = 3; to_x[0] is 0, the row itself
+    assert kl_nearest_neighbor(x, y, 3).value == pytest.approx(expected / 20, rel=1e-12)
 
 
 def test_an_atom_of_p_that_q_lacks_is_infinite():

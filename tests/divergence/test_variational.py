@@ -86,6 +86,13 @@ def test_the_ratio_stays_within_its_bound(rng):
     assert (np.abs(f) <= 2).all() and np.abs(f).max() > 1.9
 
 
+def test_the_bound_and_the_decay_follow_the_number_of_points(monkeypatch, rng):
+    models = []
+    monkeypatch.setattr(variational, "fit", lambda model, theta, *rest, **settings: models.append(model) or theta)
+    train_log_ratio(*two_gaussians(rng, 20, 60, 3, 0.0), rng, hidden=(4,))
+    assert models == [LogRatio(3, bound=np.log(20), decay=10 / 80, hidden=(4,))]
+
+
 def test_training_runs_in_float32_on_balanced_batches(rng):
     batch = variational._Labeled(np.zeros((5, 2), np.float32), np.ones((50, 2), np.float32)).sample(100, rng)
     assert batch.shape == (100, 3) and batch[:, 2].sum() == 50
