@@ -93,11 +93,12 @@ def test_the_bound_and_the_decay_follow_the_number_of_points(monkeypatch, rng):
     assert models == [LogRatio(3, bound=np.log(20), decay=10 / 80, hidden=(4,))]
 
 
-def test_training_runs_in_float32_on_balanced_batches(rng):
+@OBJECTIVES
+def test_training_runs_in_float32_on_balanced_batches(objective, rng):
     batch = variational._Labeled(np.zeros((5, 2), np.float32), np.ones((50, 2), np.float32)).sample(100, rng)
     assert batch.shape == (100, 3) and batch[:, 2].sum() == 50
     assert (batch[:, 0] == 1 - batch[:, 2]).all()                                 # x labeled 1, y labeled 0
-    model = LogRatio(2, hidden=(4,), bound=2.0, decay=0.1)
+    model = LogRatio(2, hidden=(4,), objective=objective, bound=2.0, decay=0.1)
     value, dtheta = model.loss(model.init(rng), batch.astype(np.float32))
     assert value.dtype == dtheta.dtype == np.float32
 
