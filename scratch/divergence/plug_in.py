@@ -9,9 +9,9 @@ that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
     q(x_i) ~= 1 / m sum_j N(x_i; y_j, h^2 S)                                              (1)
     KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (2)
 
-Without the own peak of x_i left out, the KL between equal distributions would be far from 0.  The
-bias may have either sign: smoothing brings p and q together, but beyond the last y the log-density
-of one kernel falls far too fast.  An invertible linear map of the data changes nothing.
+x_i is left out of its own density.  With it, the KL between equal distributions would be far from 0.
+The bias may have either sign: smoothing brings p and q together, but beyond the last y the
+log-density of one kernel falls far too fast.  An invertible linear map changes nothing.
 
 Sample j contributes a fraction of the density estimate at x_i, a_ij for x_j and b_ij for y_j.  The
 fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij
@@ -19,9 +19,9 @@ fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m tim
 
     stderr^2 = var(t + g) / n + var(e) / m - sum_ij (a_ij^2 + b_ij^2) / n^2               (3)
 
-Cells.  Split the y at medians, column after column, until a cell holds about sqrt(m) of them (few
-give noise, many a bias; not swept).  Each cell has a y, so the estimate is finite.  With the
-fractions p_c of the x and q_c of the y,
+Cells.  Split the y at medians, column after column, until a cell holds about sqrt(m) of them.
+Fewer would add noise, more would add bias (not swept).  Each cell has a y, so the estimate is
+finite.  With the fractions p_c of the x and q_c of the y,
 
     KL(p || q) ~= sum_c p_c log(p_c / q_c) - bias                                         (4)
     bias        = (C' - 1) / (2 n) + sum_c p_c (1 / q_c - 1) / (2 m)                      (5)
