@@ -9,7 +9,7 @@ that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
     q(x_i) ~= 1 / m sum_j N(x_i; y_j, h^2 S)                                              (1)
     KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (2)
 
-x_i is left out of its own density.  With it, the KL between equal distributions would be far from 0.
+x_i is left out of its own density.  With it, the KL of equal distributions would be far from 0.
 The bias may have either sign: smoothing brings p and q together, but beyond the last y the
 log-density of one kernel falls far too fast.  An invertible linear map changes nothing.
 
