@@ -14,7 +14,7 @@ STUDY = True
 
 
 class Student:
-    """Student's t with 3 degrees of freedom, shifted: tails so heavy that the variance barely exists."""
+    """Student's t with 3 degrees of freedom, shifted: heavy tails, without a third moment."""
 
     def __init__(self, shift):
         self.shift = shift

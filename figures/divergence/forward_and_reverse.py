@@ -1,4 +1,4 @@
-"""One Gaussian for two modes: what each direction of KL asks for."""
+"""One Gaussian for two modes: the optimum of each direction of KL."""
 import numpy as np
 
 from figures.style import ACCENT, COLORS, DENSITY, figure, plane
@@ -17,7 +17,7 @@ SHOWN = 4.0                                                 # the distance drawn
 
 
 def two_modes(distance):
-    """Two equal Gaussians of different orientation, `distance` apart."""
+    """Two equally weighted Gaussians of different orientation, `distance` apart."""
     return GaussianMixture([[-distance / 2, 0.0], [distance / 2, 0.0]], SHAPES, [0.5, 0.5])
 
 
@@ -27,7 +27,7 @@ def compute(effort, rng):
     fits, divergences = [], []
     for distance in distances:
         law = two_modes(distance)
-        forward, reverse = ForwardFit(2), ReverseFit(2, law)
+        forward, reverse = ForwardFit(2), ReverseFit(2, law=law)
         for model, start in ((forward, 0.3), (reverse, 1.0), (reverse, -1.0)):
             mu, L = model.unpack(fit(model, model.start([start, 0.3], 1.0), law, rng, steps=steps))
             q = GaussianMixture(mu[None], (L @ L.T)[None], [1.0])

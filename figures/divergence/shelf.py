@@ -1,4 +1,4 @@
-"""The estimators of KL(p || q) that the divergence figures compare, with what each needs to know."""
+"""The estimators of KL(p || q) that the divergence figures compare, with what each needs."""
 from dataclasses import dataclass
 from typing import Callable
 

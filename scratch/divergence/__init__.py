@@ -1,0 +1,1 @@
+"""KL(p || q) in nats from densities, from samples or from both: see README.md."""

@@ -1,31 +1,33 @@
-"""The Gaussian nearest to a law, in either direction of KL, by hand-derived gradients.
+"""The Gaussian nearest to a distribution, in either direction of KL, by hand-derived gradients.
 
-q = N(mu, L L^T), with L lower triangular and a positive diagonal.  The two
-directions ask for opposite things:
+Model.  q = N(mu, L L^T) in D dimensions, L lower triangular with a positive diagonal;
+theta = [mu (D), log diagonal of L (D), the rest of L row by row].
 
-forward   KL(p || q) = -H(p) - E_p[log q]        q must have mass wherever p has: it covers the modes.
-          A Monte Carlo mean over samples x of p.  With z = L^-1 (x - mu),
+Loss.  The forward KL makes q cover p: q must have mass wherever p has.  The reverse KL makes q
+seek one mode: q must have no mass where p has none.
 
-              -log q(x) = 1/2 |z|^2 + sum_i log L_ii + D/2 log(2 pi)
-              d mu = - L^-T z
-              d L  = - (L^-T z) z^T   below and on the diagonal, + 1 / L_ii on it       (dz = -L^-1 dL z)
+    forward   KL(p || q) = -H(p) - E_p[log q],  from samples x of p, with z = L^-1 (x - mu):
+              -log q(x) = 1/2 |z|^2 + sum_i log L_ii + D/2 log(2 pi)                      (1)
 
-reverse   KL(q || p) = -H(q) - E_q[log p]        q pays for mass where p has none: it seeks a mode.
-          A mean over noise, with x = mu + L eps (reparameterization, Kingma and
-          Welling 2014), so that log p is asked where q is, and its score answers:
+    reverse   KL(q || p) = -H(q) - E_q[log p],  from log p, with x = mu + L eps, eps ~ N(0, I):
+              -H(q) - log p(x) = -sum_i log L_ii - D/2 log(2 pi e) - log p(x)             (2)
 
-              -H(q) = - sum_i log L_ii - D/2 log(2 pi e)
-              d mu = - score(x)
-              d L  = - score(x) eps^T below and on the diagonal, - 1 / L_ii on it
+Gradient, by dz = -L^-1 (dmu + dL z) and dx = dmu + dL eps, with score = grad log p; of dL only the
+entries below and on the diagonal count:
 
-The forward optimum is unique: the mean and covariance of p.  The reverse has
-as many optima as there are modes far apart, and each costs about
--log(weight of its mode) nats, however far away the others are.
-Source: Bishop 2006, section 10.1.2; Murphy 2023, section 5.1.3.
+    dmu = -L^-T z,       dL = -(L^-T z) z^T      + 1 / L_ii on the diagonal              d(1)
+    dmu = -score(x),     dL = -score(x) eps^T    - 1 / L_ii on the diagonal              d(2)
 
-theta = [mu (D), log diagonal of L (D), the rest of L, row by row].
+The forward optimum is unique: the mean and covariance of p.  The reverse has as many as there are
+modes far apart; each costs about -log(weight of its mode) nats, however far the others are.
+
+Source: Bishop 2006, "Pattern Recognition and Machine Learning", 10.1.2; Murphy 2023,
+"Probabilistic Machine Learning: Advanced Topics", section 5.1; Kingma and Welling 2014,
+"Auto-Encoding Variational Bayes" (x = mu + L eps).
+Checked in tests/divergence/test_gaussian_projection.py::test_gradient_in_every_parameter
+and tests/divergence/test_gaussian_projection.py::test_losses_are_the_divergences_in_closed_form.
 """
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
@@ -37,17 +39,17 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class _GaussianFit:
-    """What both directions share: q and its parameters."""
+    """What both directions have in common: q and its parameters."""
     dim: int
 
-    recipe = Recipe(Adam(2e-2), batch_size=512)
+    recipe = Recipe(Adam(2e-2), batch_size=512)             # chosen by hand, not swept
 
     def __post_init__(self):
         checks.size(self.dim, "dim")
 
     @property
     def size(self):
-        """The number of parameters, D + D (D + 1) / 2."""
+        """P = D + D (D + 1) / 2."""
         return self.dim + self.dim * (self.dim + 1) // 2
 
     def start(self, mean, std):
@@ -67,7 +69,7 @@ class _GaussianFit:
         return theta[:D], L
 
     def _pack_gradient(self, dmu, dL, L, dlog_det):
-        """dtheta from dmu, dL, and the gradient in sum_i log L_ii."""
+        """dtheta from dmu, dL and the gradient in sum_i log L_ii, 1 or -1."""
         dlog_diagonal = np.diag(dL) * np.diag(L) + dlog_det
         return np.concatenate([dmu, dlog_diagonal, dL[np.tril_indices(self.dim, -1)]])
 
@@ -78,36 +80,37 @@ class ForwardFit(_GaussianFit):
 
     def draw_noise(self, rng, n):
         """None: the randomness is in the data."""
-        return None
 
     def loss(self, theta, x, noise=None):
         """-mean log q(x) in nats, and its gradient."""
         x = checks.rows(x, self.dim)
         mu, L = self.unpack(theta)
         z = np.linalg.solve(L, (x - mu).T).T                                      # (N, D)
-        loss = 0.5 * np.sum(z * z) / len(x) + np.sum(np.log(np.diag(L))) + self.dim * HALF_LOG_TWO_PI
+        log_det = np.sum(np.log(np.diag(L)))
+        loss = 0.5 * np.sum(z * z) / len(x) + log_det + self.dim * HALF_LOG_TWO_PI    # (1)
         g = np.linalg.solve(L.T, z.T).T                                           # L^-T z
-        dmu = -np.sum(g, axis=0) / len(x)
-        dL = -g.T @ z / len(x)
+        dmu = -np.sum(g, axis=0) / len(x)                                         # d(1)
+        dL = -g.T @ z / len(x)                                                    # d(1)
         return loss, self._pack_gradient(dmu, dL, L, 1.0)
 
 
 @dataclass(frozen=True)
 class ReverseFit(_GaussianFit):
-    """Minimizes KL(q || p) from the log-density and the score of the law p; the data are not looked at."""
+    """Minimizes KL(q || p) from log_prob and score of p, the law; the data are not used."""
+    _: KW_ONLY
     law: object
 
     def draw_noise(self, rng, n):
         """eps ~ N(0, I), (n, D)."""
         return rng.standard_normal((n, self.dim))
 
-    def loss(self, theta, x, eps):
-        """-H(q) - mean log p(mu + L eps) in nats, and its gradient."""
-        mu, L = self.unpack(theta)
+    def loss(self, theta, x, noise):
+        """-H(q) - mean log p(mu + L eps) in nats, and its gradient; noise: eps (N, D)."""
+        eps, (mu, L) = noise, self.unpack(theta)
         at = mu + eps @ L.T                                                       # (N, D)
         entropy = np.sum(np.log(np.diag(L))) + self.dim * (HALF_LOG_TWO_PI + 0.5)
-        loss = -entropy - np.sum(self.law.log_prob(at)) / len(eps)
+        loss = -entropy - np.sum(self.law.log_prob(at)) / len(eps)                # (2)
         score = self.law.score(at)
-        dmu = -np.sum(score, axis=0) / len(eps)
-        dL = -score.T @ eps / len(eps)
+        dmu = -np.sum(score, axis=0) / len(eps)                                   # d(2)
+        dL = -score.T @ eps / len(eps)                                            # d(2)
         return loss, self._pack_gradient(dmu, dL, L, -1.0)

@@ -1,16 +1,21 @@
 """Mode coverage: does a sampler find all modes of a mixture of equal, well separated Gaussians?
 
-The protocol of the mode collapse tables (Srivastava et al. 2017, VEEGAN; Lin et
-al. 2018, PacGAN, Table 1), on 2,500 samples as a rule:
+Needs samples (n, D) of a model, and the K means and the std of the data distribution.  The protocol
+of the tables of mode collapse, as a rule with n = 2,500:
 
-    high quality   a sample within 3 std of the nearest mean
-    modes          how many means have at least one such sample as their own
-    reverse KL     KL(histogram || uniform) = log(number of means) - entropy of the histogram
-                   of the high-quality samples over the means, in nats
+    high quality = fraction of the samples within 3 std of the nearest mean               (1)
+    modes        = number of means with at least one such sample nearest to them          (2)
+    reverse KL   = KL(h || uniform) = sum_k h_k log(K h_k) nats                           (3)
 
-A perfect sampler in the plane scores 1 - exp(-9/2) = 98.9 % high quality: more
-means that its modes are too sharp.  Its reverse KL is not 0 but about
-(modes - 1) / (2 samples).  Report the reverse KL: one stray sample counts as a mode.
+with h the histogram of the samples of high quality over the K means.  The KL is reverse: the model
+comes first.  A perfect sampler in the plane has 1 - exp(-9/2) = 98.9 % of high quality.  More means
+that its modes are too sharp.  Its reverse KL is not 0 but about (K - 1) / (2 n).  Report the
+reverse KL: a single stray sample counts as a mode in (2).
+
+Source: Srivastava et al. 2017, "VEEGAN: Reducing mode collapse in GANs"; Lin et al. 2018, "PacGAN:
+The power of two samples in generative adversarial networks", Table 1.
+Checked in tests/divergence/test_mode_coverage.py::test_it_equals_a_loop_over_the_samples
+and tests/divergence/test_mode_coverage.py::test_a_perfect_sampler_scores_as_published.
 """
 from typing import NamedTuple
 
@@ -25,12 +30,12 @@ from scratch.divergence.samples import one_sample
 class ModeCoverage(NamedTuple):
     """The three numbers of the tables."""
     modes: int              # captured
-    high_quality: float     # share of the samples
+    high_quality: float     # fraction of the samples
     reverse_kl: float       # nats; inf if no sample is of high quality
 
 
 def mode_coverage(samples, means, std):
-    """Modes, high-quality share and reverse KL of samples (n, D) for modes at means (K, D).
+    """Modes, fraction of high quality and reverse KL of samples (n, D) for modes at means (K, D).
 
     >>> mode_coverage(np.array([[0.0], [5.2], [7.0], [8.0]]), [[0], [5]], std=0.2)
     ModeCoverage(modes=2, high_quality=0.5, reverse_kl=0.0)
@@ -45,5 +50,5 @@ def mode_coverage(samples, means, std):
     if not good.any():
         return ModeCoverage(0, 0.0, np.inf)
     histogram = np.bincount(nearest[good], minlength=len(means))                  # (K,)
-    reverse_kl = rel_entr(histogram / good.sum(), 1 / len(means)).sum()
-    return ModeCoverage(int((histogram > 0).sum()), float(good.mean()), float(reverse_kl))
+    reverse_kl = rel_entr(histogram / good.sum(), 1 / len(means)).sum()           # (3)
+    return ModeCoverage(int((histogram > 0).sum()), float(good.mean()), float(reverse_kl))        # (2), (1)

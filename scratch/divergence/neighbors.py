@@ -1,15 +1,16 @@
 """Nearest neighbors by k-d trees, safe for repeated points and for any unit of length.
 
-Rows carry a group number, the same for equal rows (samples.equal_rows).  More
-than k copies of a point change no k-th distance, but in a k-d tree they make
-one leaf that every search reads in full: the copies beyond are left out.
+Rows carry the number of their place, the same for equal rows (repeats.py).  More than k copies of
+a point change no k-th distance, but they form one leaf that every search reads in full.  The
+copies beyond are therefore left out of the tree.
+Checked in tests/divergence/test_neighbors.py::test_the_kth_distance_equals_a_sort_of_all.
 """
 import numpy as np
 from scipy.spatial import cKDTree
 
-from scratch.divergence.samples import first_copies
+from scratch.divergence.repeats import first_copies
 
-CLOSER = 1 - 1e-10                        # a ball of radius CLOSER * r holds the points nearer than r
+CLOSER = 1 - 1e-10                        # excludes points at the radius itself: a margin above rounding
 LEAST = np.sqrt(np.finfo(float).tiny)     # the square of a smaller distance underflows
 
 
@@ -19,16 +20,16 @@ def same_scale(x, y):
     return x / unit, y / unit
 
 
-def nearest(at, data, group, k):
-    """For each row of `at`: the distance to its k-th nearest row of data (n,), and the groups of all k."""
-    keep = first_copies(group, k)
+def nearest(at, data, place, k):
+    """For each row of `at`: the distance (n,) of its k-th nearest data, and the places (n, k)."""
+    keep = first_copies(place, k)
     distance, index = cKDTree(data[keep]).query(at, np.arange(1, k + 1))
-    return distance[:, -1], group[keep][index]                                    # (n,), (n, k)
+    return distance[:, -1], place[keep][index]
 
 
-def nearest_others(at, data, group, k):
+def nearest_others(at, data, place, k):
     """The same for rows that stand in data themselves: they do not count as their own neighbors."""
-    distance, near = nearest(at, data, group, k + 1)
+    distance, near = nearest(at, data, place, k + 1)
     return distance, near[:, 1:]
 
 
@@ -38,13 +39,11 @@ def count_nearer(at, data, radius):
     >>> count_nearer(np.zeros((2, 1)), np.array([[0.0], [1.0], [2.0]]), np.array([2.0, 0.0]))
     array([2, 0])
     """
-    count = cKDTree(data).query_ball_point(at, CLOSER * radius, return_length=True)
-    return np.where(radius > 0, count, 0)
+    count, some = np.zeros(len(at), dtype=int), radius > 0
+    count[some] = cKDTree(data).query_ball_point(at[some], CLOSER * radius[some], return_length=True)
+    return count
 
 
-def shares(near, count):
-    """How much rests on each row of a group, if every row of near gives 1/k to each of its k neighbors.
-
-    near: groups of the neighbors (n, k); count: rows in each group; copies share evenly.  (groups,)
-    """
+def collected(near, count):
+    """How often each place is in near (n, k), divided by k and by its number of rows: (places,)."""
     return np.bincount(near.ravel(), minlength=len(count)) / near.shape[1] / np.maximum(count, 1)

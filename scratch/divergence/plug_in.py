@@ -1,104 +1,91 @@
-"""KL from samples alone by estimating both densities first, and plugging them in.
+"""KL from samples alone by estimating both densities and plugging them in: kernels, or cells.
 
-Kernel densities.  A Gaussian of covariance h^2 S stands on every sample, S being
-the sample's own covariance and h the bandwidth factor,
+Needs samples x_1 .. x_n of p, y_1 .. y_m of q, two distributions.  Estimates KL(p || q) in nats.
 
-    h = n^(-1 / (D + 4))                       Scott 1992
-    h = (4 / (n (D + 2)))^(1 / (D + 4))        Silverman 1986, eq. (4.14)
+Kernel densities.  A Gaussian of covariance h^2 S stands on every sample, with S the covariance of
+that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
 
-    KL(p || q) ~= 1/n sum_i [log p_(-i)(x_i) - log q(x_i)]
+    p(x_i) ~= 1 / (n - 1) sum over j != i of N(x_i; x_j, h^2 S)
+    q(x_i) ~= 1 / m sum_j N(x_i; y_j, h^2 S)                                              (1)
+    KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (2)
 
-where p_(-i) leaves x_i itself out: with it, every x_i would sit on its own peak, and
-the KL between equal laws would be far from 0.  Smoothing p and q brings them
-together, but in the tails of q its logarithm falls like that of one Gaussian of
-width h, far too fast: the bias may have either sign.  Because S turns and
-stretches with the data, this estimate is invariant under every linear map.
+x_i is left out of its own density.  With it, the KL of equal distributions would be far from 0.
+The bias may have either sign: smoothing brings p and q together, but beyond the last y the
+log-density of one kernel falls far too fast.  An invertible linear map changes nothing.
 
-    stderr^2 = var(t + g) / n + var(h) / m - (sum of the squared shares) / n^2
+Sample j contributes a fraction of the density estimate at x_i, a_ij for x_j and b_ij for y_j.  The
+fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij
+(the influences, as in nearest_neighbor.py), and
 
-as in nearest_neighbor.py: each x_i gives to the points that it is measured by the
-shares that their kernels have in its density, and g, h is what they collect.
+    stderr^2 = var(t + g) / n + var(e) / m - sum_ij (a_ij^2 + b_ij^2) / n^2               (3)
 
-Cells.  The other way round: cut space into cells, and take the KL between two
-histograms.  The cells are made by splitting the y at medians until a cell holds
-about sqrt(m) of them, so that no cell is without a y and the estimate is finite
-(Wang, Kulkarni, Verdu 2005, "Divergence estimation of continuous distributions
-based on data-dependent partitions").  With shares p_c of the x and q_c of the y,
+Cells.  Split the y at medians, column after column, until a cell holds about sqrt(m) of them.
+Fewer would add noise, more would add bias (not swept).  Each cell has a y, so the estimate is
+finite.  With the fractions p_c of the x and q_c of the y,
 
-    KL ~= sum_c p_c log(p_c / q_c) - (C' - 1) / (2 n) - sum_c p_c (1 / q_c - 1) / (2 m)
+    KL(p || q) ~= sum_c p_c log(p_c / q_c) - bias                                         (4)
+    bias        = (C' - 1) / (2 n) + sum_c p_c (1 / q_c - 1) / (2 m)                      (5)
+    stderr^2    = var_p[log(p_c / q_c)] / n + sum_c q_c (p_c / q_c - 1)^2 / m             (6)
 
-The first sum estimates a KL that is at most the true one (the data processing
-inequality), and overshoots, because both histograms scatter; the rest takes that
-out to first order (Miller 1955), C' counting the cells with an x.  It depends only on
-the order of the coordinates: an increasing map of each column changes nothing.
+with C' the number of cells that hold an x.  The true probabilities of the cells have at most the KL
+of p and q (data processing inequality); the noise of p_c and q_c adds (5), to first order.  Cells
+depend only on the order of the coordinates: an increasing map of each column changes nothing.
+
+Source: Scott 1992, "Multivariate density estimation"; (4) Wang, Kulkarni, Verdu 2005, "Divergence
+estimation of continuous distributions based on data-dependent partitions"; (5) Miller 1955, "Note
+on the bias of information estimates".
+Checked in tests/divergence/test_plug_in.py::test_kernels_equal_a_loop
+and tests/divergence/test_plug_in.py::test_cells_equal_a_loop.
 """
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
 from scipy.spatial.distance import cdist
 
-from scratch import checks
-from scratch.divergence.samples import common_plane, two_samples
+from scratch.divergence.repeats import constant_columns, on_plane
+from scratch.divergence.samples import two_samples
 from scratch.estimate import Estimate
 
-EVALUATED = 1000                          # at most so many x_i are looked at, on kernels on all others
-CHUNK = 1 << 22                           # distances at a time
+EVALUATED = 1000                          # at most so many x_i, on all kernels; chosen by hand for the time
+CHUNK = 1 << 22                           # distances at a time: 32 MB
 
 
-def scott(n, dim):
-    """Scott's factor for n points in dim dimensions."""
-    return n ** (-1 / (dim + 4))
-
-
-def silverman(n, dim):
-    """Silverman's factor: optimal if p is Gaussian."""
-    return (4 / (n * (dim + 2))) ** (1 / (dim + 4))
-
-
-def kl_kernel_density(x, y, bandwidth=scott):
-    """KL(p || q) in nats from x (n, D) of p and y (m, D) of q; bandwidth(n, dim) -> factor.
+def kl_kernel_density(x, y):
+    """KL(p || q) in nats from x (n, D) of p and y (m, D) of q, by kernel densities.
 
     O(1000 (n + m)) time, linear memory: from 1,000 points on, the mean is over evenly spaced x_i.
     """
     x, y = two_samples(x, y)
-    varying, inside = common_plane(x, y)
-    if not inside.any():
-        return Estimate(np.inf, 0.0, len(x))
-    m, share = len(y), inside.mean()
-    if not varying.any():                                                         # p is one point
-        return Estimate(float(-np.log(share)), float(np.sqrt((1 - share) / (share * m))), len(x))
-    if not callable(bandwidth):
-        raise TypeError(f"bandwidth must be a function (n, dim) -> factor, got {bandwidth!r}")
-    x, y = x[:, varying], y[inside][:, varying]
-    n, dim = x.shape
-    if min(n, len(y)) < max(dim + 1, 3):
-        raise ValueError(f"a covariance in {dim} dimensions needs at least {max(dim + 1, 3)} rows, "
-                         f"got {n} of x and {len(y)} of y")
+    (n, D), m = x.shape, len(y)
+    if min(n, m) < max(D + 1, 3):
+        raise ValueError(f"a covariance in {D} dimensions needs at least {max(D + 1, 3)} rows, "
+                         f"got {n} of x and {m} of y")
+    if constant_columns(x, y).any():
+        return on_plane(kl_kernel_density, x, y)
     chosen = np.arange(0, n, -(-n // EVALUATED))                                  # (n',)
-    log_p, g, twice_x = _log_kernel_density(x[chosen], x, bandwidth(n, dim), leave_out=chosen)
-    log_q, h, twice_y = _log_kernel_density(x[chosen], y, bandwidth(len(y), dim))
-    terms = log_p - log_q - np.log(share)
+    log_p, g, squares_x = _log_kernel_density(x[chosen], x, leave_out=chosen)     # (1)
+    log_q, e, squares_y = _log_kernel_density(x[chosen], y)
+    terms = log_p - log_q                                                         # (n',)  (2)
     influence = g - 1                                                             # (n,)
     influence[chosen] += n / len(chosen) * (terms - terms.mean())
-    through_y = np.sum((h / share - 1) ** 2) + (m - len(y))                       # y off the plane: h = 0
-    variance = np.sum(influence ** 2) / n ** 2 + through_y / m ** 2 - twice_x - twice_y
+    variance = np.mean(influence ** 2) / n + np.mean((e - 1) ** 2) / m - squares_x - squares_y    # (3)
     variance = max(variance, np.var(terms, ddof=1) / len(terms))
     return Estimate(float(terms.mean()), float(np.sqrt(variance)), n)
 
 
-def _log_kernel_density(at, data, h, leave_out=None):
-    """log 1/n sum_j N(at_i; data_j, h^2 S) (n',), what each data_j collects (n,), and its squares' sum.
+def _log_kernel_density(at, data, leave_out=None):
+    """At n' rows the log-density of the data (n',); g or e of the data (n,); their last sum in (3).
 
     leave_out: for each row of `at` the row of data that is itself.
     """
-    n, dim = data.shape
-    h = checks.positive(h, "the bandwidth factor")
+    n, D = data.shape
+    h = n ** (-1 / (D + 4))
     unit = np.ptp(data, axis=0)                                                   # (D,) no square overflows
     at, data = ((z - data[0]) / unit for z in (at, data))
-    covariance = np.atleast_2d(np.cov(data.T))
-    spread = np.sqrt(np.diag(covariance))
-    if np.linalg.eigvalsh(covariance / np.outer(spread, spread))[0] < 1e-12:
+    S = np.atleast_2d(np.cov(data.T))
+    spread = np.sqrt(np.diag(S))
+    if np.linalg.eigvalsh(S / np.outer(spread, spread))[0] < 1e-12:               # singular but for rounding
         raise ValueError("the columns of x or y are linearly dependent: they have no density")
-    root = h * cholesky(covariance, lower=True)
+    root = h * cholesky(S, lower=True)
     at, data = (solve_triangular(root, z.T, lower=True).T for z in (at, data))
     log_sums, collected, squares = np.empty(len(at)), np.zeros(n), 0.0
     step = max(1, CHUNK // n)
@@ -110,14 +97,16 @@ def _log_kernel_density(at, data, h, leave_out=None):
         top = kernel.max(axis=1, keepdims=True)
         kernel = np.exp(kernel - top, out=kernel)
         total = kernel.sum(axis=1, keepdims=True)
-        kernel /= total                                                           # the shares
+        kernel /= total                                                           # the fractions
         log_sums[rows] = (top + np.log(total))[:, 0]
         collected += kernel.sum(axis=0)
         squares += np.sum(kernel ** 2)
-    log_constant = 0.5 * dim * np.log(2 * np.pi) + np.log(np.diag(root) * unit).sum()
+    log_constant = 0.5 * D * np.log(2 * np.pi) + np.log(np.diag(root) * unit).sum()
     log_density = log_sums - np.log(n - (leave_out is not None)) - log_constant
     return log_density, collected * n / len(at), squares / len(at) ** 2
 
+
+# ---- cells ----
 
 def kl_binned(x, y):
     """KL(p || q) in nats from x (n, D) of p and y (m, D) of q, by cells of about sqrt(m) of the y.
@@ -128,22 +117,20 @@ def kl_binned(x, y):
     n, m = len(x), len(y)
     if n < 2 or m < 4:
         raise ValueError(f"at least 2 rows of x and 4 of y are needed, got {n} and {m}")
-    varying, inside = common_plane(x, y)
-    if not inside.any():
-        return Estimate(np.inf, 0.0, n)
-    cells = _cells(x[:, varying], y[inside][:, varying], max(2, round(np.sqrt(m))))
-    count_x, count_y = np.array(cells + [(0, m - inside.sum())] * (not inside.all())).T  # (C,) each
+    if constant_columns(x, y).any():
+        return on_plane(kl_binned, x, y)
+    count_x, count_y = np.array(_cells(x, y, max(2, round(np.sqrt(m))))).T        # (C,) each
     p, q = count_x / n, count_y / m
     seen = p > 0
     log_ratio = np.log(p[seen] / q[seen])
-    scatter = (seen.sum() - 1) / (2 * n) + np.sum(p * (1 / q - 1)) / (2 * m)
     kl = p[seen] @ log_ratio
-    variance = p[seen] @ (log_ratio - kl) ** 2 / n + q @ (p / q - 1) ** 2 / m     # influences of x and of y
-    return Estimate(float(kl - scatter), float(np.sqrt(variance)), n)
+    bias = (seen.sum() - 1) / (2 * n) + np.sum(p * (1 / q - 1)) / (2 * m)         # (5)
+    variance = p[seen] @ (log_ratio - kl) ** 2 / n + q @ (p / q - 1) ** 2 / m     # (6)
+    return Estimate(float(kl - bias), float(np.sqrt(variance)), n)                # (4)
 
 
 def _cells(x, y, size, depth=0):
-    """[(number of x, number of y)] in the cells: y halved, one column after the other, down to `size`."""
+    """[(number of x, number of y)] in the cells: y halved, column after column, down to `size`."""
     if len(y) >= 2 * size:
         for axis in np.roll(np.arange(y.shape[1]), -depth):
             ordered = np.sort(y[:, axis])

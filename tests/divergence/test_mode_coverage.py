@@ -22,11 +22,11 @@ def test_it_equals_a_loop_over_the_samples():
         distances = [np.linalg.norm(row - mean) for mean in means]
         if min(distances) <= 3 * std:
             counts[int(np.argmin(distances))] += 1
-    shares = [count / sum(counts) for count in counts if count]
+    fractions = [count / sum(counts) for count in counts if count]
     modes, high_quality, reverse_kl = mode_coverage(samples, means, std)
-    assert modes == len(shares) == 3
+    assert modes == len(fractions) == 3
     assert high_quality == pytest.approx(sum(counts) / 200, rel=1e-12)
-    assert reverse_kl == pytest.approx(np.log(4) + sum(s * np.log(s) for s in shares), rel=1e-12)
+    assert reverse_kl == pytest.approx(np.log(4) + sum(s * np.log(s) for s in fractions), rel=1e-12)
 
 
 @BOTH

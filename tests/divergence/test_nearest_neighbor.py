@@ -3,8 +3,6 @@ import pytest
 
 from scratch.divergence.closed_form import kl_gaussians
 from scratch.divergence.nearest_neighbor import kl_adaptive_neighbors, kl_nearest_neighbor
-from scratch.divergence.samples import whiten
-
 
 BOTH = pytest.mark.parametrize("estimator", [kl_nearest_neighbor, kl_adaptive_neighbors])
 
@@ -17,7 +15,7 @@ def two_gaussians(seed, n, m, dim, shift, scale=1.0):
 def naive(x, y, k):
     """Wang, Kulkarni, Verdu (2009), eq. (5), and the standard error, point by point."""
     (n, dim), m = x.shape, len(y)
-    terms, on_x, on_y = [], np.zeros((n, n)), np.zeros((n, m))                    # who rests on whom
+    terms, on_x, on_y = [], np.zeros((n, n)), np.zeros((n, m))
     for i in range(n):
         to_x = np.array([np.linalg.norm(x[i] - row) for row in x])
         to_y = np.array([np.linalg.norm(x[i] - row) for row in y])
@@ -29,11 +27,11 @@ def naive(x, y, k):
 
 
 def variance(terms, on_x, on_y, x, y, k):
-    """var(t + g) / n + var(h) / m - 2 / (n k), from the tables of who rests on whom (n, n) and (n, m)."""
+    """(4) from tables: entry i, j is 1/k if j is a neighbor of i; on_x (n, n), on_y (n, m)."""
     n, m = on_y.shape
     g = [on_x[:, (x == row).all(axis=1)].sum() / (x == row).all(axis=1).sum() for row in x]
-    h = [m / n * on_y[:, (y == row).all(axis=1)].sum() / (y == row).all(axis=1).sum() for row in y]
-    return max(np.var(np.add(terms, g), ddof=1) / n + np.mean(np.subtract(h, 1) ** 2) / m - 2 / (n * k),
+    e = [m / n * on_y[:, (y == row).all(axis=1)].sum() / (y == row).all(axis=1).sum() for row in y]
+    return max(np.var(np.add(terms, g), ddof=1) / n + np.mean(np.subtract(e, 1) ** 2) / m - 2 / (n * k),
                np.var(terms, ddof=1) / n)
 
 
@@ -55,7 +53,7 @@ def naive_adaptive(x, y):
 
 
 @pytest.mark.parametrize("k, dim, n, m", [(1, 1, 30, 40), (1, 3, 40, 30), (5, 2, 40, 25), (7, 20, 30, 30)])
-def test_value_and_standard_error_equal_a_loop_over_the_points(k, dim, n, m):
+def test_fixed_k_equals_a_loop_over_the_points(k, dim, n, m):
     x, y = two_gaussians(k, n, m, dim, 0.3)
     kl = kl_nearest_neighbor(x, y, k)
     assert (kl.value, kl.stderr) == pytest.approx(naive(x, y, k), rel=1e-12)
@@ -63,7 +61,7 @@ def test_value_and_standard_error_equal_a_loop_over_the_points(k, dim, n, m):
 
 
 @pytest.mark.parametrize("dim, n, m, shift", [(1, 30, 40, 0.3), (2, 40, 25, 1.5), (3, 2, 2, 0), (20, 30, 30, 0.3)])
-def test_adaptive_value_and_standard_error_equal_a_loop_over_the_points(dim, n, m, shift):
+def test_adaptive_k_equals_a_loop_over_the_points(dim, n, m, shift):
     x, y = two_gaussians(dim, n, m, dim, shift)
     kl = kl_adaptive_neighbors(x, y)
     assert (kl.value, kl.stderr) == pytest.approx(naive_adaptive(x, y), rel=1e-12, abs=1e-12)
@@ -85,18 +83,33 @@ def test_it_finds_the_forward_kl_of_p_against_q():
     assert kl_nearest_neighbor(y, x).value == pytest.approx(reverse, abs=0.065)
 
 
-def test_the_known_bias_for_shifted_normals():
-    # N(0, 1) against N(2, 1), n = m = 1000, k = 5: the truth is 2, the mean of the estimates about 1.79.
-    values = [kl_nearest_neighbor(*two_gaussians(seed, 1000, 1000, 1, 2.0)).value for seed in range(100)]
-    assert abs(np.mean(values) - 1.785) < 4 * np.std(values) / 10
+@pytest.fixture(scope="module")
+def shifted_normals():
+    """N(0, 1) against N(2, 1), KL = 2, n = m = 1000: 60 estimates each of fixed and of adaptive k."""
+    pairs = [two_gaussians(seed, 1000, 1000, 1, 2.0) for seed in range(60)]
+    return [np.array([estimator(*pair).value for pair in pairs])
+            for estimator in (kl_nearest_neighbor, kl_adaptive_neighbors)]
 
 
-def test_adaptive_counts_beat_the_fixed_k_there():
-    # Without being told the family, its mean squared error is about 0.033; that of fixed k = 5 is 0.056.
-    pairs = [two_gaussians(seed, 1000, 1000, 1, 2.0) for seed in range(100)]
-    values = np.array([kl_adaptive_neighbors(*pair).value for pair in pairs])
-    assert abs(values.mean() - 1.94) < 4 * values.std() / 10
-    assert np.mean((values - 2) ** 2) < 0.045
+def test_the_known_bias_for_shifted_normals(shifted_normals):
+    fixed, adaptive = shifted_normals
+    for values, mean in ((fixed, 1.785), (adaptive, 1.94)):
+        assert abs(np.mean(values) - mean) < 5 * np.std(values) / np.sqrt(60)
+
+
+def test_adaptive_counts_beat_the_fixed_k_there(shifted_normals):
+    # Their mean squared error is about 0.033, that of fixed k = 5 is 0.056.
+    fixed, adaptive = [np.mean((values - 2) ** 2) for values in shifted_normals]
+    assert adaptive < 0.045 < fixed
+
+
+@pytest.mark.parametrize("w", [0.1, 0.5, 0.8])
+def test_the_expectation_of_harmonic_counts(w):
+    # a points arrive before the first y with probability w^a (1 - w), b before the first x with (1 - w)^b w.
+    counts = np.arange(300)
+    h = np.cumsum(np.concatenate([[0.0], 1 / counts[1:]]))
+    assert np.sum(w ** counts * (1 - w) * h) == pytest.approx(-np.log(1 - w), rel=1e-12)
+    assert np.sum((1 - w) ** counts * w * h) == pytest.approx(-np.log(w), rel=1e-11)
 
 
 def test_adaptive_counts_are_unbiased_where_the_densities_are_flat():
@@ -109,7 +122,7 @@ def test_adaptive_counts_are_unbiased_where_the_densities_are_flat():
 
 @BOTH
 def test_between_equal_laws_it_scatters_around_zero_and_the_error_is_right(estimator):
-    runs = [estimator(*two_gaussians(seed, 500, 400, 2, 0.0)) for seed in range(150)]
+    runs = [estimator(*two_gaussians(seed, 250, 200, 2, 0.0)) for seed in range(150)]
     values = np.array([run.value for run in runs])
     assert abs(values.mean()) < 4 * values.std() / np.sqrt(150)
     assert 40 < (values < 0).sum() < 110
@@ -118,7 +131,7 @@ def test_between_equal_laws_it_scatters_around_zero_and_the_error_is_right(estim
 
 @BOTH
 def test_the_error_sees_the_few_y_in_the_tail(estimator):
-    # Here y's share of the variance is the larger one: the spread of the terms alone gives 0.5.
+    # Here the y cause the larger part of the variance: the spread of the terms alone gives 0.5.
     runs = [estimator(*two_gaussians(seed, 400, 400, 1, 2.0)) for seed in range(150)]
     ratio = np.mean([run.stderr for run in runs]) / np.std([run.value for run in runs])
     assert 0.9 < ratio < 1.6
@@ -143,21 +156,12 @@ def test_rotating_shifting_and_scaling_both_samples_changes_nothing(dim, estimat
     assert estimator(*moved).value == pytest.approx(estimator(x, y).value, abs=1e-9)
 
 
-def test_adaptive_counts_do_not_know_the_dimension():
+def test_adaptive_counts_do_not_depend_on_the_dimension():
     # The same plane in six dimensions: D = 6 would triple a distance-based estimate.
     x, y = two_gaussians(3, 200, 200, 2, 0.5)
     assert kl_adaptive_neighbors(np.tile(x, 3), np.tile(y, 3)).value == kl_adaptive_neighbors(x, y).value
     assert kl_nearest_neighbor(np.tile(x, 3), np.tile(y, 3)).value == pytest.approx(
         3 * kl_nearest_neighbor(x, y).value - 2 * np.log(200 / 199), rel=1e-9)
-
-
-def test_whitened_samples_make_both_invariant_under_every_linear_map():
-    x, y = two_gaussians(4, 200, 200, 3, 0.5)
-    a = np.array([[1, 5, 0], [0, 0.1, 3], [0, 0, 40.0]])
-    for estimator in (kl_nearest_neighbor, kl_adaptive_neighbors):
-        straight, bent = estimator(*whiten(x, y)).value, estimator(*whiten(x @ a + 1, y @ a + 1)).value
-        assert bent == pytest.approx(straight, abs=1e-8)
-        assert abs(estimator(x @ a + 1, y @ a + 1).value - estimator(x, y).value) > 1e-3
 
 
 @BOTH
@@ -167,7 +171,7 @@ def test_extreme_units_neither_overflow_nor_vanish(factor, estimator):
     assert estimator(factor * x, factor * y).value == pytest.approx(estimator(x, y).value, rel=1e-9)
 
 
-# ---- the door ----
+# ---- bad input ----
 
 @pytest.mark.parametrize("n, m, k, message", [
     (5, 9, 5, "k = 5 needs more than k rows of x .* got 5 and 9"), (9, 4, 5, "got 9 and 4"),

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from scratch.divergence.neighbors import count_nearer, nearest, nearest_others, same_scale, shares
-from scratch.divergence.samples import equal_rows
+from scratch.divergence.neighbors import collected, count_nearer, nearest, nearest_others, same_scale
+from scratch.divergence.repeats import places
 
 
 def lattice(seed, n, dim):
@@ -14,8 +14,7 @@ def lattice(seed, n, dim):
 @pytest.mark.parametrize("dim", [1, 3, 20])
 def test_the_kth_distance_equals_a_sort_of_all(dim, k, rng):
     at, data = rng.normal(size=(15, dim)), rng.normal(size=(25, dim))
-    group = np.arange(25)
-    distance, near = nearest(at, data, group, k)
+    distance, near = nearest(at, data, np.arange(25), k)
     for i, row in enumerate(at):
         all_distances = np.array([np.linalg.norm(row - other) for other in data])
         assert distance[i] == pytest.approx(np.sort(all_distances)[k - 1], rel=1e-12)
@@ -25,8 +24,8 @@ def test_the_kth_distance_equals_a_sort_of_all(dim, k, rng):
 @pytest.mark.parametrize("k", [1, 2, 5])
 def test_repeated_points_count_as_often_as_they_occur(k):
     data = lattice(1, 60, 2)                              # 9 places, about 7 copies each
-    group, _ = equal_rows(data, data[:0])
-    distance, near = nearest_others(data, data, group, k)
+    place = places(data, data[:0]).of_x
+    distance, near = nearest_others(data, data, place, k)
     for i, row in enumerate(data):
         others = np.sort([np.linalg.norm(row - data[j]) for j in range(60) if j != i])
         assert distance[i] == pytest.approx(others[k - 1], abs=1e-12)
@@ -46,11 +45,11 @@ def test_only_strictly_nearer_points_are_counted():
     assert count_nearer(at, data, radius).tolist() == expected
 
 
-def test_what_is_given_away_is_collected_and_copies_share_it_evenly():
-    near = np.array([[0, 1], [1, 1], [2, 0]])             # 3 rows give 1/2 twice
-    count = np.array([1, 4, 1, 0])                        # group 1 has 4 copies; group 3 has none here
-    assert shares(near, count).tolist() == [1.0, 1.5 / 4, 0.5, 0.0]
-    assert shares(near, count) @ count == 3
+def test_neighbors_are_counted_and_copies_get_equal_parts():
+    near = np.array([[0, 1], [1, 1], [2, 0]])             # 3 rows with 2 neighbors
+    count = np.array([1, 4, 1, 0])                        # place 1 has 4 copies; place 3 has none here
+    assert collected(near, count).tolist() == [1.0, 1.5 / 4, 0.5, 0.0]
+    assert collected(near, count) @ count == 3
 
 
 def test_one_unit_for_both_and_none_for_zeros():
@@ -62,6 +61,6 @@ def test_one_unit_for_both_and_none_for_zeros():
 
 def test_a_hundred_thousand_copies_change_no_distance(rng):
     data = np.concatenate([np.zeros((100_000, 2)), rng.normal(size=(50, 2))])
-    group, _ = equal_rows(data, data[:0])
-    distance, _ = nearest_others(data, data, group, 5)
+    place = places(data, data[:0]).of_x
+    distance, _ = nearest_others(data, data, place, 5)
     assert (distance[:100_000] == 0).all() and (distance[100_000:] > 0).all()

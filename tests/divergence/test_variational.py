@@ -40,13 +40,13 @@ def test_their_gradients_are_exact(objective, rng):
 
 @OBJECTIVES
 def test_they_are_least_at_the_log_ratio(objective):
-    # Three places with p = (a), q = (b), every place as often as its law says.
+    # Three places with p = (a), q = (b), every place as often as its probability.
     p, q = np.array([0.5, 0.3, 0.2]), np.array([0.2, 0.2, 0.6])
     f = np.log(p / q)
     x, y = np.repeat([0, 1, 2], [5, 3, 2]), np.repeat([0, 1, 2], [2, 2, 6])
     _, df_x, df_y = objective(f[x], f[y])
-    slope = np.bincount(x, df_x) + np.bincount(y, df_y)                           # d loss / d f at each place
-    assert slope == pytest.approx(np.zeros(3), abs=1e-15)
+    df = np.bincount(x, df_x) + np.bincount(y, df_y)                           # d loss / d f at each place
+    assert df == pytest.approx(np.zeros(3), abs=1e-15)
     assert all(objective(f[x] + g[x], f[y] + g[y])[0] > objective(f[x], f[y])[0]
                for g in 0.1 * np.vstack([np.eye(3), -np.eye(3), np.ones(3)]))
 
@@ -62,7 +62,7 @@ def test_large_outputs_do_not_overflow(objective):
 
 @OBJECTIVES
 def test_every_parameter_has_its_exact_gradient(objective, rng):
-    model = LogRatio((2, 4, 3, 1), objective, bound=1.7, decay=0.3)
+    model = LogRatio(2, hidden=(4, 3), objective=objective, bound=1.7, decay=0.3)
     theta = rng.normal(size=model.init(rng).size)
     rows = np.column_stack([rng.normal(size=(9, 2)), np.arange(9) % 3 == 0])
     _, dtheta = model.loss(theta, rows)
@@ -70,7 +70,7 @@ def test_every_parameter_has_its_exact_gradient(objective, rng):
 
 
 def test_the_loss_is_the_objective_plus_the_decay(rng):
-    model = LogRatio((1, 4, 1), logistic, bound=2.0, decay=0.3)
+    model = LogRatio(1, hidden=(4,), bound=2.0, decay=0.3)
     theta = rng.normal(size=model.init(rng).size)
     x, y = rng.normal(size=(3, 1)), rng.normal(size=(4, 1))
     rows = np.concatenate([np.c_[y, np.zeros(4)], np.c_[x, np.ones(3)]])
@@ -80,17 +80,25 @@ def test_the_loss_is_the_objective_plus_the_decay(rng):
 
 
 def test_the_ratio_stays_within_its_bound(rng):
-    model = LogRatio((1, 4, 1), logistic, bound=2.0, decay=0.0)
+    model = LogRatio(1, hidden=(4,), bound=2.0, decay=0.0)
     theta = 100 * rng.normal(size=model.init(rng).size)
     f = model.log_ratio(theta, 100 * rng.normal(size=(50, 1)))[0]
     assert (np.abs(f) <= 2).all() and np.abs(f).max() > 1.9
 
 
-def test_training_runs_in_float32_on_balanced_batches(rng):
+def test_the_bound_and_the_decay_follow_the_number_of_points(monkeypatch, rng):
+    models = []
+    monkeypatch.setattr(variational, "fit", lambda model, theta, *rest, **settings: models.append(model) or theta)
+    train_log_ratio(*two_gaussians(rng, 20, 60, 3, 0.0), rng, hidden=(4,))
+    assert models == [LogRatio(3, bound=np.log(20), decay=10 / 80, hidden=(4,))]
+
+
+@OBJECTIVES
+def test_training_runs_in_float32_on_balanced_batches(objective, rng):
     batch = variational._Labeled(np.zeros((5, 2), np.float32), np.ones((50, 2), np.float32)).sample(100, rng)
     assert batch.shape == (100, 3) and batch[:, 2].sum() == 50
     assert (batch[:, 0] == 1 - batch[:, 2]).all()                                 # x labeled 1, y labeled 0
-    model = LogRatio((2, 4, 1), logistic, 2.0, 0.1)
+    model = LogRatio(2, hidden=(4,), objective=objective, bound=2.0, decay=0.1)
     value, dtheta = model.loss(model.init(rng), batch.astype(np.float32))
     assert value.dtype == dtheta.dtype == np.float32
 
@@ -119,7 +127,7 @@ def with_known_ratio(monkeypatch, f):
 
 
 @ALL
-def test_with_the_true_ratio_the_bound_is_tight_and_its_error_is_right(monkeypatch, estimator):
+def test_with_the_true_ratio_the_bound_is_tight(monkeypatch, estimator):
     with_known_ratio(monkeypatch, lambda rows: 0.5 - rows[:, 0])
     runs = [estimator(*two_gaussians(rng, 300, 500, 2, 1.0), rng) for rng in map(np.random.default_rng, range(300))]
     values = np.array([run.value for run in runs])
@@ -167,7 +175,7 @@ def test_every_point_is_held_out_once_and_never_trained_on_then(monkeypatch, est
 def test_the_classifier_beats_the_neighbors_for_shifted_normals():
     # N(0, 1) against N(2, 1), n = m = 1000: mean squared error below the 0.056 of neighbors with k = 5.
     errors = []
-    for seed in range(5):
+    for seed in range(3):
         rng = np.random.default_rng(seed)
         errors.append(kl_classifier(*two_gaussians(rng, 1000, 1000, 1, 2.0), rng, (32, 32), 200).value - 2)
     assert np.mean(np.square(errors)) < 0.04 and np.mean(errors) > -0.2
@@ -194,7 +202,7 @@ def test_heavy_tails_and_extreme_units_are_harmless(rng):
     assert runs[0] == runs[1] == runs[2]
 
 
-def test_no_number_of_points_vouches_for_more_than_twice_its_logarithm(rng):
+def test_the_estimate_stays_below_twice_the_log_of_the_points(rng):
     x, y = two_gaussians(rng, 60, 60, 2, 1000.0)
     for estimator in (kl_classifier, kl_donsker_varadhan, kl_nwj):
         kl = estimator(x, y, rng, (32, 32), 200)
@@ -227,7 +235,7 @@ def test_bad_input_is_refused(estimator, rng):
         estimator(x, y, 0)
     with pytest.raises(TypeError, match="y must be floating point"):
         estimator(x, y.astype(int), rng)
-    with pytest.raises(ValueError, match="each of widths must be at least 1"):
+    with pytest.raises(ValueError, match="each of hidden must be at least 1"):
         estimator(x, y, rng, hidden=(0,))
     with pytest.raises(ValueError, match="steps must be at least 1"):
         estimator(x, y, rng, steps=0)

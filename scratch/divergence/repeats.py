@@ -1,0 +1,93 @@
+"""Repeated rows and constant columns, where there is no density.  (Skip at first reading.)
+
+Repeated rows.  Equal rows mean that the distribution has an atom there, a point of positive
+probability.  If n_i of the n x and m_i of the m y equal x_i, the log-ratio of the atoms is
+
+    t_i = log(n_i / n) - log(m_i / m)                                                     (1)
+
+For kl_nearest_neighbor x_i is an atom if k or more of the other x, or of the y, equal it.  Its
+estimate for discrete data is therefore the KL of two histograms, and inf if a repeated x never
+occurs in y.  (Rounded data against a continuous model: there inf is the truth.  Uniform noise of
+the width of the rounding step gives both samples densities.)  kl_adaptive_neighbors needs no such
+rule.  Among a other x and b y at distance 0 every order is equally likely, and the mean of its
+terms over all orders is again H(a) - H(b).  An atom that q lacks gives about log m there, not inf.
+
+Constant columns.  If x has constant columns, p lives on a plane.  Let s be the fraction of the y
+on that plane.  The chain rule of the KL, and the variance of the logarithm of a proportion, give
+
+    KL(p || q) = -log s + KL(p || q given the plane)                                      (2)
+    stderr^2   = (1 - s) / (s m) + stderr^2 of the second KL                              (3)
+
+The KL is inf if no y is on the plane, or if a column that varies in x is constant in those y.
+Checked in tests/divergence/test_repeats.py::test_discrete_data_give_the_kl_of_the_histograms
+and tests/divergence/test_repeats.py::test_a_column_constant_in_x_obeys_the_chain_rule.
+"""
+from typing import NamedTuple
+
+import numpy as np
+
+from scratch.estimate import Estimate
+
+
+class Places(NamedTuple):
+    """The different rows of x and y together, numbered from 0."""
+    of_x: np.ndarray        # (n,) the place of each row of x
+    of_y: np.ndarray        # (m,)
+    count_x: np.ndarray     # (places,) how many rows of x each place has
+    count_y: np.ndarray     # (places,)
+
+    def atoms(self, k):
+        """Mask (n,) of the x that k or more other x, or k or more y, equal."""
+        return ((self.count_x > k) | (self.count_y >= k))[self.of_x]
+
+    def log_ratio(self):
+        """The log-ratio of the two histograms at each x (n,); inf where no y is."""
+        with np.errstate(divide="ignore"):
+            return (np.log(self.count_x[self.of_x] / len(self.of_x))
+                    - np.log(self.count_y[self.of_x] / len(self.of_y)))                   # (1)
+
+
+def places(x, y):
+    """The Places of the rows of x (n, D) and y (m, D); m may be 0.
+
+    >>> places(np.array([[1.0, 2], [3, 4]]), np.array([[3.0, 4], [3, 4], [3, 5]]))[:2]
+    (array([0, 1]), array([1, 1, 2]))
+    """
+    rows = np.concatenate([x, y])
+    order = np.lexsort(rows.T[::-1])                                              # equal rows side by side
+    ordered = rows[order]
+    starts = np.concatenate([[False], (ordered[1:] != ordered[:-1]).any(axis=1)])
+    place = np.empty(len(rows), dtype=int)
+    place[order] = np.cumsum(starts)
+    of_x, of_y = place[:len(x)], place[len(x):]
+    return Places(of_x, of_y, *(np.bincount(of, minlength=place.max() + 1) for of in (of_x, of_y)))
+
+
+def first_copies(place, limit):
+    """Mask (n,) of the rows that are among the first `limit` of their place."""
+    order = np.argsort(place, kind="stable")
+    first = np.searchsorted(place[order], place[order])                           # where each place starts
+    mask = np.empty(len(place), dtype=bool)
+    mask[order] = np.arange(len(place)) - first < limit
+    return mask
+
+
+def constant_columns(*samples):
+    """Mask (D,) of the columns that hold one value in one of the samples; a single row has none."""
+    return np.any([(x == x[0]).all(axis=0) & (len(x) > 1) for x in samples], axis=0)
+
+
+def on_plane(estimator, x, y, *settings):
+    """estimator(x, y, *settings) -> Estimate, extended to constant columns by (2) and (3)."""
+    varying = ~constant_columns(x)
+    inside = (y[:, ~varying] == x[0, ~varying]).all(axis=1)
+    n, m, s = len(x), len(y), inside.mean()
+    x, y = x[:, varying], y[inside][:, varying]
+    if s == 0 or constant_columns(y).any():
+        return Estimate(np.inf, 0.0, n)
+    try:
+        rest = estimator(x, y, *settings) if varying.any() else Estimate(0.0, 0.0, n)
+    except ValueError as error:
+        raise ValueError(f"x has constant columns, {len(y)} rows of y share them: {error}") from None
+    value = float(rest.value - np.log(s))                                                 # (2)
+    return Estimate(value, float(np.sqrt((1 - s) / (s * m) + rest.stderr ** 2)), n)       # (3)
