@@ -1,4 +1,4 @@
-"""KL between two Gaussians in closed form: the number that the estimators are measured against.
+"""KL in closed form, of two Gaussians and of two tables: the numbers that estimators are measured against.
 
 Needs the parameters of two Gaussian distributions p and q in D dimensions, d = mean_q - mean_p:
 
@@ -12,9 +12,16 @@ determinants, so that
 
 No term of (2) is negative and none cancels another: it keeps its digits when p and q nearly agree.
 
+For two tables of probabilities p_k, q_k of the same C outcomes, with u_k = q_k / p_k - 1,
+
+    KL(p || q) = sum_k p_k log(p_k / q_k) = sum_k p_k [u_k - log(1 + u_k)]                (3)
+
+because sum_k p_k u_k = 0.  No term of the second form is negative, so neither is the sum.
+
 Source: Bishop 2006, "Pattern Recognition and Machine Learning", exercise 2.13.
 Checked in tests/divergence/test_closed_form.py::test_gaussians_equal_the_textbook_formula
-and tests/divergence/test_closed_form.py::test_a_tiny_divergence_keeps_its_digits.
+and tests/divergence/test_closed_form.py::test_a_tiny_divergence_keeps_its_digits
+and tests/divergence/test_closed_form.py::test_categoricals_equal_a_loop_over_the_outcomes.
 """
 import numpy as np
 from scipy.linalg import LinAlgError, solve_triangular, svdvals
@@ -37,6 +44,26 @@ def kl_gaussians(mean_p, cov_p, mean_q, cov_q):
     z = solve_triangular(L_q, mean_q - mean_p, lower=True)                        # (D,)  L_q^-1 d
     value = 0.5 * (np.sum(ratio - 1 - np.log(ratio)) + z @ z)                     # (2)
     return Estimate(float(value), 0.0, 0)
+
+
+def kl_categoricals(p, q):
+    """KL(p || q) in nats of probabilities (C,) of the same outcomes, at least 0; inf where p > 0 = q.
+
+    >>> kl_categoricals([0.5, 0.5, 0], [1, 0, 0]).value
+    inf
+    """
+    p, q = checks.constant(p, "p"), checks.constant(q, "q")
+    for name, table in (("p", p), ("q", q)):
+        if table.ndim != 1 or (table < 0).any() or abs(table.sum() - 1) > 1e-9:
+            raise ValueError(f"{name} must be a list of probabilities that sum to 1, got {checks.brief(table)} with sum {table.sum()}")
+    if p.shape != q.shape:
+        raise ValueError(f"p and q must have one shape, got {p.shape} and {q.shape}")
+    p, q = p / p.sum(), q / q.sum()                                               # exactly, for (3)
+    inside = p > 0
+    u = q[inside] / p[inside] - 1
+    with np.errstate(divide="ignore"):                                            # log 0 = -inf is the answer
+        terms = p[inside] * np.maximum(u - np.log1p(u), 0)                        # (3), at least 0 up to rounding
+    return Estimate(float(q[~inside].sum() + terms.sum()), 0.0, 0)
 
 
 def _gaussian(mean, cov, which):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scratch.divergence.closed_form import kl_gaussians
+from scratch.divergence.closed_form import kl_categoricals, kl_gaussians
 
 
 def gaussian(rng, dim):
@@ -91,3 +91,34 @@ def test_rounding_noise_does_not_make_a_covariance_asymmetric(rng):
         A = rng.normal(size=(4, 4))
         rotated = np.linalg.qr(A)[0] @ np.eye(4) @ np.linalg.qr(A)[0].T           # the identity, nearly
         assert abs(kl_gaussians(np.zeros(4), rotated, np.zeros(4), np.eye(4)).value) < 1e-14
+
+
+def test_categoricals_equal_a_loop_over_the_outcomes(rng):
+    p, q = rng.dirichlet(np.ones(7), size=2)
+    expected = 0.0
+    for a, b in zip(p, q):
+        expected += a * np.log(a / b)
+    assert kl_categoricals(p, q).value == pytest.approx(expected, rel=1e-12)
+    by_hand = 0.9 * np.log(1.8) + 0.1 * np.log(0.2)
+    assert kl_categoricals([0.9, 0.1], [0.5, 0.5]).value == pytest.approx(by_hand, rel=1e-14)
+
+
+def test_impossible_outcomes_cost_nothing_in_p_and_everything_in_q():
+    assert kl_categoricals([0.5, 0.5, 0], [0.25, 0.25, 0.5]).value == pytest.approx(np.log(2), rel=1e-14)
+    assert kl_categoricals([0.25, 0.25, 0.5], [0.5, 0.5, 0]).value == np.inf
+    assert kl_categoricals([0.5, 0.5, 0], [0.5, 0.5, 0]).value == 0
+
+
+def test_nearly_equal_tables_have_no_negative_divergence_and_keep_their_digits(rng):
+    for size in (1e-10, 1e-12, 1e-15):
+        for _ in range(300):
+            p = rng.dirichlet(np.ones(5))
+            assert kl_categoricals(p, p * (1 + size * rng.standard_normal(5))).value >= 0
+    p, e = np.full(4, 0.25), 1e-5 * np.array([1.0, -1.0, 2.0, -2.0])
+    assert kl_categoricals(p, p + e).value == pytest.approx(np.sum(e * e / p) / 2, rel=1e-4)      # to second order
+
+
+@pytest.mark.parametrize("p, q", [([0.5, 0.6], [0.5, 0.5]), ([1.5, -0.5], [0.5, 0.5]), ([1.0], [0.5, 0.5]), ([[1.0]], [1.0])])
+def test_tables_that_are_no_distributions_are_refused(p, q):
+    with pytest.raises(ValueError, match="must be a list of probabilities|one shape"):
+        kl_categoricals(p, q)
