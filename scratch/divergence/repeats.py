@@ -19,6 +19,14 @@ on that plane.  The chain rule of the KL, and the variance of the logarithm of a
     stderr^2   = (1 - s) / (s m) + stderr^2 of the second KL                              (3)
 
 The KL is inf if no y is on the plane, or if a column that varies in x is constant in those y.
+Copies.  Independent samples with C equal pairs (x_i, y_j), and W_x and W_y equal pairs within, obey
+
+    E C = n m sum_u p_u q_u <= n m / 2 sum_u (p_u^2 + q_u^2) ~= n m (W_x / n^2 + W_y / m^2)         (4)
+
+over the atoms u, because 2 p q <= p^2 + q^2.  A model that copies its training set has far more: such
+a y says nothing about a density, every estimator would return a negative number with a small error, and
+so it is refused.
+Checked in tests/divergence/test_repeats.py::test_copies_are_refused_and_ties_are_not.
 Checked in tests/divergence/test_repeats.py::test_discrete_data_give_the_kl_of_the_histograms
 and tests/divergence/test_repeats.py::test_a_column_constant_in_x_obeys_the_chain_rule.
 """
@@ -61,6 +69,17 @@ def places(x, y):
     place[order] = np.cumsum(starts)
     of_x, of_y = place[:len(x)], place[len(x):]
     return Places(of_x, of_y, *(np.bincount(of, minlength=place.max() + 1) for of in (of_x, of_y)))
+
+
+def refuse_copies(x, y):
+    """Raise a ValueError if y (m, D) repeats rows of x (n, D) more often than independent samples do."""
+    at, n, m = places(x, y), len(x), len(y)
+    pairs = int(at.count_x @ at.count_y)                                          # C
+    within = [float(count @ (count - 1)) / (2 * count.sum() ** 2) for count in (at.count_x, at.count_y)]
+    bound = n * m * sum(within)                                                   # (4)
+    if pairs > bound + 5 * np.sqrt(bound) + 5:              # five standard deviations, and 5 for small counts
+        raise ValueError(f"y is not independent of x: {int((at.count_x[at.of_y] > 0).sum())} of its {m} rows "
+                         f"are rows of x, so no KL between densities can be estimated; does the model copy its data?")
 
 
 def first_copies(place, limit):

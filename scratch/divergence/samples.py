@@ -2,6 +2,7 @@
 import numpy as np
 
 from scratch import checks
+from scratch.divergence.repeats import refuse_copies
 
 
 def one_sample(x, name="x"):
@@ -17,4 +18,5 @@ def two_samples(x, y):
     x, y = one_sample(x, "x"), one_sample(y, "y")
     if x.shape[1] != y.shape[1]:
         raise ValueError(f"x and y must have the same number of columns, got shapes {x.shape} and {y.shape}")
+    refuse_copies(x, y)
     return x, y

@@ -6,7 +6,7 @@ import pytest
 
 from scratch.divergence.nearest_neighbor import kl_adaptive_neighbors, kl_nearest_neighbor
 from scratch.divergence.plug_in import kl_binned, kl_kernel_density
-from scratch.divergence.repeats import constant_columns, first_copies, places
+from scratch.divergence.repeats import constant_columns, first_copies, places, refuse_copies
 
 BOTH = pytest.mark.parametrize("estimator", [kl_nearest_neighbor, kl_adaptive_neighbors])
 ALL = pytest.mark.parametrize("estimator", [kl_nearest_neighbor, kl_adaptive_neighbors, kl_kernel_density, kl_binned])
@@ -221,3 +221,28 @@ def test_disjoint_supports_give_a_large_finite_number(estimator):
     x, y = two_gaussians(14, 500, 500, 2, 100.0)
     kl = estimator(x, y)
     assert 6 < kl.value < 20 and np.isfinite(kl.stderr)
+
+
+# ---- copies ----
+
+@ALL
+@pytest.mark.parametrize("copied", [1.0, 0.5, 0.05])
+def test_a_sample_that_copies_the_other_is_refused(estimator, copied, rng):
+    x, y = rng.normal(size=(400, 2)), rng.normal(size=(400, 2))
+    rows = int(copied * 400)
+    y[:rows] = x[rng.permutation(400)[:rows]]
+    with pytest.raises(ValueError, match=f"{rows} of its 400 rows are rows of x"):
+        estimator(x, y)
+
+
+def test_copies_are_refused_and_ties_are_not(rng):
+    """Rounded data, few values and other weights share rows without being copies; a bootstrap of x is copies."""
+    for digits, n in itertools.product((0, 1, 2, 3), (20, 300, 3000)):
+        x, y = (np.round(rng.normal(size=(n, 2)), digits) for _ in range(2))
+        refuse_copies(x, y)
+    for _ in range(200):
+        p, q = rng.dirichlet(np.ones(30), size=2)
+        refuse_copies(rng.choice(30, (100, 1), p=p).astype(float), rng.choice(30, (300, 1), p=q).astype(float))
+    x = rng.normal(size=(300, 1))
+    with pytest.raises(ValueError, match="copy"):
+        refuse_copies(x, x[rng.integers(300, size=500)])
