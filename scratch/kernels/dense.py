@@ -51,7 +51,7 @@ def mlp(theta, x, widths):
         (dW, db), da = zip(*mlp_views(dtheta, widths)), dy.astype(dtheta.dtype, copy=False)
         for l in reversed(range(len(W))):
             np.matmul(h[l].T, da, out=dW[l])                # d(1)
-            np.sum(da, axis=0, out=db[l])                   # d(1)
+            da.sum(axis=0, out=db[l])                     # d(1)
             if l > 0:
                 da = da @ (0.5 * W[l].T)                    # (N, H)  d(1)
                 da *= g[l] + h[l] * (2 - g[l])              # (N, H)  d(2)
@@ -158,7 +158,7 @@ def mlp_jvp(theta, x, x_dot, widths):
         for l in reversed(range(len(W))):
             np.matmul(h[l].T, da, out=dW[l])                            # d(1)
             dW[l][...] += h_dot[l].T @ da_dot                           # d(3)
-            np.sum(da, axis=0, out=db[l])                               # d(1)
+            da.sum(axis=0, out=db[l])                                 # d(1)
             dh, dh_dot = da @ (0.5 * W[l].T), da_dot @ (0.5 * W[l].T)   # halves: (N, in)  d(1), d(3)
             if l > 0:
                 silu_2 = (2 - g[l]) * (f[l] + g[l] * (1 - h[l]))        # 4 silu''
@@ -214,7 +214,7 @@ def mlp_slope(theta, x, widths):
                 np.matmul(dq.T, p[l + 1], out=dW[l])        # d(5)
         for l in reversed(range(len(W))):
             dW[l][...] += h[l].T @ da                       # d(1)
-            np.sum(da, axis=0, out=db[l])                   # d(1)
+            da.sum(axis=0, out=db[l])                     # d(1)
             da = da @ (0.5 * W[l].T) * f[l] + bend[l]       # (N, in)  d(1), d(2), d(6)
         return dtheta, da
 
