@@ -66,7 +66,7 @@ def test_schedule_starts_at_the_full_rate_and_ends_just_above_zero(rng):
     assert seen == [0.0, 0.25, 0.5, 0.75]
 
 
-def test_annealing_trains_the_model_of_each_share_of_the_run(rng):
+def test_annealing_trains_the_model_of_each_part_of_the_run(rng):
     """A weight that halves along the run, by hand."""
     @dataclass(frozen=True)
     class Weighted(Mean):
