@@ -75,6 +75,12 @@ def test_two_classes_are_a_bernoulli(rng):
     np.testing.assert_allclose(two, bernoulli_log_density(x, a)[0], rtol=1e-13)
 
 
+def test_a_bernoulli_at_a_fraction_is_minus_the_cross_entropy():
+    p = 1 / (1 + np.exp(-0.7))
+    log_p, _ = bernoulli_log_density(np.array([0.3]), np.array([0.7]))
+    np.testing.assert_allclose(log_p, 0.3 * np.log(p) + 0.7 * np.log(1 - p), rtol=1e-14)
+
+
 def test_certain_logits_cost_nothing_if_right_and_their_size_if_wrong():
     log_p, pull = bernoulli_log_density(np.array([1, 0, 1, 0]), np.array([800.0, -800.0, -800.0, 800.0]))
     np.testing.assert_array_equal(log_p, [0, 0, -800, -800])
