@@ -35,7 +35,7 @@ class SGD:
 
     def step(self, theta, dtheta, memory, scale=1.0):
         """One step against the gradient."""
-        return theta - scale * _rate(self, theta) * dtheta, memory
+        return theta - _rate(self, theta, scale) * dtheta, memory
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Momentum:
 
     def __post_init__(self):
         _check_rate(self.learning_rate)
-        _check_memory_factor(self.beta, "beta")
+        object.__setattr__(self, "beta", _memory_factor(self.beta, "beta"))
 
     def start(self, theta):
         """A velocity of zero."""
@@ -58,7 +58,7 @@ class Momentum:
     def step(self, theta, dtheta, velocity, scale=1.0):
         """One step of the heavy ball."""
         velocity = self.beta * velocity + dtheta
-        return theta - scale * _rate(self, theta) * velocity, velocity
+        return theta - _rate(self, theta, scale) * velocity, velocity
 
 
 @dataclass(frozen=True)
@@ -89,9 +89,9 @@ class Adam:
 
     def __post_init__(self):
         _check_rate(self.learning_rate)
-        _check_memory_factor(self.beta1, "beta1")
-        _check_memory_factor(self.beta2, "beta2")
-        checks.positive(self.epsilon, "epsilon")
+        object.__setattr__(self, "beta1", _memory_factor(self.beta1, "beta1"))
+        object.__setattr__(self, "beta2", _memory_factor(self.beta2, "beta2"))
+        object.__setattr__(self, "epsilon", checks.positive(self.epsilon, "epsilon"))
 
     def start(self, theta):
         """Both sums zero, at step 0."""
@@ -105,7 +105,7 @@ class Adam:
         v = self.beta2 * v + dtheta * dtheta
         weight_m = (1 - self.beta1 ** t) / (1 - self.beta1)             # m_hat = m / weight_m         (1)
         root_weight_v = sqrt((1 - self.beta2 ** t) / (1 - self.beta2))  # v_hat = v / root_weight_v^2  (2)
-        rate = scale * _rate(self, theta) * (root_weight_v / weight_m)
+        rate = _rate(self, theta, scale) * (root_weight_v / weight_m)
         theta = theta - rate * m / (np.sqrt(v) + self.epsilon * root_weight_v)      # (P,)  (3)
         return theta, (m, v, t)
 
@@ -121,7 +121,7 @@ def linear(done):
 
 
 def cosine(done):
-    """Schedule: from 1 to 0 along half a cosine, flat at both ends (Loshchilov and Hutter 2017, "SGDR", eq. 5)."""
+    """Schedule: from 1 to 0 along half a cosine, flat at both ends (Loshchilov and Hutter 2017, "SGDR")."""
     return 0.5 + 0.5 * float(np.cos(np.pi * done))
 
 
@@ -145,7 +145,7 @@ def average(mean, theta, t, gamma=7.0):
 
     Checked in tests/learning/test_optimizers.py::test_average_is_the_weighted_mean_it_claims.
     """
-    keep = (1 - 1 / t) ** (gamma + 1)
+    keep = float((1 - 1 / t) ** (gamma + 1))
     return keep * mean + (1 - keep) * theta
 
 
@@ -156,16 +156,17 @@ def _check_rate(rate):
         raise ValueError(f"learning_rate must be a positive number, or one per parameter (P,), 0 or more, got {rate!r}")
 
 
-def _rate(optimizer, theta):
-    """The learning rate, if it is an array in the precision of theta."""
+def _rate(optimizer, theta, scale):
+    """scale times the learning rate: a float, or an array (P,) in the precision of theta."""
     rate = optimizer.learning_rate
     if np.ndim(rate) == 0:
-        return rate
+        return float(scale * rate)                          # a NumPy scalar would widen a float32 theta
     if len(rate) != len(theta):
         raise ValueError(f"learning_rate has {len(rate)} entries, but there are {len(theta)} parameters")
-    return np.asarray(rate, theta.dtype)
+    return np.asarray(scale * np.asarray(rate), theta.dtype)
 
 
-def _check_memory_factor(beta, name):
+def _memory_factor(beta, name):
     if not 0 <= beta < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {beta}")
+    return float(beta)

@@ -36,10 +36,16 @@ def test_first_five_steps_of_adam_by_hand(rng):
         np.testing.assert_allclose(path[t - 1], theta, rtol=1e-14)
 
 
-def test_adam_under_a_constant_gradient_steps_by_the_rate_whatever_its_scale():
-    for g in (1e-3, 5.0):
-        path = descend(Adam(0.01), np.full((20, 1), g), np.zeros(1))
-        np.testing.assert_allclose(np.diff(path[:, 0], prepend=0.0), -0.01, rtol=2e-5)
+def test_adam_under_a_constant_gradient_moves_each_coordinate_by_the_rate_whatever_its_scale():
+    path = descend(Adam(0.01), np.tile([1e-3, 5.0], (20, 1)), np.zeros(2))
+    np.testing.assert_allclose(np.diff(path, axis=0, prepend=[[0.0, 0.0]]), -0.01, rtol=2e-5)
+
+
+def test_the_average_puts_half_of_its_weight_on_the_last_8_percent():
+    mean = np.zeros(1)
+    for t in range(1, 10_001):
+        mean = average(mean, np.array([float(t > 10_000 * 2 ** (-1 / 8))]), t)
+    assert abs(mean[0] - 0.5) < 1e-3 and abs(1 - 2 ** (-1 / 8) - 0.083) < 1e-4
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
@@ -54,6 +60,16 @@ def test_a_step_changes_none_of_its_arguments_and_keeps_the_dtype(optimizer, rng
     assert first.dtype == np.float32
     third, _ = optimizer.step(first, g, after)
     assert third.dtype == np.float32 and not np.array_equal(first, third)
+
+
+@pytest.mark.parametrize("make", [lambda c: SGD(c), lambda c: Momentum(c, beta=c), lambda c: Adam(c, c, c, c),
+                                  lambda c: Adam(np.array([0.1, c]))])
+def test_float64_constants_do_not_widen_a_float32_run(make):
+    optimizer, theta = make(np.float64(0.5)), np.ones(2, np.float32)
+    memory = optimizer.start(theta)
+    for _ in range(2):
+        theta, memory = optimizer.step(theta, theta, memory, np.float64(0.5))
+    assert theta.dtype == average(theta, theta, 2, np.float64(7.0)).dtype == np.float32
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
