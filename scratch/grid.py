@@ -5,8 +5,8 @@
 For a smooth density that has died out at the box's walls this plain rule is excellent: its
 error falls faster than any power of the step.  Every term of the Euler-Maclaurin series holds
 derivatives at the walls, and these vanish (Trefethen and Weideman 2014, "The exponentially
-convergent trapezoidal rule").  Where f jumps, as at the edge of a square, it is of first order only.
-Checked in tests/test_grid.py::test_second_order_for_a_smooth_function_and_beyond_it_when_the_function_dies_out.
+convergent trapezoidal rule").  Where f jumps, as at the edge of a square, its order is 1 only.
+Checked in tests/test_grid.py::test_second_order_and_beyond_it_where_the_function_dies_out.
 
 Symbols: D axes, n cells an axis.
 """
@@ -24,8 +24,6 @@ def midpoints(bounds, n):
     >>> nodes, cell = midpoints([(0.0, 1.0)], 4)
     >>> nodes.ravel(), cell
     (array([0.125, 0.375, 0.625, 0.875]), 0.25)
-    >>> float(cell * np.sum(3 * nodes ** 2))                # the integral is 1, and h^2 is 1/16
-    0.984375
     """
     n = checks.size(n, "n")
     bounds = checks.constant(bounds, "bounds")

@@ -1,4 +1,4 @@
-"""The parts of a transformer: embedding, affine map, layer norm, causal attention, each with its pullback.
+"""The parts of a transformer: embedding, affine map, layer norm, causal attention.
 
 Every function returns (y, pull), where pull(dy) is the vector-Jacobian product: the gradients of
 sum(dy * y) in the arguments.  All work on the last axis (attention: the last two) and leave the
@@ -38,21 +38,21 @@ EPSILON = 1e-5                 # the usual value; it keeps 1 / std finite for a 
 
 
 def embedding(table, x):
-    """y = table[x] (..., W) for integers x (...,) in 0 ... C-1 and a table (C, W); pull(dy) -> dtable."""
-    if x.size == 0 or x.min() < 0 or x.max() >= len(table):             # -1 would be the last row, without an error
+    """y = table[x] (..., W) for classes x (...,) in 0 ... C-1 and a table (C, W); pull(dy) -> dtable."""
+    if x.size == 0 or x.min() < 0 or x.max() >= len(table):     # -1 would be taken as the last row
         raise ValueError(f"x must hold at least one of the integers 0 ... {len(table) - 1}, got {x.tolist()}")
     y = table[x]
 
     def pull(dy):
         one_hot = (x.reshape(-1, 1) == np.arange(len(table))).astype(dy.dtype)      # (n, C)
-        return one_hot.T @ dy.reshape(-1, table.shape[1])       # a row used twice gets the sum of two gradients
+        return one_hot.T @ dy.reshape(-1, table.shape[1])       # a row used twice: two gradients, added
 
     return y, pull
 
 
 def affine(x, W, b):
     """y = x W + b, (..., out) for x (..., in); pull(dy) -> (dx, dW, db)."""
-    rows = x.reshape(-1, len(W))                                        # one large product, not many small ones
+    rows = x.reshape(-1, len(W))                                # one large product, not many small ones
     y = (rows @ W + b).reshape(*x.shape[:-1], len(b))
 
     def pull(dy):
@@ -84,21 +84,21 @@ def layer_norm(x, gain, bias):
 
 
 def _mean(x):
-    """The mean over the last axis, kept with length 1: as a matrix product, since sums of short rows are slow."""
+    """The mean over the last axis, kept with length 1: a matrix product, faster than sums of short rows."""
     return x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
 
 
 def causal_attention(q, k, v):
-    """y (..., T, d) for queries (..., T, d), keys and values (..., S, d), S >= T; pull(dy) -> (dq, dk, dv).
+    """y (..., T, d) for queries (..., T, d), keys and values (..., S, d); pull(dy) -> (dq, dk, dv).
 
-    The queries belong to the last T of the S positions: to all of them in training,
+    The queries belong to the last T <= S of the S positions: to all of them in training,
     to the last one when the earlier keys and values come from a cache.
     """
     (T, d), S = q.shape[-2:], k.shape[-2]
     allowed = np.arange(S) <= np.arange(S - T, S)[:, None]              # (T, S)  s <= t
     scale = float(d) ** -0.5
     scores = np.where(allowed, q @ k.swapaxes(-1, -2) * scale, -np.inf)         # (..., T, S)  (3)
-    scores -= np.max(scores.real, axis=-1, keepdims=True)               # softmax does not change; exp stays finite
+    scores -= np.max(scores.real, axis=-1, keepdims=True)               # exp stays finite
     a = np.exp(scores, out=scores)
     a /= np.sum(a, axis=-1, keepdims=True)                              # (..., T, S)  (4)
     y = a @ v                                                           # (..., T, d)  (5)

@@ -3,14 +3,14 @@
 Model.  Rows are data, weights are (in, out).  With h_0 = x, layer l = 1 ... L computes
 
     (1)  a_l = h_(l-1) W_l + b_l                 the last layer is linear: y = a_L
-    (2)  h_l = silu(a_l) = a_l sigmoid(a_l)      (Elfwing et al. 2018, "Sigmoid-weighted linear units", eq. 5)
+    (2)  h_l = silu(a_l) = a_l sigmoid(a_l)      (Elfwing et al. 2018, "Sigmoid-weighted linear units ...")
 
 All parameters are one flat vector theta = [W_1, b_1, W_2, b_2, ...], so that
 an optimizer, an average or a gradient check is one line on one array.
 
-Gradient.  Write dz for the gradient of a final scalar in z.  pull(dy) is the vector-Jacobian product
-(backpropagation; Rumelhart, Hinton and Williams 1986, "Learning representations by back-propagating
-errors"): it turns dy into the gradients in theta and x, last line first,
+Gradient.  Write dz for the gradient of a final scalar in z.  pull(dy) is the vector-Jacobian
+product: it turns dy into the gradients in theta and x.  This is backpropagation (Rumelhart, Hinton
+and Williams 1986, "Learning representations by back-propagating errors"), last line first:
 
     d(2)  da_l = dh_l silu'(a_l)
     d(1)  dW_l = h_(l-1)^T da_l,      db_l = sum of the rows of da_l,      dh_(l-1) = da_l W_l^T
@@ -19,12 +19,12 @@ Checked in tests/kernels/test_dense.py::test_pullback_in_every_parameter_and_inp
 
 Units of the code.  With u = a / 2 and g = 1 + tanh(u) = 2 sigmoid(a),
 
-    silu(a) = u g,      silu'(a) = f / 2  with  f = g + h (2 - g)
+    silu(a) = u g,      silu'(a) = f / 2  where  f = g + h (2 - g)
 
-so the code halves W, and no array of activations.  Halving is exact: it changes no result.
+The factors 1/2 are applied to W, which is smaller than a.  Halving is exact: no result changes.
 
-Symbols: N rows, L layers, widths = (D_in, H_1, ..., D_out), P = len(theta).  Lists count from 0:
-W[l] stands for W_(l+1), the matrix that h[l] = h_l meets next.
+Symbols: N rows, L layers, H hidden units, widths = (D_in, H_1, ..., D_out), P = len(theta).  Lists
+count from 0: h[l] is h_l, and W[l] is W_(l+1), the matrix by which h[l] is multiplied.
 """
 from functools import lru_cache
 from itertools import pairwise
@@ -37,7 +37,7 @@ from scratch import checks
 def mlp(theta, x, widths):
     """y (N, D_out) for x (N, D_in), and pull(dy, need_dx=True) -> (dtheta, dx or None)."""
     W, b = zip(*mlp_views(theta, widths))
-    h, g = [x], [None]                                      # += and out= save arrays: 5 % of the time
+    h, g = [x], [None]                                      # += and out= reuse arrays: 5 % faster
     for l in range(len(W) - 1):
         u = h[l] @ (0.5 * W[l])
         u += 0.5 * b[l]                                     # (N, H)  (1)
@@ -51,7 +51,7 @@ def mlp(theta, x, widths):
         (dW, db), da = zip(*mlp_views(dtheta, widths)), dy.astype(dtheta.dtype, copy=False)
         for l in reversed(range(len(W))):
             np.matmul(h[l].T, da, out=dW[l])                # d(1)
-            da.sum(axis=0, out=db[l])                     # d(1)
+            da.sum(axis=0, out=db[l])                       # d(1)
             if l > 0:
                 da = da @ (0.5 * W[l].T)                    # (N, H)  d(1)
                 da *= g[l] + h[l] * (2 - g[l])              # (N, H)  d(2)
@@ -72,7 +72,7 @@ def _layout(widths):
         middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
         layers.append((slice(start, middle), (n_in, n_out), slice(middle, end)))
         start = end
-    return layers
+    return tuple(layers)
 
 
 def mlp_size(widths):
@@ -87,13 +87,13 @@ def mlp_size(widths):
 
 def mlp_views(theta, widths):
     """The flat theta cut into [(W_1, b_1), (W_2, b_2), ...]: views, not copies."""
-    if np.shape(theta) != (mlp_size(widths),):              # slices of a longer theta would raise no error
+    if np.shape(theta) != (mlp_size(widths),):              # a longer theta would raise no error below
         raise ValueError(f"theta must have shape ({mlp_size(widths)},) for {widths}, got {np.shape(theta)}")
     return [(theta[W].reshape(shape), theta[b]) for W, shape, b in _layout(tuple(widths))]
 
 
 def mlp_blocks(widths, prefix="", start=0):
-    """Where each W and b stands in theta, {"W1": slice, "b1": slice, ...}: prefix + name -> start + place.
+    """Where each W and b stands in a theta that begins at `start`: {"W1": slice, "b1": slice, ...}.
 
     >>> mlp_blocks((2, 3, 1), "encoder ")["encoder b1"]
     slice(6, 9, None)
@@ -106,10 +106,11 @@ def mlp_blocks(widths, prefix="", start=0):
 def mlp_init(rng, widths, dtype=np.float32):
     """Random theta (P,): W ~ N(0, 2 / in); b ~ N(0, 1) in the first layer and 0 in the others.
 
-    The variance 2 / in is He's for ReLU (He et al. 2015, "Delving deep into rectifiers", eq. 10).  Under
-    silu the mean square of a shrinks by about a third a layer, because E silu(z)^2 = 0.356 for z ~ N(0, 1);
-    2.81 / in would keep it.  The 2 was chosen by hand, for 2 to 4 layers, and not swept.  The first biases
-    let units bend at different places of a low-dimensional x; their scale 1 was chosen by hand, not swept.
+    2 / in is the variance for ReLU (He et al. 2015, "Delving deep into rectifiers", eq. 10).  Under
+    silu the mean square of a shrinks by about a third a layer, because E silu(z)^2 = 0.356 for
+    z ~ N(0, 1).  The variance 2.81 / in would keep it.  The first biases let units bend at different
+    places of a low-dimensional x.  Both scales, 2 and 1, were chosen by hand and not swept.
+    Checked in tests/kernels/test_dense.py::test_init_shrinks_the_activations_by_about_a_third_a_layer.
     """
     checks.generator(rng)
     theta = np.zeros(mlp_size(widths), dtype)
@@ -132,15 +133,15 @@ def mlp_init(rng, widths, dtype=np.float32):
 #     d(4)  da_dot_l = dh_dot_l silu'(a_l),            da_l += dh_dot_l a_dot_l silu''(a_l)
 #     d(3)  dW_l += h_dot_(l-1)^T da_dot_l,            dh_dot_(l-1) = da_dot_l W_l^T
 #
-# A scalar function of (y, y_dot), pulled back, gives the gradient of a gradient penalty, of score matching
-# or of a divergence (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
+# This gives the gradient of every function of (y, y_dot): gradient penalties, score matching, divergences
+# of vector fields (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
 # Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_tangent_in_every_argument.
 #
-# Units of the code: u_dot = a_dot / 2, and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof: s = sigmoid(a)
-# has s' = s (1 - s), so silu' = s + h (1 - s) has the derivative silu'' = (1 - s) (silu' + s (1 - h)).
+# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof: s = sigmoid(a)
+# has s' = s (1 - s).  So silu' = s + h (1 - s) has the derivative (1 - s) (silu' + s (1 - h)).
 
 def mlp_jvp(theta, x, x_dot, widths):
-    """y, y_dot = dy/dx x_dot (N, D_out) for x, x_dot (N, D_in); pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
+    """y, y_dot = dy/dx x_dot for x, x_dot (N, D_in); pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
     W, b = zip(*mlp_views(theta, widths))
     h, h_dot, g, f, u_dot = [x], [x_dot], [None], [None], [None]
     for l in range(len(W) - 1):
@@ -158,8 +159,8 @@ def mlp_jvp(theta, x, x_dot, widths):
         for l in reversed(range(len(W))):
             np.matmul(h[l].T, da, out=dW[l])                            # d(1)
             dW[l][...] += h_dot[l].T @ da_dot                           # d(3)
-            da.sum(axis=0, out=db[l])                                 # d(1)
-            dh, dh_dot = da @ (0.5 * W[l].T), da_dot @ (0.5 * W[l].T)   # halves: (N, in)  d(1), d(3)
+            da.sum(axis=0, out=db[l])                                   # d(1)
+            dh, dh_dot = da @ (0.5 * W[l].T), da_dot @ (0.5 * W[l].T)   # half of each  d(1), d(3)
             if l > 0:
                 silu_2 = (2 - g[l]) * (f[l] + g[l] * (1 - h[l]))        # 4 silu''
                 da = dh * f[l] + dh_dot * u_dot[l] * silu_2             # (N, H)  d(2), d(4)
@@ -174,15 +175,15 @@ def mlp_jvp(theta, x, x_dot, widths):
 #     (5)  q_(l-1) = p_l W_l^T,      p_L = 1,      slope = q_0
 #     (6)  p_l = q_l silu'(a_l)
 #
-# Its pullback runs upwards.  dq obeys the equations (3) and (4) of h_dot, with dq_0 = dslope for x_dot:
+# Its pullback starts at the input, from dq_0 = dslope, and follows (3) and (4):
 #
 #     d(5)  dp_l = dq_(l-1) W_l,             dW_l += dq_(l-1)^T p_l
 #     d(6)  dq_l = dp_l silu'(a_l),          da_l += dp_l q_l silu''(a_l)
 #
-# Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_slope_in_every_parameter_and_input.
+# Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_slope_in_every_argument.
 
 def mlp_slope(theta, x, widths):
-    """y (N, 1), slope = dy/dx (N, D_in), and pull(dy, dslope) -> (dtheta, dx), for a network with one output.
+    """y (N, 1), slope = dy/dx (N, D_in) of a network with one output, and pull(dy, dslope) -> (dtheta, dx).
 
     dslope = None: the slope is not used, and its part of the pullback is left out.
     """
@@ -202,19 +203,19 @@ def mlp_slope(theta, x, widths):
         p[l] = q[l] * f[l]                                  # (N, in)  (6)
 
     def pull(dy, dslope):
-        dtheta = np.zeros(theta.shape, np.result_type(theta, x, dy, dy if dslope is None else dslope))
+        dtheta = np.zeros(theta.shape, np.result_type(theta, x, dy, y if dslope is None else dslope))
         (dW, db), bend, da = zip(*mlp_views(dtheta, widths)), [0] * len(W), dy
         if dslope is not None:
             dq = dslope                                     # (N, D_in)
-            for l in range(len(W)):
-                if l > 0:
-                    dp = dq @ (0.5 * W[l - 1])              # half of dp: (N, H)  d(5)
-                    bend[l] = dp * q[l] * (2 - g[l]) * (f[l] + g[l] * (1 - h[l]))   # (N, H)  d(6)
-                    dq = dp * f[l]                          # (N, H)  d(6)
+            np.matmul(dq.T, p[1], out=dW[0])                # d(5)
+            for l in range(1, len(W)):
+                dp = dq @ (0.5 * W[l - 1])                  # half of dp: (N, H)  d(5)
+                bend[l] = dp * q[l] * (2 - g[l]) * (f[l] + g[l] * (1 - h[l]))       # (N, H)  d(6)
+                dq = dp * f[l]                              # (N, H)  d(6)
                 np.matmul(dq.T, p[l + 1], out=dW[l])        # d(5)
         for l in reversed(range(len(W))):
             dW[l][...] += h[l].T @ da                       # d(1)
-            da.sum(axis=0, out=db[l])                     # d(1)
+            da.sum(axis=0, out=db[l])                       # d(1)
             da = da @ (0.5 * W[l].T) * f[l] + bend[l]       # (N, in)  d(1), d(2), d(6)
         return dtheta, da
 

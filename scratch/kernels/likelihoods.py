@@ -1,7 +1,7 @@
 """Log-densities in nats, with their gradients in the point and in every parameter.
 
-Each function returns (log_p, pull), where pull(dlog_p) is the vector-Jacobian product: the gradients
-of sum(dlog_p * log_p) in the arguments, in their order.
+Each function returns (log_p, pull), where pull(dlog_p) is the vector-Jacobian product: the
+gradients of sum(dlog_p * log_p) in the arguments, in their order.
 
 Symbols: x the point, K mixture components, C classes; any shape (...) of points at once.
 """
@@ -18,9 +18,8 @@ def gaussian_log_density(x, mean, log_std):
     With z = (x - mean) / std,
 
         (1)   log p = -1/2 z^2 - log_std - 1/2 log 2 pi
-        d(1)  d log p / d mean = z / std,      d log p / d log_std = z^2 - 1,      d log p / d x = -z / std
-
-    Checked in tests/kernels/test_likelihoods.py::test_gaussian_pullback_in_the_point_and_every_parameter.
+        d(1)  d log p / d mean = z / std = - d log p / d x,      d log p / d log_std = z^2 - 1
+    Checked in tests/kernels/test_likelihoods.py::test_gaussian_pullback_in_every_argument.
     """
     _same_shape(np.shape(x), mean=mean, log_std=log_std)
     inverse_std = np.exp(-log_std)
@@ -52,7 +51,6 @@ def mixture_log_density(x, logits, means, log_stds):
               d log p / d mu_k      = r_k z_k / s_k
               d log p / d log_std_k = r_k (z_k^2 - 1)
               d log p / d x         = - sum_k r_k z_k / s_k
-
     Checked in tests/kernels/test_likelihoods.py::test_pullback_in_the_point_and_every_parameter.
     """
     _same_shape(np.shape(logits), means=means, log_stds=log_stds)
@@ -61,7 +59,7 @@ def mixture_log_density(x, logits, means, log_stds):
     z = (x[..., None] - means) * inverse_std
     joint = logits - 0.5 * z * z - log_stds
     log_sum, pull_sum = logsumexp(joint)                                    # (...,)
-    log_norm, pull_norm = logsumexp(logits)                                 # pi_k = exp(logit_k - log_norm)
+    log_norm, pull_norm = logsumexp(logits)                                 # the normalizer of pi
     log_p = log_sum - log_norm - HALF_LOG_TWO_PI                            # (2)
 
     def pull(dlog_p):
@@ -76,14 +74,13 @@ def mixture_log_density(x, logits, means, log_stds):
 
 
 def bernoulli_log_density(x, logits):
-    """log p(x) for x in {0, 1} with p(1) = sigmoid(a), entry by entry; pull(dlog_p) -> dlogits alone.
+    """log p(x) for x in {0, 1} with p(1) = sigmoid(a), entry by entry; pull(dlog_p) -> dlogits.
 
         (3)   log p = x a - softplus(a)
         d(3)  d log p / d a = x - sigmoid(a)
 
-    An x between 0 and 1 is accepted.  The value is then minus the cross-entropy, no log-density.
-
-    Checked in tests/kernels/test_likelihoods.py::test_bernoulli_is_scipys_and_its_pullback_the_gradient.
+    An x between 0 and 1 is accepted; the value is then minus a cross-entropy, not a log-density.
+    Checked in tests/kernels/test_likelihoods.py::test_bernoulli_is_scipys_with_its_gradient.
     """
     _same_shape(np.shape(logits), x=x)
     if not ((np.real(x) >= 0) & (np.real(x) <= 1)).all():
@@ -98,15 +95,14 @@ def bernoulli_log_density(x, logits):
 
 
 def categorical_log_density(x, logits):
-    """The log-probability of class x; integers x (...,) in 0 ... C-1, logits (..., C); pull -> dlogits alone.
+    """log p(x) of integers x (...,) in 0 ... C-1 for logits (..., C); pull(dlog_p) -> dlogits.
 
         (4)   log p = log softmax(logits)_x
         d(4)  d log p / d logit_c = 1[c = x] - softmax(logits)_c
-
-    Checked in tests/kernels/test_likelihoods.py::test_categorical_is_the_definition_and_its_pullback_the_gradient.
+    Checked in tests/kernels/test_likelihoods.py::test_categorical_is_the_definition_with_its_gradient.
     """
     _same_shape(np.shape(logits)[:-1], x=x)
-    if x.min() < 0:                                                         # -1 would be the last class
+    if x.min() < 0:                                                 # -1 would be the last class
         raise ValueError(f"x must lie in 0 ... {logits.shape[-1] - 1}, got {x.min()}")
     log_pi, pull_pi = log_softmax(logits)                                   # (..., C)
     log_p = np.take_along_axis(log_pi, x[..., None], axis=-1)[..., 0]       # (4)

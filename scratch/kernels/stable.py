@@ -12,7 +12,7 @@ this project computes log(p).  All of them keep logits a, for which
     (3)  log_sigmoid(a) = -softplus(-a)                d(3)  sigmoid(-a) = 1 - sigmoid(a)
     (4)  logsumexp(a)   = log sum_k exp(a_k)           d(4)  softmax(a)
     (5)  log_softmax(a) = a - logsumexp(a)             d(5)  dy - softmax(a) sum(dy)
-    (6)  silu(a)        = a sigmoid(a)                 d(6)  s + h (1 - s)     (s = sigmoid, h = silu)
+    (6)  silu(a)        = a sigmoid(a)                 d(6)  s + h (1 - s),  s = sigmoid, h = silu
 
 Checked in tests/kernels/test_stable.py::test_value_is_the_definition.
 Checked in tests/kernels/test_stable.py::test_pullback_is_the_gradient.
@@ -93,7 +93,7 @@ def log_softmax(a):
 def silu(a):
     """a sigmoid(a): the smooth activation of every network here.
 
-    (Elfwing et al. 2018, "Sigmoid-weighted linear units for neural network function approximation".)
+    (Elfwing et al. 2018, "Sigmoid-weighted linear units for neural network function approximation")
     """
     s = sigmoid(a)[0]
     y = a * s                                               # (6)

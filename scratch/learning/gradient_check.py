@@ -1,14 +1,13 @@
-"""Is this gradient the derivative of this function?  Two methods that use the function's values only.
+"""Is this gradient the derivative of this function?  Two methods that use only its values.
 
-Complex step (Squire and Trapp 1998, "Using complex variables to estimate derivatives of real functions").
-For a function that is analytic and written without abs or conj,
+Complex step (Squire and Trapp 1998, "Using complex variables to estimate derivatives of real
+functions").  For a function that is analytic and written without abs or conj,
 
     f(x + i h v) = f(x) + i h <grad f, v> - h^2/2 v^T f'' v - ...
 
     (1)  <grad f, v> = Im f(x + i h v) / h + O(h^2)
 
-No difference is taken, so nothing cancels: with h = 1e-30 the truncation
-error is far below the last bit and the result is exact to rounding.
+No difference is taken, so nothing cancels: with h = 1e-30 the result is exact to rounding.
 
 Central difference, for functions that are not complex-safe:
 
@@ -19,17 +18,16 @@ least near h = eps^(1/3) = 6e-6 in float64, where both are about eps^(2/3) = 4e-
 scale of f: the bottom of the V in the figure `gradient_check`.
 
 Checked in tests/learning/test_gradient_check.py::test_complex_step_is_exact_to_rounding.
-Checked in tests/learning/test_gradient_check.py::test_central_difference_is_good_to_1e_9_and_its_step_is_near_the_best.
+Checked in tests/learning/test_gradient_check.py::test_central_difference_is_good_to_1e_9.
 
-A gradient of P parameters needs P evaluations, one per coordinate.  For a large P one
-random unit vector v is enough: a wrong gradient agrees with the right one along a random
-direction with probability zero.
+A gradient of P parameters needs P evaluations.  For a large P one random unit vector v is enough:
+along it a wrong gradient agrees with the right one with probability zero.
 """
 import numpy as np
 
 from scratch import checks
 
-COMPLEX_STEP = 1e-30                                        # any h below 1e-8 does: h^2 is then below eps
+COMPLEX_STEP = 1e-30                                        # any h below 1e-8 gives h^2 < eps
 CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))        # derived above
 
 
@@ -63,7 +61,7 @@ def gradient(f, x, derivative=complex_step):
 def gradient_errors(f, x, dx, derivative=complex_step):
     """|dx - gradient of f| in every coordinate, relative to max |gradient of f|: the shape of x.
 
-    The largest entry names the coordinate where a gradient is wrong, and mlp_blocks names its block.
+    The largest entry shows where a gradient is wrong; a model's blocks name the place.
 
     >>> gradient_errors(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]), np.array([4.0, 6.0]))
     array([0. , 0.5])
@@ -72,7 +70,7 @@ def gradient_errors(f, x, dx, derivative=complex_step):
     if np.shape(dx) != exact.shape:
         raise ValueError(f"a gradient has the shape of its input, {exact.shape}, got {np.shape(dx)}")
     errors = np.abs(dx - exact) / (np.max(np.abs(exact)) or 1.0)
-    return np.where(np.isfinite(errors), errors, np.inf)    # max() and < overlook nan: max([0.0, nan]) is 0.0
+    return np.where(np.isfinite(errors), errors, np.inf)        # max([0.0, nan]) would be 0.0
 
 
 def gradient_error(f, x, dx, derivative=complex_step):
@@ -81,7 +79,7 @@ def gradient_error(f, x, dx, derivative=complex_step):
 
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
-    """The error of <dx, v> along one random unit vector v, relative to its typical size |dx| / sqrt(P)."""
+    """The error of <dx, v> for one random unit vector v, relative to its typical size |dx| / sqrt(P)."""
     checks.generator(rng)
     if np.shape(dx) != np.shape(x):
         raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")

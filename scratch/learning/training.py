@@ -1,15 +1,15 @@
 """The chapter's training loop, one for all families.
 
-The chapter writes it for PyTorch, with four numbered comments; the optimizer's step after them has none.
-Here a loss is a function that returns its own gradient, so the four become:
+The chapter writes it for PyTorch, with four numbered comments.  The optimizer's step after
+them has none.  Here a loss is a function that returns its own gradient, so the four become:
 
-    1. real samples from the data          x = next(batches)
-    2. generated samples                   noise = model.draw_noise(rng, n): all randomness of the loss,
-                                           drawn before it, so that the loss is a function of its arguments
-    3. the loss                            loss, dtheta = model.loss(theta, x, noise)
-    4. backpropagation                     the same call: dtheta is the gradient of loss
-       the optimizer's step                theta, memory = optimizer.step(theta, dtheta, memory, scale)
+    1. real samples from the data      x = next(batches)
+    2. generated samples               noise = model.draw_noise(rng, n)
+    3. the loss                        loss, dtheta = model.loss(theta, x, noise)
+    4. backpropagation                 the same call: dtheta is the gradient of loss
+       the optimizer's step            theta, memory = optimizer.step(theta, dtheta, memory, scale)
 
+noise is all the randomness of the loss, drawn before it, so that the loss is a function.
 Checked in tests/learning/test_training.py::test_the_loop_is_the_chapters_loop.
 
 Symbols: n batch, D data, P parameters.  `done` in [0, 1] is the fraction of the run that is over.
@@ -27,23 +27,20 @@ from scratch.learning import optimizers
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a family is trained best; every model has its own as `model.recipe`.
-
-    Adam at 1e-3 is the paper's rate; cosine and batches of 512 were chosen by hand, not swept.
-    """
+    """How to train a family (model.recipe).  1e-3 is Adam's published rate; 512 and cosine are not swept."""
     optimizer: object = optimizers.Adam(1e-3)
     schedule: object = optimizers.cosine
     batch_size: int = 512
-    anneal: object = None       # anneal(model, done): the model whose loss is used at this point of the run
+    anneal: object = None       # anneal(model, done): the model whose loss is used at that point
 
     def __post_init__(self):
         checks.size(self.batch_size, "batch_size")
         if not (hasattr(self.optimizer, "start") and hasattr(self.optimizer, "step")):
             raise TypeError(f"optimizer must have start and step, like Adam(1e-3), got {self.optimizer!r}")
         if not callable(self.schedule):
-            raise TypeError(f"schedule must be a function of the fraction of the run done, got {self.schedule!r}")
+            raise TypeError(f"schedule must be a function of done in [0, 1], got {self.schedule!r}")
         if not (self.anneal is None or callable(self.anneal)):
-            raise TypeError(f"anneal must be a function of a model and the fraction of the run done, got {self.anneal!r}")
+            raise TypeError(f"anneal must be a function of a model and done in [0, 1], got {self.anneal!r}")
 
 
 class State(NamedTuple):
@@ -56,10 +53,7 @@ class State(NamedTuple):
 
 
 class Diverged(FloatingPointError):
-    """A loss, a gradient or a step that is not finite.
-
-    `state` is the last one whose parameters were seen to have a finite loss.
-    """
+    """A loss, a gradient or a step is not finite; `state` is the last one with a finite loss."""
 
     def __init__(self, step, loss, state):
         super().__init__(f"step {step}: the loss ({loss}), its gradient or the step is not finite; the last "
@@ -92,7 +86,7 @@ def _loop(model, theta, stream, rng, steps, recipe):
         stage = recipe.anneal(model, done) if recipe.anneal else model
         x = next(stream)                                    # 1. real samples
         noise = model.draw_noise(rng, len(x))               # 2. the randomness of generated ones
-        with np.errstate(all="ignore"):                     # a value that is not finite is caught below
+        with np.errstate(all="ignore"):                     # caught below, if not finite
             loss, dtheta = stage.loss(theta, x, noise)      # 3. the loss and 4. its gradient
             finite = np.isfinite(loss).all()
             if finite:
@@ -106,10 +100,7 @@ def _loop(model, theta, stream, rng, steps, recipe):
 
 
 def fit(model, theta, data, rng, *, steps, recipe=None, progress=False):
-    """Train to the end and return the averaged parameters (P,).
-
-    progress: show a line with step, loss and time, if standard error is a terminal.
-    """
+    """Train to the end and return the averaged parameters (P,); progress: show a line on a terminal."""
     states = train(model, theta, data, rng, steps=steps, recipe=recipe)
     if progress and sys.stderr.isatty():
         states = _with_progress_line(states, steps)
@@ -147,7 +138,7 @@ def _draws(law, batch_size, rng, dtype):
 def _epochs(rows, batch_size, rng):
     waiting = rng.permutation(len(rows))
     while True:
-        if len(waiting) < batch_size:                       # this batch ends one epoch and opens the next
+        if len(waiting) < batch_size:                       # a batch across two epochs
             waiting = np.concatenate([waiting, rng.permutation(len(rows))])
         yield rows[waiting[:batch_size]]
         waiting = waiting[batch_size:]
@@ -165,12 +156,12 @@ def _with_progress_line(states, steps):
 
 
 def _keep_freed_memory():
-    """Let the C library keep the memory that a training step frees: without this a step takes longer.
+    """Let the C library keep the memory that a training step frees.  Without this, steps are slower.
 
-    Each step frees a dozen arrays of some 100 KiB and makes them anew.  The C library of Linux returns such
-    blocks to the system, which must then map every page again; in four paired runs that made a step of Diffusion
-    slower by 6 % to 200 %, most at large batches.  The library stops doing so for all blocks smaller than the
-    largest one it has seen freed (mallopt(3), M_MMAP_THRESHOLD, at most 32 MiB), so one of 31 MiB is freed here.
-    It is never written to and takes no memory.  On other systems this line has no effect.
+    Each step frees a dozen arrays of some 100 KiB and makes them anew.  The C library of Linux gives
+    such blocks back to the system, which must then map every page again.  A step of Diffusion took a
+    quarter longer (median of 12 pairs of runs on a busy machine; least 6 %).  The library keeps all
+    blocks smaller than the largest that it has seen freed (mallopt(3), M_MMAP_THRESHOLD, at most
+    32 MiB), so one of 31 MiB is freed here.  It is never written to and takes no memory.
     """
     np.empty(31 << 20, np.uint8)

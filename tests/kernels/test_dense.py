@@ -54,7 +54,7 @@ def test_tangent_is_the_derivative_along_the_velocity(rng):
 
 
 @pytest.mark.parametrize("widths", [(3, 1), (3, 4, 1), (3, 5, 4, 1)])
-def test_pullback_of_value_and_slope_in_every_parameter_and_input(widths, rng):
+def test_pullback_of_value_and_slope_in_every_argument(widths, rng):
     theta, x = random_theta(rng, widths), rng.normal(size=(6, 3))
     assert max(pullback_errors(lambda theta, x: mlp_slope(theta, x, widths), [theta, x], rng)) < 1e-12
 

@@ -50,18 +50,18 @@ def test_gaussian_is_scipys_normal(rng):
     np.testing.assert_allclose(log_p, norm.logpdf(x, mean, np.exp(log_std)), rtol=1e-12)
 
 
-def test_gaussian_pullback_in_the_point_and_every_parameter(rng):
+def test_gaussian_pullback_in_every_argument(rng):
     assert max(pullback_errors(gaussian_log_density, list(rng.normal(0, 0.7, (3, 4, 5))), rng)) < 1e-12
 
 
-def test_bernoulli_is_scipys_and_its_pullback_the_gradient(rng):
+def test_bernoulli_is_scipys_with_its_gradient(rng):
     x, logits = rng.integers(0, 2, (4, 5)), rng.normal(0, 2, (4, 5))
     log_p, _ = bernoulli_log_density(x, logits)
     np.testing.assert_allclose(log_p, bernoulli.logpmf(x, 1 / (1 + np.exp(-logits))), rtol=1e-12)
     assert max(pullback_errors(lambda a: bernoulli_log_density(x, a), [logits], rng)) < 1e-12
 
 
-def test_categorical_is_the_definition_and_its_pullback_the_gradient(rng):
+def test_categorical_is_the_definition_with_its_gradient(rng):
     x, logits = rng.integers(0, 3, (4, 5)), rng.normal(0, 2, (4, 5, 3))
     log_p, _ = categorical_log_density(x, logits)
     for i in np.ndindex(4, 5):
