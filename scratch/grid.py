@@ -1,6 +1,6 @@
 """The midpoint rule on a box: nodes and the volume of their cells.
 
-    (1)  integral of f over the box  ~=  cell * sum_i f(nodes_i)
+    integral of f over the box  ~=  cell * sum_i f(nodes_i)
 
 For a smooth density that has died out at the box's walls this plain rule is excellent: its
 error falls faster than any power of the step.  Every term of the Euler-Maclaurin series holds

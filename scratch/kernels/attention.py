@@ -38,21 +38,21 @@ EPSILON = 1e-5                 # the usual value; it keeps 1 / std finite for a 
 
 
 def embedding(table, x):
-    """y = table[x] (..., W) for classes x (...,) in 0 ... C-1 and a table (C, W); pull(dy) -> dtable."""
+    """y = table[x] (..., W) for x (...,) in 0 ... C-1 and a table (C, W); pull(dy) -> dtable."""
     if x.size == 0 or x.min() < 0 or x.max() >= len(table):     # -1 would be taken as the last row
         raise ValueError(f"x must hold at least one of the integers 0 ... {len(table) - 1}, got {x.tolist()}")
     y = table[x]
 
     def pull(dy):
         one_hot = (x.reshape(-1, 1) == np.arange(len(table))).astype(dy.dtype)      # (n, C)
-        return one_hot.T @ dy.reshape(-1, table.shape[1])       # a row used twice: two gradients, added
+        return one_hot.T @ dy.reshape(-1, table.shape[1])   # a row used twice: the sum of both
 
     return y, pull
 
 
 def affine(x, W, b):
     """y = x W + b, (..., out) for x (..., in); pull(dy) -> (dx, dW, db)."""
-    rows = x.reshape(-1, len(W))                                # one large product, not many small ones
+    rows = x.reshape(-1, len(W))                            # one large product, not many small ones
     y = (rows @ W + b).reshape(*x.shape[:-1], len(b))
 
     def pull(dy):
@@ -84,7 +84,7 @@ def layer_norm(x, gain, bias):
 
 
 def _mean(x):
-    """The mean over the last axis, kept with length 1: a matrix product, faster than sums of short rows."""
+    """The mean over the last axis, kept: as a matrix product, which is faster than sums of short rows."""
     return x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
 
 

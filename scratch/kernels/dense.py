@@ -3,7 +3,7 @@
 Model.  Rows are data, weights are (in, out).  With h_0 = x, layer l = 1 ... L computes
 
     (1)  a_l = h_(l-1) W_l + b_l                 the last layer is linear: y = a_L
-    (2)  h_l = silu(a_l) = a_l sigmoid(a_l)      (Elfwing et al. 2018, "Sigmoid-weighted linear units ...")
+    (2)  h_l = silu(a_l) = a_l sigmoid(a_l)      (Elfwing et al. 2018, "Sigmoid-weighted linear units")
 
 All parameters are one flat vector theta = [W_1, b_1, W_2, b_2, ...], so that
 an optimizer, an average or a gradient check is one line on one array.
@@ -108,9 +108,9 @@ def mlp_init(rng, widths, dtype=np.float32):
 
     2 / in is the variance for ReLU (He et al. 2015, "Delving deep into rectifiers", eq. 10).  Under
     silu the mean square of a shrinks by about a third a layer, because E silu(z)^2 = 0.356 for
-    z ~ N(0, 1).  The variance 2.81 / in would keep it.  The first biases let units bend at different
-    places of a low-dimensional x.  Both scales, 2 and 1, were chosen by hand and not swept.
-    Checked in tests/kernels/test_dense.py::test_init_shrinks_the_activations_by_about_a_third_a_layer.
+    z ~ N(0, 1).  The variance 2.81 / in would keep it.  The first biases let units bend at
+    different places of a low-dimensional x.  Both scales, 2 and 1, were chosen by hand, not swept.
+    Checked in tests/kernels/test_dense.py::test_init_shrinks_the_activations_by_a_third_a_layer.
     """
     checks.generator(rng)
     theta = np.zeros(mlp_size(widths), dtype)
@@ -133,12 +133,12 @@ def mlp_init(rng, widths, dtype=np.float32):
 #     d(4)  da_dot_l = dh_dot_l silu'(a_l),            da_l += dh_dot_l a_dot_l silu''(a_l)
 #     d(3)  dW_l += h_dot_(l-1)^T da_dot_l,            dh_dot_(l-1) = da_dot_l W_l^T
 #
-# This gives the gradient of every function of (y, y_dot): gradient penalties, score matching, divergences
-# of vector fields (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
+# This gives the gradient of every function of (y, y_dot): gradient penalties, score matching,
+# divergences of vector fields (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
 # Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_tangent_in_every_argument.
 #
-# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof: s = sigmoid(a)
-# has s' = s (1 - s).  So silu' = s + h (1 - s) has the derivative (1 - s) (silu' + s (1 - h)).
+# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof:
+# s = sigmoid(a) has s' = s (1 - s), so silu' = s + h (1 - s) has (1 - s) (silu' + s (1 - h)).
 
 def mlp_jvp(theta, x, x_dot, widths):
     """y, y_dot = dy/dx x_dot for x, x_dot (N, D_in); pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
@@ -183,7 +183,7 @@ def mlp_jvp(theta, x, x_dot, widths):
 # Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_slope_in_every_argument.
 
 def mlp_slope(theta, x, widths):
-    """y (N, 1), slope = dy/dx (N, D_in) of a network with one output, and pull(dy, dslope) -> (dtheta, dx).
+    """y (N, 1) and slope = dy/dx (N, D_in) for D_out = 1; pull(dy, dslope) -> (dtheta, dx).
 
     dslope = None: the slope is not used, and its part of the pullback is left out.
     """

@@ -41,8 +41,7 @@ def mixture_log_density(x, logits, means, log_stds):
     pull(dlog_p) -> (dx, dlogits, dmeans, dlog_stds).  With weights pi = softmax(logits),
     s = exp(log_std), z = (x - mu) / s, and N_k for the density of component k at x,
 
-        (2)   log p = log sum_k pi_k N_k = log sum_k exp(logit_k - z_k^2/2 - log s_k)
-                                           - log sum_k exp(logit_k) - 1/2 log 2 pi
+        (2)   log p = log sum exp(logit_k - z_k^2/2 - log s_k) - log sum exp(logit_k) - 1/2 log 2 pi
 
     and with the responsibility r_k = pi_k N_k / p, the posterior probability of component k
     (Bishop 2006, "Pattern recognition and machine learning", section 5.6),
@@ -99,7 +98,7 @@ def categorical_log_density(x, logits):
 
         (4)   log p = log softmax(logits)_x
         d(4)  d log p / d logit_c = 1[c = x] - softmax(logits)_c
-    Checked in tests/kernels/test_likelihoods.py::test_categorical_is_the_definition_with_its_gradient.
+    Checked in tests/kernels/test_likelihoods.py::test_categorical_is_the_definition_with_gradient.
     """
     _same_shape(np.shape(logits)[:-1], x=x)
     if x.min() < 0:                                                 # -1 would be the last class

@@ -14,9 +14,7 @@ Central difference, for functions that are not complex-safe:
     (2)  <grad f, v> = (f(x + h v) - f(x - h v)) / (2 h) + O(h^2)
 
 Truncation grows as h^2, and the rounding of f, of size eps |f|, as eps / h.  Their sum is
-least near h = eps^(1/3) = 6e-6 in float64, where both are about eps^(2/3) = 4e-11 of the
-scale of f: the bottom of the V in the figure `gradient_check`.
-
+least near h = eps^(1/3) = 6e-6 in float64, where both are about eps^(2/3) = 4e-11 of f.
 Checked in tests/learning/test_gradient_check.py::test_complex_step_is_exact_to_rounding.
 Checked in tests/learning/test_gradient_check.py::test_central_difference_is_good_to_1e_9.
 
@@ -79,7 +77,7 @@ def gradient_error(f, x, dx, derivative=complex_step):
 
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
-    """The error of <dx, v> for one random unit vector v, relative to its typical size |dx| / sqrt(P)."""
+    """The error of <dx, v> for a random unit vector v, relative to its typical size |dx| / sqrt(P)."""
     checks.generator(rng)
     if np.shape(dx) != np.shape(x):
         raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")

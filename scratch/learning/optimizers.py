@@ -56,7 +56,6 @@ class Adam:
     Constants.  0.9, 0.999 and 1e-8 are the paper's.  Most recipes here set beta2 = 0.99: g^2 is
     averaged over about 100 steps, and a bad start is forgotten ten times faster than with 0.999.
     beta2 and the rates of the recipes were tuned by hand on LAWS; no sweep is recorded.
-
     Checked in tests/learning/test_optimizers.py::test_first_five_steps_of_adam_by_hand.
     """
     learning_rate: float
@@ -81,7 +80,7 @@ class Adam:
         m = self.beta1 * m + dtheta
         v = self.beta2 * v + dtheta * dtheta
         weight_m = (1 - self.beta1 ** t) / (1 - self.beta1)             # m_hat = m / weight_m  (1)
-        root_weight_v = sqrt((1 - self.beta2 ** t) / (1 - self.beta2))  # v_hat = v / its square  (2)
+        root_weight_v = sqrt((1 - self.beta2 ** t) / (1 - self.beta2)) # v_hat = v / this^2  (2)
         rate = _rate(self, theta, scale) * (root_weight_v / weight_m)
         theta = theta - rate * m / (np.sqrt(v) + self.epsilon * root_weight_v)      # (P,)  (3)
         return theta, (m, v, t)
@@ -93,7 +92,7 @@ def constant(done):
 
 
 def cosine(done):
-    """Schedule: 1 to 0 along half a cosine (Loshchilov and Hutter 2017, "SGDR"); `done` is in [0, 1]."""
+    """Schedule: 1 to 0 along half a cosine (Loshchilov and Hutter 2017, "SGDR"), done in [0, 1]."""
     return 0.5 + 0.5 * float(np.cos(np.pi * done))
 
 
@@ -108,9 +107,9 @@ def warmed_up_cosine(done):
 def average(mean, theta, t, gamma=7.0):
     """The mean of the first t values of theta, from the mean of t - 1; value s has the weight w_s.
 
-    w_s = s^(gamma+1) - (s-1)^(gamma+1) is about (gamma + 1) s^gamma, the "power function" profile (Karras et al. 2024, "Analyzing
-    and improving the training dynamics of diffusion models", section 3.1).  The window grows with
-    the run, so nothing has to be tuned to the number of steps.  t = 1 gives theta itself.
+    w_s = s^(gamma+1) - (s-1)^(gamma+1) is about (gamma + 1) s^gamma: the "power function" profile
+    (Karras et al. 2024, "Analyzing and improving the training dynamics of diffusion models",
+    section 3.1).  The window grows with the run, so nothing depends on the number of steps.
     gamma = 7 puts half of the weight on the last 1 - 2^(-1/8) = 8 % of the run.  It is the smaller
     of the paper's two exponents (6.94 and 16.97), rounded, and was not swept here.
     Checked in tests/learning/test_optimizers.py::test_average_is_the_weighted_mean_it_claims.

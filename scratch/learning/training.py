@@ -14,8 +14,6 @@ Checked in tests/learning/test_training.py::test_the_loop_is_the_chapters_loop.
 
 Symbols: n batch, D data, P parameters.  `done` in [0, 1] is the fraction of the run that is over.
 """
-import sys
-import time
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +25,7 @@ from scratch.learning import optimizers
 
 @dataclass(frozen=True)
 class Recipe:
-    """How to train a family (model.recipe).  1e-3 is Adam's published rate; 512 and cosine are not swept."""
+    """How to train a family: model.recipe.  1e-3 is Adam's published rate; 512 was not swept."""
     optimizer: object = optimizers.Adam(1e-3)
     schedule: object = optimizers.cosine
     batch_size: int = 512
@@ -99,12 +97,9 @@ def _loop(model, theta, stream, rng, steps, recipe):
         yield state
 
 
-def fit(model, theta, data, rng, *, steps, recipe=None, progress=False):
-    """Train to the end and return the averaged parameters (P,); progress: show a line on a terminal."""
-    states = train(model, theta, data, rng, steps=steps, recipe=recipe)
-    if progress and sys.stderr.isatty():
-        states = _with_progress_line(states, steps)
-    for state in states:
+def fit(model, theta, data, rng, *, steps, recipe=None):
+    """Train to the end and return the averaged parameters (P,)."""
+    for state in train(model, theta, data, rng, steps=steps, recipe=recipe):
         pass
     return state.average
 
@@ -144,24 +139,13 @@ def _epochs(rows, batch_size, rng):
         waiting = waiting[batch_size:]
 
 
-def _with_progress_line(states, steps):
-    began = last = time.monotonic()
-    for state in states:
-        yield state
-        now = time.monotonic()
-        if now - last > 0.2 or state.step == steps:
-            last = now
-            print(f"\rstep {state.step}/{steps}  loss {np.round(state.loss, 4)}  {now - began:.0f} s ",
-                  end="\n" if state.step == steps else "", file=sys.stderr, flush=True)
-
-
 def _keep_freed_memory():
-    """Let the C library keep the memory that a training step frees.  Without this, steps are slower.
+    """Let the C library keep the memory that a training step frees: without this, steps are slower.
 
-    Each step frees a dozen arrays of some 100 KiB and makes them anew.  The C library of Linux gives
-    such blocks back to the system, which must then map every page again.  A step of Diffusion took a
-    quarter longer (median of 12 pairs of runs on a busy machine; least 6 %).  The library keeps all
-    blocks smaller than the largest that it has seen freed (mallopt(3), M_MMAP_THRESHOLD, at most
-    32 MiB), so one of 31 MiB is freed here.  It is never written to and takes no memory.
+    Each step frees a dozen arrays of some 100 KiB and makes them anew.  The C library of Linux
+    gives such blocks back to the system, which must then map every page again.  A step of Diffusion
+    took a quarter longer (median of 12 pairs of runs on a busy machine; least 6 %).  The library
+    keeps all blocks smaller than the largest that it has seen freed (mallopt(3), M_MMAP_THRESHOLD,
+    at most 32 MiB), so one of 31 MiB is freed here.  It is never written to and takes no memory.
     """
     np.empty(31 << 20, np.uint8)

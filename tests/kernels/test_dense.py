@@ -150,7 +150,7 @@ def test_views_and_blocks_cover_theta_once_and_in_order(rng):
     assert mlp_size(list(WIDTHS)) == mlp_size(WIDTHS)
 
 
-def test_init_shrinks_the_activations_by_about_a_third_a_layer(rng):
+def test_init_shrinks_the_activations_by_a_third_a_layer(rng):
     """The mean square of a, layer by layer, is that of a wide network: 1, then x 0.71, 0.67, 0.63."""
     h, squares = rng.standard_normal((400, 300)), []
     for W, _ in mlp_views(mlp_init(rng, (300,) * 5, float), (300,) * 5):

@@ -61,7 +61,7 @@ def test_bernoulli_is_scipys_with_its_gradient(rng):
     assert max(pullback_errors(lambda a: bernoulli_log_density(x, a), [logits], rng)) < 1e-12
 
 
-def test_categorical_is_the_definition_with_its_gradient(rng):
+def test_categorical_is_the_definition_with_gradient(rng):
     x, logits = rng.integers(0, 3, (4, 5)), rng.normal(0, 2, (4, 5, 3))
     log_p, _ = categorical_log_density(x, logits)
     for i in np.ndindex(4, 5):

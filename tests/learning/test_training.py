@@ -1,5 +1,3 @@
-import io
-import sys
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -158,16 +156,6 @@ def test_a_last_step_that_overflows_is_noticed(rng):
     with pytest.raises(Diverged, match="step 1:") as caught:
         fit(Vast(), np.zeros(2), Law(), rng, steps=1, recipe=Recipe(SGD(100.0)))
     np.testing.assert_array_equal(caught.value.state.theta, 0)
-
-
-def test_progress_line_is_for_terminals_only(rng, monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-    for stream, expected in ((Terminal(), "step 3/3"), (io.StringIO(), "")):
-        monkeypatch.setattr(sys, "stderr", stream)
-        fit(Mean(), np.zeros(2), Law(), rng, steps=3, progress=True)
-        assert expected in stream.getvalue() and bool(expected) == bool(stream.getvalue())
 
 
 @pytest.mark.parametrize("change, error, says", [
