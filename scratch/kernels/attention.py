@@ -84,7 +84,7 @@ def layer_norm(x, gain, bias):
 
 
 def _mean(x):
-    """The mean over the last axis, kept: as a matrix product, which is faster than sums of short rows."""
+    """The mean over the last axis, kept: a matrix product is faster than sums of short rows."""
     return x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
 
 

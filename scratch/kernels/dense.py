@@ -2,8 +2,8 @@
 
 Model.  Rows are data, weights are (in, out).  With h_0 = x, layer l = 1 ... L computes
 
-    (1)  a_l = h_(l-1) W_l + b_l                 the last layer is linear: y = a_L
-    (2)  h_l = silu(a_l) = a_l sigmoid(a_l)      (Elfwing et al. 2018, "Sigmoid-weighted linear units")
+    (1)  a_l = h_(l-1) W_l + b_l               the last layer is linear: y = a_L
+    (2)  h_l = silu(a_l) = a_l sigmoid(a_l)    (Elfwing et al. 2018, "Sigmoid-weighted linear units")
 
 All parameters are one flat vector theta = [W_1, b_1, W_2, b_2, ...], so that
 an optimizer, an average or a gradient check is one line on one array.

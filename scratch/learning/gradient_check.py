@@ -77,7 +77,7 @@ def gradient_error(f, x, dx, derivative=complex_step):
 
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
-    """The error of <dx, v> for a random unit vector v, relative to its typical size |dx| / sqrt(P)."""
+    """The error of <dx, v> for a random unit vector v, relative to the typical |dx| / sqrt(P)."""
     checks.generator(rng)
     if np.shape(dx) != np.shape(x):
         raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")
