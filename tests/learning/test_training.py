@@ -36,7 +36,7 @@ class Exploding(Mean):
 
 def test_fit_finds_the_mean_of_a_law_and_of_rows(rng):
     model = Mean()
-    theta = fit(model, model.init(rng), Law(), rng, steps=1500)
+    theta = fit(model, model.init(rng), Law(), rng, steps=600)
     np.testing.assert_allclose(theta, [3, -1], atol=0.1)
     rows = Law().sample(200, rng)
     recipe = Recipe(SGD(0.5), batch_size=200)
