@@ -7,8 +7,6 @@ error falls faster than any power of the step.  Every term of the Euler-Maclauri
 derivatives at the walls, and these vanish (Trefethen and Weideman 2014, "The exponentially
 convergent trapezoidal rule").  Where f jumps, as at the edge of a square, its order is 1 only.
 Checked in tests/test_grid.py::test_second_order_and_beyond_it_where_the_function_dies_out.
-
-Symbols: D axes, n cells an axis.
 """
 import numpy as np
 

@@ -24,10 +24,9 @@ Causal attention (Vaswani et al. 2017, "Attention is all you need", eq. 1, with 
     (5)   Y = A V
 
     d(5)  dV = A^T dY,      dA = dY V^T
-    d(4)  dS = A (dA - sum over s of A dA)              the Jacobian of a softmax is diag(a) - a a^T
+    d(4)  dS = A (dA - sum over s of A dA)      diag(a) - a a^T is the softmax's Jacobian; 0 at s > t
     d(3)  dQ = dS K / sqrt(d),      dK = dS^T Q / sqrt(d)
 
-A = 0 at s > t makes dS = 0 there.
 Checked in tests/kernels/test_attention.py::test_attention_pullback_in_queries_keys_and_values.
 
 Symbols: T queries, S keys, d features of a head, C classes, W width, n rows.
