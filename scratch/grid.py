@@ -2,11 +2,11 @@
 
     integral of f over the box  ~=  cell * sum_i f(nodes_i)
 
-For a smooth density that has died out at the box's walls this plain rule is
-the best there is: its error falls faster than any power of the step, because
-all terms of the Euler-Maclaurin series vanish with the derivatives at the
-ends (Trefethen and Weideman 2014, "The exponentially convergent trapezoidal
-rule").  At a jump, such as the edge of a square, it is of first order only.
+For a smooth density that has died out at the box's walls this plain rule is excellent: its
+error falls faster than any power of the step.  Every term of the Euler-Maclaurin series holds
+derivatives at the walls, and these vanish (Trefethen and Weideman 2014, "The exponentially
+convergent trapezoidal rule").  Where f jumps, as at the edge of a square, its order is 1 only.
+Checked in tests/test_grid.py::test_second_order_and_beyond_it_where_the_function_dies_out.
 """
 import numpy as np
 
@@ -14,7 +14,7 @@ from scratch import checks
 
 
 def midpoints(bounds, n):
-    """Centres of an even grid of n cells per axis in a box.
+    """The centers of an even grid of n cells per axis in a box.
 
     bounds: (D, 2), a row (low, high) per axis.  Returns nodes (n**D, D), the
     last axis running fastest, and the volume of one cell.

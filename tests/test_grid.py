@@ -10,7 +10,7 @@ def test_nodes_are_the_centers_of_the_cells_last_axis_fastest():
     assert cell == 1.5 * 2.0
 
 
-def test_second_order_for_a_smooth_function_and_beyond_it_when_the_function_dies_out():
+def test_second_order_and_beyond_it_where_the_function_dies_out():
     def error(function, bounds, exact, n):
         nodes, cell = midpoints(bounds, n)
         return abs(cell * function(nodes[:, 0]).sum() - exact)

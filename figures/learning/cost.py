@@ -18,7 +18,7 @@ WIDTHS = (16, 32, 64, 128, 256)
 
 
 class Regression:
-    """Least squares with the network of the issue: 18 - H - H - H - 2."""
+    """Least squares with a network 18 - H - H - H - 2."""
 
     def __init__(self, width, batch):
         self.widths = (18, width, width, width, 2)

@@ -1,4 +1,4 @@
-"""Three ways to doubt a gradient, on the autoregressive model's loss."""
+"""A gradient checked by central differences and by the complex step, on the autoregressive model's loss."""
 import numpy as np
 
 from figures.style import ACCENT, COLORS, figure
@@ -29,8 +29,8 @@ def compute(effort, rng):
     imaginary = np.array([[np.imag(loss(theta + 1j * h * v)) / h for v in directions] for h in steps])
     typical = np.linalg.norm(dtheta) / np.sqrt(len(dtheta))
 
-    def error(slopes, gradient):
-        return np.median(np.abs(slopes - directions @ gradient), axis=1) / typical     # over directions, (steps,)
+    def error(derivatives, gradient):
+        return np.median(np.abs(derivatives - directions @ gradient), axis=1) / typical     # over directions, (steps,)
 
     return dict(h=steps, central=error(central, dtheta), complex=error(imaginary, dtheta),
                 flipped=error(imaginary, flipped), directions=len(directions))

@@ -17,7 +17,7 @@ TIMING = True
 HIDDEN = (128, 128, 128)
 # forward products h W, pullbacks da W^T and gradients h^T da that a step makes per layer and row of the batch
 ONE_PASS = (1, 1, 1)
-SECOND_ORDER = (2, 3, 2)       # value, tangent;  slope, pullbacks of both;  gradients through both
+SECOND_ORDER = (2, 2, 2)       # value, pullback of the slope;  slope, pullback of the value;  gradients of both
 
 
 def models(hidden):

@@ -1,61 +1,60 @@
-"""The parts of a transformer: embedding, affine map, layer norm, causal attention, each with its pullback.
+"""The parts of a transformer: embedding, affine map, layer norm, causal attention.
 
-All work on the last axis (or the last two, for attention) and leave the axes
-before it alone, so that the same kernel serves one token and a batch of sequences.
+Every function returns (y, pull), where pull(dy) is the vector-Jacobian product: the gradients of
+sum(dy * y) in the arguments.  All work on the last axis (attention: the last two) and leave the
+axes before it alone, so that the same kernel serves one token and a batch of sequences.
 
-Layer norm (Ba, Kiros and Hinton 2016).  With z = (x - mean) / std over the last axis,
+Layer norm (Ba, Kiros and Hinton 2016, "Layer normalization", eqs. 3 and 4), over the last axis:
 
-    y = gain z + bias
-    dx = (dz - mean(dz) - z mean(dz z)) / std,      dz = dy gain
+    (1)   z = (x - mean) / std                              std^2 = variance + EPSILON
+    (2)   y = gain z + bias
 
-The two means are what x gives to `mean` and to `std`: z has mean 0 and mean
-square 1 whatever x is, so no gradient may point along these two directions.
+    d(2)  dz = dy gain,      dgain = sum of dy z,      dbias = sum of dy
+    d(1)  dx = (dz - mean(dz) - z mean(dz z)) / std
 
-Causal attention (Vaswani et al. 2017, eq. 1, with the mask of section 3.2.3).
-Position t asks with a query, all positions s <= t answer with a key and a value:
+z does not change if x is shifted, and hardly if it is scaled.  So dx has no component along 1, and
+none along z but for EPSILON: the two means are these components, and they are subtracted.
+Checked in tests/kernels/test_attention.py::test_layer_norm_pullback_in_the_input_gain_and_bias.
 
-    S = Q K^T / sqrt(d),      A = softmax of each row of S over s <= t,      Y = A V
+Causal attention (Vaswani et al. 2017, "Attention is all you need", eq. 1, with the mask of section
+3.2.3).  The query of position t is compared with the keys of all positions s <= t:
 
-Backwards, last line first; a row of a softmax has the Jacobian diag(a) - a a^T:
+    (3)   S = Q K^T / sqrt(d)
+    (4)   A = softmax of each row of S over s <= t
+    (5)   Y = A V
 
-    dV = A^T dY,      dA = dY V^T
-    dS = A (dA - sum over s of A dA)              A = 0 in the future makes dS = 0 there
-    dQ = dS K / sqrt(d),      dK = dS^T Q / sqrt(d)
+    d(5)  dV = A^T dY,      dA = dY V^T
+    d(4)  dS = A (dA - sum over s of A dA)      diag(a) - a a^T is the softmax's Jacobian; 0 at s > t
+    d(3)  dQ = dS K / sqrt(d),      dK = dS^T Q / sqrt(d)
+
+Checked in tests/kernels/test_attention.py::test_attention_pullback_in_queries_keys_and_values.
+
+Symbols: T queries, S keys, d features of a head, C classes, W width, n rows.
 """
 import numpy as np
 
-from scratch import checks
-
-EPSILON = 1e-5                 # added to the variance: a constant row has no scale to divide by
+EPSILON = 1e-5                 # the usual value; it keeps 1 / std finite for a constant row
 
 
 def embedding(table, x):
-    """y = table[x] (..., W) for integers x (...,) and a table (C, W); pull(dy) -> dtable."""
-    table, x = checks.array(table, "table", 2), np.asarray(x)
-    if x.dtype.kind not in "iu":
-        raise TypeError(f"x must hold integers, the rows of the table, got dtype {x.dtype}")
-    if x.size == 0 or x.min() < 0 or x.max() >= len(table):
+    """y = table[x] (..., W) for x (...,) in 0 ... C-1 and a table (C, W); pull(dy) -> dtable."""
+    if x.size == 0 or x.min() < 0 or x.max() >= len(table):     # -1 would be taken as the last row
         raise ValueError(f"x must hold at least one of the integers 0 ... {len(table) - 1}, got {x.tolist()}")
     y = table[x]
 
     def pull(dy):
-        _has_shape(dy, y.shape, "dy")
         one_hot = (x.reshape(-1, 1) == np.arange(len(table))).astype(dy.dtype)      # (n, C)
-        return one_hot.T @ dy.reshape(-1, table.shape[1])               # a row collects from all its uses
+        return one_hot.T @ dy.reshape(-1, table.shape[1])   # a row used twice: the sum of both
 
     return y, pull
 
 
 def affine(x, W, b):
     """y = x W + b, (..., out) for x (..., in); pull(dy) -> (dx, dW, db)."""
-    x, W = checks.array(x, "x", 1), checks.array(W, "W", 2)
-    _has_shape(W, (x.shape[-1], W.shape[-1]), "W")
-    _has_shape(b, W.shape[1:], "b")
-    rows = x.reshape(-1, len(W))                                        # one large product, not many small ones
+    rows = x.reshape(-1, len(W))                            # one large product, not many small ones
     y = (rows @ W + b).reshape(*x.shape[:-1], len(b))
 
     def pull(dy):
-        _has_shape(dy, y.shape, "dy")
         drows = dy.reshape(-1, len(b))
         return (drows @ W.T).reshape(x.shape), rows.T @ drows, drows.sum(axis=0)
 
@@ -68,62 +67,46 @@ def layer_norm(x, gain, bias):
     >>> layer_norm(np.array([1.0, 2.0, 6.0]), np.ones(3), np.zeros(3))[0].round(3)
     array([-0.926, -0.463,  1.389])
     """
-    x = checks.array(x, "x", 1)
-    _has_shape(gain, x.shape[-1:], "gain")
-    _has_shape(bias, x.shape[-1:], "bias")
-    away = x - _mean(x)
-    inverse_std = 1 / np.sqrt(_mean(away * away) + EPSILON)
-    z = away * inverse_std
-    y = gain * z + bias
+    centered = x - _mean(x)
+    inverse_std = 1 / np.sqrt(_mean(centered * centered) + EPSILON)
+    z = centered * inverse_std                                          # (1)
+    y = gain * z + bias                                                 # (2)
 
     def pull(dy):
-        _has_shape(dy, y.shape, "dy")
         axes = tuple(range(dy.ndim - 1))
-        dgain, dbias = np.sum(dy * z, axis=axes), np.sum(dy, axis=axes)
-        dz = dy * gain
-        dx = dz - _mean(dz) - z * _mean(dz * z)
-        dx *= inverse_std
+        dgain, dbias = np.sum(dy * z, axis=axes), np.sum(dy, axis=axes)         # d(2)
+        dz = dy * gain                                                  # d(2)
+        dx = (dz - _mean(dz) - z * _mean(dz * z)) * inverse_std         # d(1)
         return dx, dgain, dbias
 
     return y, pull
 
 
 def _mean(x):
-    """The mean over the last axis, kept with length 1: as a matrix product, since sums of short rows are slow."""
+    """The mean over the last axis, kept: a matrix product is faster than sums of short rows."""
     return x @ np.full((x.shape[-1], 1), 1 / x.shape[-1], x.dtype)
 
 
 def causal_attention(q, k, v):
-    """y (..., T, d) for queries (..., T, d), keys and values (..., S, d), S >= T; pull(dy) -> (dq, dk, dv).
+    """y (..., T, d) for queries (..., T, d), keys and values (..., S, d); pull(dy) -> (dq, dk, dv).
 
-    The queries belong to the last T of the S positions (all of them in training,
-    one when the earlier keys and values come from a cache), and none looks ahead.
+    The queries belong to the last T <= S of the S positions: to all of them in training,
+    to the last one when the earlier keys and values come from a cache.
     """
-    q, k = checks.array(q, "q", 2), checks.array(k, "k", 2)
     (T, d), S = q.shape[-2:], k.shape[-2]
-    if T > S:
-        raise ValueError(f"there must be a key for each query, got {T} queries and {S} keys")
-    _has_shape(k, (*q.shape[:-2], S, d), "k")
-    _has_shape(v, (*q.shape[:-2], S, d), "v")
-    seen = np.arange(S) <= np.arange(S - T, S)[:, None]                 # (T, S)  s <= t
+    allowed = np.arange(S) <= np.arange(S - T, S)[:, None]              # (T, S)  s <= t
     scale = float(d) ** -0.5
-    scores = np.where(seen, q @ k.swapaxes(-1, -2) * scale, -np.inf)    # (..., T, S)
-    scores -= np.max(scores.real, axis=-1, keepdims=True)
+    scores = np.where(allowed, q @ k.swapaxes(-1, -2) * scale, -np.inf)         # (..., T, S)  (3)
+    scores -= np.max(scores.real, axis=-1, keepdims=True)               # exp stays finite
     a = np.exp(scores, out=scores)
-    a /= np.sum(a, axis=-1, keepdims=True)
-    y = a @ v                                                           # (..., T, d)
+    a /= np.sum(a, axis=-1, keepdims=True)                              # (..., T, S)  (4)
+    y = a @ v                                                           # (..., T, d)  (5)
 
     def pull(dy):
-        _has_shape(dy, y.shape, "dy")
-        dv = a.swapaxes(-1, -2) @ dy
-        da = dy @ v.swapaxes(-1, -2)
-        dscores = a * (da - np.sum(a * da, axis=-1, keepdims=True))
+        dv = a.swapaxes(-1, -2) @ dy                                    # d(5)
+        da = dy @ v.swapaxes(-1, -2)                                    # d(5)
+        dscores = a * (da - np.sum(a * da, axis=-1, keepdims=True))     # d(4)
         dscores *= scale
-        return dscores @ k, dscores.swapaxes(-1, -2) @ q, dv
+        return dscores @ k, dscores.swapaxes(-1, -2) @ q, dv            # d(3)
 
     return y, pull
-
-
-def _has_shape(array, shape, name):
-    if np.shape(array) != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {np.shape(array)}")

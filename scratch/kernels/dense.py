@@ -1,84 +1,116 @@
-"""The multilayer perceptron by hand: value, pullback, tangent, and the tangent's pullback.
+"""The multilayer perceptron by hand: its value, and its gradient directly below.
 
-    a_l = h_(l-1) W_l + b_l,      h_l = silu(a_l),      h_0 = x,      y = a_L      (last layer linear)
+Model.  Rows are data, weights are (in, out).  With h_0 = x, layer l = 1 ... L computes
 
-Rows are data and weights are (in, out).  All parameters are one flat vector
-theta = [W_1, b_1, W_2, b_2, ...], so that an optimizer, an average, a mask or
-a gradient check is one line on one array.
+    (1)  a_l = h_(l-1) W_l + b_l               the last layer is linear: y = a_L
+    (2)  h_l = silu(a_l) = a_l sigmoid(a_l)    (Elfwing et al. 2018, "Sigmoid-weighted linear units")
 
-Pullback (backpropagation, Rumelhart et al. 1986).  With dz for the gradient
-of the final scalar in z, each forward line gives its lines backwards:
+All parameters are one flat vector theta = [W_1, b_1, W_2, b_2, ...], so that
+an optimizer, an average or a gradient check is one line on one array.
 
-    h = silu(a)       ->   da = dh silu'(a)
-    a = h_in W + b    ->   dW = h_in^T da,     db = sum over rows of da,     dh_in = da W^T
+Gradient.  Write dz for the gradient of a final scalar in z.  pull(dy) is the vector-Jacobian
+product: it turns dy into the gradients in theta and x.  This is backpropagation (Rumelhart, Hinton
+and Williams 1986, "Learning representations by back-propagating errors"), last line first:
 
-Tangent.  Moving x with velocity x_dot moves every layer (forward mode):
+    d(2)  da_l = dh_l silu'(a_l)
+    d(1)  dW_l = h_(l-1)^T da_l,      db_l = sum of the rows of da_l,      dh_(l-1) = da_l W_l^T
 
-    a_dot = h_dot W,           h_dot = silu'(a) a_dot
+Checked in tests/kernels/test_dense.py::test_pullback_in_every_parameter_and_input.
 
-Pullback of the tangent.  y_dot is a function of theta, x and x_dot, and the
-same rules apply to its lines; silu'(a) depends on a as well, which brings in
-silu'' and is the only new term:
+Units of the code.  With u = a / 2 and g = 1 + tanh(u) = 2 sigmoid(a),
 
-    h_dot = silu'(a) a_dot   ->   da_dot = dh_dot silu'(a),     da += dh_dot a_dot silu''(a)
-    a_dot = h_dot W          ->   dW += h_dot^T da_dot,         dh_dot = da_dot W^T
+    silu(a) = u g,      silu'(a) = f / 2  where  f = g + h (2 - g)
 
-This one derivation is all that second-order gradients need: a gradient
-penalty, score matching and the divergence of a vector field are a scalar
-function of (y, y_dot), pulled back (Pearlmutter 1994).
+The factors 1/2 are applied to W, which is smaller than a.  Halving is exact: no result changes.
 
-Symbols: N rows, widths = (D_in, H_1, ..., D_out), s = sigmoid(a).
-    silu'  = s + h (1 - s)
-    silu'' = s (1 - s) (1 - h) + silu' (1 - s)          differentiate silu' once more, s' = s (1 - s)
+Symbols: N rows, L layers, H hidden units, widths = (D_in, H_1, ..., D_out), P = len(theta).  Lists
+count from 0: h[l] is h_l, and W[l] is W_(l+1), the matrix by which h[l] is multiplied.
 """
+from functools import lru_cache
+from itertools import pairwise
+
 import numpy as np
 
 from scratch import checks
-from scratch.kernels.stable import sigmoid
+
+
+def mlp(theta, x, widths):
+    """y (N, D_out) for x (N, D_in), and pull(dy, need_dx=True) -> (dtheta, dx or None)."""
+    W, b = zip(*mlp_views(theta, widths))
+    h, g = [x], [None]                                      # += and out= reuse arrays: 5 % faster
+    for l in range(len(W) - 1):
+        u = h[l] @ (0.5 * W[l])
+        u += 0.5 * b[l]                                     # (N, H)  (1)
+        g.append(np.tanh(u))
+        g[-1] += 1
+        h.append(np.multiply(u, g[-1], out=u))              # (N, H)  (2)
+    y = h[-1] @ W[-1] + b[-1]                               # (N, D_out)  (1)
+
+    def pull(dy, need_dx=True):
+        dtheta = np.empty(theta.shape, np.result_type(theta, x, dy))
+        (dW, db), da = zip(*mlp_views(dtheta, widths)), dy.astype(dtheta.dtype, copy=False)
+        for l in reversed(range(len(W))):
+            np.matmul(h[l].T, da, out=dW[l])                # d(1)
+            da.sum(axis=0, out=db[l])                       # d(1)
+            if l > 0:
+                da = da @ (0.5 * W[l].T)                    # (N, H)  d(1)
+                da *= g[l] + h[l] * (2 - g[l])              # (N, H)  d(2)
+        return dtheta, da @ W[0].T if need_dx else None     # d(1)
+
+    return y, pull
+
+
+# ---- the flat vector of parameters ----
+
+@lru_cache(maxsize=None)
+def _layout(widths):
+    """For each layer (slice of W, shape of W, slice of b): computed once, not at every step."""
+    if len(checks.widths(widths, "widths")) < 2:
+        raise ValueError(f"widths must name at least an input and an output size, got {widths}")
+    layers, start = [], 0
+    for n_in, n_out in pairwise(widths):
+        middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
+        layers.append((slice(start, middle), (n_in, n_out), slice(middle, end)))
+        start = end
+    return tuple(layers)
 
 
 def mlp_size(widths):
-    """The length of theta: sum over layers of (in + 1) out.
+    """P, the length of theta: the sum over layers of (in + 1) out.
 
     >>> mlp_size((2, 3, 1))
     13
     """
-    widths = _check_widths(widths)
-    return sum((n_in + 1) * n_out for n_in, n_out in zip(widths[:-1], widths[1:]))
+    _, _, last = _layout(tuple(widths))[-1]
+    return last.stop
 
 
 def mlp_views(theta, widths):
     """The flat theta cut into [(W_1, b_1), (W_2, b_2), ...]: views, not copies."""
-    size = mlp_size(widths)
-    if np.shape(theta) != (size,):
-        raise ValueError(f"theta must have shape ({size},) for widths {tuple(widths)}, got {np.shape(theta)}")
-    layers, start = [], 0
-    for n_in, n_out in zip(widths[:-1], widths[1:]):
-        middle, end = start + n_in * n_out, start + (n_in + 1) * n_out
-        layers.append((theta[start:middle].reshape(n_in, n_out), theta[middle:end]))
-        start = end
-    return layers
+    if np.shape(theta) != (mlp_size(widths),):              # a longer theta would raise no error below
+        raise ValueError(f"theta must have shape ({mlp_size(widths)},) for {widths}, got {np.shape(theta)}")
+    return [(theta[W].reshape(shape), theta[b]) for W, shape, b in _layout(tuple(widths))]
 
 
 def mlp_blocks(widths, prefix="", start=0):
-    """Where each W and b stands in a theta, {"W1": slice, "b1": slice, ...}: names after `prefix`, places from `start`.
+    """Where each W and b stands in a theta that begins at `start`: {"W1": slice, "b1": slice, ...}.
 
     >>> mlp_blocks((2, 3, 1), "encoder ")["encoder b1"]
     slice(6, 9, None)
     """
-    blocks = {}
-    for layer, (n_in, n_out) in enumerate(zip(widths[:-1], widths[1:]), start=1):
-        for name, length in ((f"W{layer}", n_in * n_out), (f"b{layer}", n_out)):
-            blocks[prefix + name] = slice(start, start + length)
-            start += length
-    return blocks
+    return {f"{prefix}{name}{layer}": slice(start + place.start, start + place.stop)
+            for layer, (W, _, b) in enumerate(_layout(tuple(widths)), start=1)
+            for name, place in (("W", W), ("b", b))}
 
 
 def mlp_init(rng, widths, dtype=np.float32):
-    """Random theta (P,): W ~ N(0, 2 / in) keeps the activations' scale (He et al. 2015).
+    """Random theta (P,): W ~ N(0, 2 / in); b ~ N(0, 1) in the first layer and 0 in the others.
 
-    Biases are N(0, 1) in the first layer, so that its units bend at different
-    places of a low-dimensional input, and 0 in the others.
+    2 / in is the variance for ReLU (He et al. 2015, "Delving deep into rectifiers", eq. 10).  Under
+    silu the mean square of a shrinks by about a third a layer, because E silu(z)^2 = 0.356 for
+    z ~ N(0, 1).  The variance 2.81 / in would keep it.  The first biases let units bend at
+    different places of a low-dimensional x.  Both scales, 2 and 1, were chosen by hand, not swept.
+    Checked in tests/kernels/test_dense.py::test_init_shrinks_the_activations_by_a_third_a_layer.
     """
     checks.generator(rng)
     theta = np.zeros(mlp_size(widths), dtype)
@@ -89,162 +121,102 @@ def mlp_init(rng, widths, dtype=np.float32):
     return theta
 
 
-def mlp(theta, x, widths):
-    """y (N, D_out) for x (N, D_in), and pull(dy) -> (dtheta, dx)."""
-    theta, x = _check_inputs(theta, x, widths)
-    layers = mlp_views(theta, widths)
-    inputs, gates, y = _forward(layers, x)
-
-    def pull(dy):
-        def slope(layer):                                   # when its turn comes: it is still in the cache then
-            return _silu_slope(gates[layer], inputs[layer + 1])
-        return _backward(theta, layers, inputs, slope, _check_like(dy, y, "dy"), widths)
-
-    return y, pull
-
+# ---------------- second order: skip at first reading ----------------
+#
+# Tangent (Jacobian-vector product).  If x moves with velocity x_dot, every layer moves:
+#
+#     (3)  a_dot_l = h_dot_(l-1) W_l,      h_dot_0 = x_dot,      y_dot = a_dot_L
+#     (4)  h_dot_l = silu'(a_l) a_dot_l
+#
+# Its pullback.  silu' depends on a, which brings in silu'', the only new term:
+#
+#     d(4)  da_dot_l = dh_dot_l silu'(a_l),            da_l += dh_dot_l a_dot_l silu''(a_l)
+#     d(3)  dW_l += h_dot_(l-1)^T da_dot_l,            dh_dot_(l-1) = da_dot_l W_l^T
+#
+# This gives the gradient of every function of (y, y_dot): gradient penalties, score matching,
+# divergences of vector fields (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
+# Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_tangent_in_every_argument.
+#
+# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof:
+# s = sigmoid(a) has s' = s (1 - s), so silu' = s + h (1 - s) has (1 - s) (silu' + s (1 - h)).
 
 def mlp_jvp(theta, x, x_dot, widths):
-    """y, y_dot (N, D_out) for x, x_dot (N, D_in), and pull(dy, dy_dot) -> (dtheta, dx, dx_dot).
-
-    y_dot = dy/dx x_dot, row by row: the directional derivative of the network.
-    """
-    theta, x = _check_inputs(theta, x, widths)
-    x_dot = _check_like(x_dot, x, "x_dot")
-    layers = mlp_views(theta, widths)
-    inputs, gates, y = _forward(layers, x)
-    slopes = _slopes(inputs, gates)
-    y_dot, pull_tangent = _tangent(theta, layers, inputs, gates, slopes, x_dot, widths)
+    """y, y_dot = dy/dx x_dot for x, x_dot (N, D_in); pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
+    W, b = zip(*mlp_views(theta, widths))
+    h, h_dot, g, f, u_dot = [x], [x_dot], [None], [None], [None]
+    for l in range(len(W) - 1):
+        u = h[l] @ (0.5 * W[l]) + 0.5 * b[l]                            # (N, H)  (1)
+        u_dot.append(h_dot[l] @ (0.5 * W[l]))                           # (N, H)  (3)
+        g.append(1 + np.tanh(u))
+        h.append(u * g[-1])                                             # (N, H)  (2)
+        f.append(g[-1] + h[-1] * (2 - g[-1]))
+        h_dot.append(f[-1] * u_dot[-1])                                 # (N, H)  (4)
+    y, y_dot = h[-1] @ W[-1] + b[-1], h_dot[-1] @ W[-1]                 # (N, D_out)  (1), (3)
 
     def pull(dy, dy_dot):
-        return pull_tangent(_check_like(dy, y, "dy"), _check_like(dy_dot, y_dot, "dy_dot"))
+        dtheta = np.empty(theta.shape, np.result_type(theta, x, x_dot, dy, dy_dot))
+        (dW, db), da, da_dot = zip(*mlp_views(dtheta, widths)), dy, dy_dot
+        for l in reversed(range(len(W))):
+            np.matmul(h[l].T, da, out=dW[l])                            # d(1)
+            dW[l][...] += h_dot[l].T @ da_dot                           # d(3)
+            da.sum(axis=0, out=db[l])                                   # d(1)
+            dh, dh_dot = da @ (0.5 * W[l].T), da_dot @ (0.5 * W[l].T)   # half of each  d(1), d(3)
+            if l > 0:
+                silu_2 = (2 - g[l]) * (f[l] + g[l] * (1 - h[l]))        # 4 silu''
+                da = dh * f[l] + dh_dot * u_dot[l] * silu_2             # (N, H)  d(2), d(4)
+                da_dot = dh_dot * f[l]                                  # (N, H)  d(4)
+        return dtheta, 2 * dh, 2 * dh_dot
 
     return y, y_dot, pull
 
 
+# Slope.  A network with one output has a gradient dy/dx in each row: backpropagation from dy = 1,
+#
+#     (5)  q_(l-1) = p_l W_l^T,      p_L = 1,      slope = q_0
+#     (6)  p_l = q_l silu'(a_l)
+#
+# Its pullback starts at the input, from dq_0 = dslope, and follows (3) and (4):
+#
+#     d(5)  dp_l = dq_(l-1) W_l,             dW_l += dq_(l-1)^T p_l
+#     d(6)  dq_l = dp_l silu'(a_l),          da_l += dp_l q_l silu''(a_l)
+#
+# Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_slope_in_every_argument.
+
 def mlp_slope(theta, x, widths):
-    """y (N, 1), slope = dy/dx (N, D_in), and pull(dy, dslope) -> (dtheta, dx), for a network with one output.
+    """y (N, 1) and slope = dy/dx (N, D_in) for D_out = 1; pull(dy, dslope) -> (dtheta, dx).
 
-    dslope = None says that the slope is not used, and saves more than half of the work.
-
-    <dslope, slope> is the tangent y_dot along x_dot = dslope, so the pullback of
-    the slope is the pullback of the tangent in the direction dslope, held fixed.
+    dslope = None: the slope is not used, and its part of the pullback is left out.
     """
-    theta, x = _check_inputs(theta, x, widths)
     if widths[-1] != 1:
-        raise ValueError(f"the slope is that of a network with one output, got widths {tuple(widths)}")
-    layers = mlp_views(theta, widths)
-    inputs, gates, y = _forward(layers, x)
-    slopes = _slopes(inputs, gates)
-    slope = np.broadcast_to(layers[-1][0].T, (len(x), len(layers[-1][0])))
-    for (W, _), silu_slope in zip(layers[-2::-1], slopes[::-1]):
-        slope = (slope * silu_slope) @ W.T                  # (N, in)
+        raise ValueError(f"the slope is that of a network with one output, got widths {widths}")
+    W, b = zip(*mlp_views(theta, widths))
+    h, g, f = [x], [None], [2]                              # x is its own activation: f / 2 = 1
+    for l in range(len(W) - 1):
+        u = h[l] @ (0.5 * W[l]) + 0.5 * b[l]                # (N, H)  (1)
+        g.append(1 + np.tanh(u))
+        h.append(u * g[-1])                                 # (N, H)  (2)
+        f.append(g[-1] + h[-1] * (2 - g[-1]))
+    y = h[-1] @ W[-1] + b[-1]                               # (N, 1)  (1)
+    q, p = [None] * len(W), [None] * len(W) + [np.ones_like(y)]
+    for l in reversed(range(len(W))):
+        q[l] = p[l + 1] @ (0.5 * W[l].T)                    # half of q: (N, in)  (5)
+        p[l] = q[l] * f[l]                                  # (N, in)  (6)
 
     def pull(dy, dslope):
-        dy = _check_like(dy, y, "dy")
-        if dslope is None:
-            return _backward(theta, layers, inputs, slopes.__getitem__, dy, widths)
-        dslope = _check_like(dslope, slope, "dslope")
-        _, pull_tangent = _tangent(theta, layers, inputs, gates, slopes, dslope, widths)
-        dtheta, dx, _ = pull_tangent(dy, np.ones_like(dy))
-        return dtheta, dx
+        dtheta = np.zeros(theta.shape, np.result_type(theta, x, dy, y if dslope is None else dslope))
+        (dW, db), bend, da = zip(*mlp_views(dtheta, widths)), [0] * len(W), dy
+        if dslope is not None:
+            dq = dslope                                     # (N, D_in)
+            np.matmul(dq.T, p[1], out=dW[0])                # d(5)
+            for l in range(1, len(W)):
+                dp = dq @ (0.5 * W[l - 1])                  # half of dp: (N, H)  d(5)
+                bend[l] = dp * q[l] * (2 - g[l]) * (f[l] + g[l] * (1 - h[l]))       # (N, H)  d(6)
+                dq = dp * f[l]                              # (N, H)  d(6)
+                np.matmul(dq.T, p[l + 1], out=dW[l])        # d(5)
+        for l in reversed(range(len(W))):
+            dW[l][...] += h[l].T @ da                       # d(1)
+            da.sum(axis=0, out=db[l])                       # d(1)
+            da = da @ (0.5 * W[l].T) * f[l] + bend[l]       # (N, in)  d(1), d(2), d(6)
+        return dtheta, da
 
-    return y, slope, pull
-
-
-def _forward(layers, x):
-    """What each layer is given, the gates sigmoid(a) of the hidden ones, and y."""
-    inputs, gates = [], []                                  # what backpropagation will need
-    h = x                                                   # (N, D_in)
-    for W, b in layers[:-1]:
-        inputs.append(h)
-        a = h @ W                                           # (N, H)
-        a += b
-        s = sigmoid(a)[0]                                   # (N, H)
-        gates.append(s)
-        h = np.multiply(a, s, out=a)                        # silu(a)
-    inputs.append(h)
-    W, b = layers[-1]
-    y = h @ W                                               # (N, D_out)
-    y += b
-    return inputs, gates, y
-
-
-def _backward(theta, layers, inputs, slope, dy, widths):
-    """(dtheta, dx) of <dy, y>; slope(l) is silu'(a) of hidden layer l."""
-    dtheta = np.empty(theta.shape, np.result_type(theta, inputs[0], dy))
-    dlayers = mlp_views(dtheta, widths)
-    da = dy                                                 # the last layer is linear
-    for layer in reversed(range(len(layers))):
-        W, (dW, db), h = layers[layer][0], dlayers[layer], inputs[layer]
-        np.matmul(h.T, da, out=dW)
-        np.sum(da, axis=0, out=db)
-        dh = da @ W.T                                       # (N, in)
-        if layer > 0:
-            da = dh * slope(layer - 1)
-    return dtheta, dh
-
-
-def _slopes(inputs, gates):
-    """silu'(a) of every hidden layer; its output silu(a) is the next layer's input."""
-    return [_silu_slope(s, h) for s, h in zip(gates, inputs[1:])]
-
-
-def _tangent(theta, layers, inputs, gates, slopes, x_dot, widths):
-    """y_dot for x_dot, and pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
-    dots, tangents = [x_dot], []                            # h_dot before each layer, a_dot of the hidden ones
-    for (W, _), slope in zip(layers[:-1], slopes):
-        tangents.append(dots[-1] @ W)                       # (N, H)
-        dots.append(slope * tangents[-1])
-    y_dot = dots[-1] @ layers[-1][0]
-
-    def pull(dy, dy_dot):
-        dtheta = np.empty(theta.shape, np.result_type(theta, inputs[0], x_dot, dy, dy_dot))
-        dlayers = mlp_views(dtheta, widths)
-        da, da_dot = dy, dy_dot
-        for layer in reversed(range(len(layers))):
-            W, (dW, db), h, h_dot = layers[layer][0], dlayers[layer], inputs[layer], dots[layer]
-            np.matmul(h.T, da, out=dW)
-            dW += h_dot.T @ da_dot
-            np.sum(da, axis=0, out=db)
-            dh, dh_dot = da @ W.T, da_dot @ W.T             # (N, in) each
-            if layer > 0:
-                s, slope, a_dot = gates[layer - 1], slopes[layer - 1], tangents[layer - 1]
-                curvature = 1 - h                           # silu'' = (1 - s) (silu' + s (1 - h))
-                curvature *= s
-                curvature += slope
-                da = dh * slope + curvature * (1 - s) * a_dot * dh_dot
-                da_dot = dh_dot * slope
-        return dtheta, dh, dh_dot
-
-    return y_dot, pull
-
-
-def _silu_slope(s, h):
-    """silu'(a) from s = sigmoid(a) and h = silu(a)."""
-    slope = 1 - s
-    slope *= h
-    slope += s
-    return slope
-
-
-def _check_widths(widths):
-    if not np.iterable(widths):
-        raise TypeError(f"widths must be a tuple of layer sizes, got {widths!r}")
-    widths = tuple(checks.size(width, "each of widths") for width in widths)
-    if len(widths) < 2:
-        raise ValueError(f"widths must name at least an input and an output size, got {widths}")
-    return widths
-
-
-def _check_inputs(theta, x, widths):
-    theta, x = checks.array(theta, "theta"), checks.array(x, "x")
-    if x.ndim != 2 or x.shape[1] != widths[0]:
-        raise ValueError(f"x must have shape (n, {widths[0]}), got {x.shape}")
-    return theta, x
-
-
-def _check_like(a, model, name):
-    a = checks.array(a, name)
-    if a.shape != model.shape:
-        raise ValueError(f"{name} must have the shape of what it belongs to, {model.shape}, got {a.shape}")
-    return a
+    return y, p[0], pull

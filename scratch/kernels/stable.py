@@ -1,24 +1,25 @@
 """Functions of logits that neither overflow nor cancel, each with its pullback.
 
-Every function here returns (y, pull), where pull(dy) is the gradient of
-sum(dy * y) in its input; the derivative stands directly under the value.
+Every function returns (y, pull), where pull(dy) is the vector-Jacobian product: the gradient of
+sum(dy * y) in the input.  The derivative stands directly under the value.
 
-A probability near 0 or 1 has lost the digits that its logarithm needs, so no
-model in this project computes log(p): all of them stay with logits a, for which
+A probability near 0 or 1 has lost the digits that its logarithm needs.  So no model in
+this project computes log(p).  All of them keep logits a, for which
 
-    sigmoid(a)      = 1 / (1 + exp(-a))          sigmoid'     = sigmoid (1 - sigmoid)
-    softplus(a)     = log(1 + exp(a))            softplus'    = sigmoid(a)
-    log_sigmoid(a)  = -softplus(-a)              log_sigmoid' = sigmoid(-a) = 1 - sigmoid(a)
-    logsumexp(a)    = log sum_k exp(a_k)         gradient     = softmax(a)
-    log_softmax(a)  = a - logsumexp(a)           pullback     = dy - softmax(a) sum(dy)
-    silu(a)         = a sigmoid(a)               silu'        = s + h (1 - s)   (s = sigmoid, h = silu)
+    value                                              derivative or pullback
+    (1)  sigmoid(a)     = 1 / (1 + exp(-a))            d(1)  sigmoid (1 - sigmoid)
+    (2)  softplus(a)    = log(1 + exp(a))              d(2)  sigmoid(a)
+    (3)  log_sigmoid(a) = -softplus(-a)                d(3)  sigmoid(-a) = 1 - sigmoid(a)
+    (4)  logsumexp(a)   = log sum_k exp(a_k)           d(4)  softmax(a)
+    (5)  log_softmax(a) = a - logsumexp(a)             d(5)  dy - softmax(a) sum(dy)
+    (6)  silu(a)        = a sigmoid(a)                 d(6)  s + h (1 - s),  s = sigmoid, h = silu
 
-All are complex-safe for the complex step: comparisons look at the real part,
-and there is no abs and no conj.
+Checked in tests/kernels/test_stable.py::test_value_is_the_definition.
+Checked in tests/kernels/test_stable.py::test_pullback_is_the_gradient.
+
+All are safe for the complex step: comparisons use the real part, and there is no abs and no conj.
 """
 import numpy as np
-
-from scratch import checks
 
 
 def sigmoid(a):
@@ -27,12 +28,10 @@ def sigmoid(a):
     >>> sigmoid(np.array([-800.0, 0.0, 800.0]))[0]
     array([0. , 0.5, 1. ])
     """
-    y = np.tanh(0.5 * checks.array(a, "a"))
-    y *= 0.5
-    y += 0.5
+    y = 0.5 * np.tanh(0.5 * a) + 0.5                        # (1)
 
     def pull(dy):
-        return dy * y * (1 - y)
+        return dy * y * (1 - y)                             # d(1)
 
     return y, pull
 
@@ -43,12 +42,11 @@ def softplus(a):
     >>> softplus(np.array([-800.0, 800.0]))[0]
     array([  0., 800.])
     """
-    a = checks.array(a, "a")
     positive = np.real(a) > 0
-    y = np.where(positive, a, 0) + np.log1p(np.exp(np.where(positive, -a, a)))
+    y = np.where(positive, a, 0) + np.log1p(np.exp(np.where(positive, -a, a)))      # (2)
 
     def pull(dy):
-        return dy * sigmoid(a)[0]
+        return dy * sigmoid(a)[0]                           # d(2)
 
     return y, pull
 
@@ -59,49 +57,48 @@ def log_sigmoid(a):
     >>> log_sigmoid(np.array([-800.0, 800.0]))[0]
     array([-800.,   -0.])
     """
-    a = checks.array(a, "a")
-    y = -softplus(-a)[0]
+    y = -softplus(-a)[0]                                    # (3)
 
     def pull(dy):
-        return dy * sigmoid(-a)[0]
+        return dy * sigmoid(-a)[0]                          # d(3)
 
     return y, pull
 
 
 def logsumexp(a):
-    """log sum_k exp(a_k) over the last axis, which disappears; -inf entries count as zero mass."""
-    a = checks.array(a, "a", dimensions=1)
+    """log sum_k exp(a_k) over the last axis, which disappears; -inf stands for a mass of zero."""
     top = np.max(np.real(a), axis=-1, keepdims=True)
     top = np.where(top == -np.inf, 0, top)                  # all masses zero: avoid inf - inf
     mass = np.exp(a - top)
     total = np.sum(mass, axis=-1, keepdims=True)
     with np.errstate(divide="ignore"):                      # log 0 = -inf is the answer there
-        y = (np.log(total) + top)[..., 0]
+        y = (np.log(total) + top)[..., 0]                   # (4)
 
     def pull(dy):
-        return dy[..., None] * mass / np.where(total == 0, 1, total)
+        return dy[..., None] * mass / np.where(total == 0, 1, total)        # d(4)
 
     return y, pull
 
 
 def log_softmax(a):
     """a - logsumexp(a) over the last axis: logits made into log-probabilities."""
-    a = checks.array(a, "a", dimensions=1)
-    y = a - logsumexp(a)[0][..., None]
+    y = a - logsumexp(a)[0][..., None]                      # (5)
 
     def pull(dy):
-        return dy - np.exp(y) * np.sum(dy, axis=-1, keepdims=True)
+        return dy - np.exp(y) * np.sum(dy, axis=-1, keepdims=True)          # d(5)
 
     return y, pull
 
 
 def silu(a):
-    """a sigmoid(a): the smooth activation of every network here (Elfwing et al. 2018)."""
-    a = checks.array(a, "a")
+    """a sigmoid(a): the smooth activation of every network here.
+
+    (Elfwing et al. 2018, "Sigmoid-weighted linear units for neural network function approximation")
+    """
     s = sigmoid(a)[0]
-    y = a * s
+    y = a * s                                               # (6)
 
     def pull(dy):
-        return dy * (s + y * (1 - s))
+        return dy * (s + y * (1 - s))                       # d(6)
 
     return y, pull

@@ -1,0 +1,1 @@
+"""Gradient checks, optimizers and the training loop (see README.md)."""

@@ -1,33 +1,32 @@
-"""Is this gradient the derivative of this function?  Two instruments that do not know the answer.
+"""Is this gradient the derivative of this function?  Two methods that use only its values.
 
-Complex step (Squire and Trapp 1998).  For a function that is analytic and
-written without abs or conj,
+Complex step (Squire and Trapp 1998, "Using complex variables to estimate derivatives of real
+functions").  For a function that is analytic and written without abs or conj,
 
     f(x + i h v) = f(x) + i h <grad f, v> - h^2/2 v^T f'' v - ...
-    <grad f, v>  = Im f(x + i h v) / h + O(h^2)
 
-No difference is taken, so nothing cancels: with h = 1e-30 the truncation
-error is far below the last bit and the result is exact to rounding.
+    (1)  <grad f, v> = Im f(x + i h v) / h + O(h^2)
+
+No difference is taken, so nothing cancels: with h = 1e-30 the result is exact to rounding.
 
 Central difference, for functions that are not complex-safe:
 
-    <grad f, v> = (f(x + h v) - f(x - h v)) / (2 h) + O(h^2)
+    (2)  <grad f, v> = (f(x + h v) - f(x - h v)) / (2 h) + O(h^2)
 
-Truncation grows as h^2 and the rounding of f, of size eps |f|, as eps / h.
-Their sum is least near h = eps^(1/3) = 6e-6 in float64, where both are about
-eps^(2/3) = 4e-11 of the scale of f: the bottom of the V in the figure
-`gradient_check`.
+Truncation grows as h^2, and the rounding of f, of size eps |f|, as eps / h.  Their sum is
+least near h = eps^(1/3) = 6e-6 in float64, where both are about eps^(2/3) = 4e-11 of f.
+Checked in tests/learning/test_gradient_check.py::test_complex_step_is_exact_to_rounding.
+Checked in tests/learning/test_gradient_check.py::test_central_difference_is_good_to_1e_9.
 
-A gradient of P parameters needs P evaluations coordinate by coordinate.  For a
-large P one random unit vector v is enough: a wrong gradient agrees with
-the right one along a random direction with probability zero.
+A gradient of P parameters needs P evaluations.  For a large P one random unit vector v is enough:
+along it a wrong gradient agrees with the right one with probability zero.
 """
 import numpy as np
 
 from scratch import checks
 
-COMPLEX_STEP = 1e-30
-CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))
+COMPLEX_STEP = 1e-30                                        # any h below 1e-8 gives h^2 < eps
+CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))        # derived above
 
 
 def complex_step(f, x, v):
@@ -36,14 +35,14 @@ def complex_step(f, x, v):
     moved = f(x + 1j * COMPLEX_STEP * v)
     if not np.iscomplexobj(moved):
         raise TypeError("f must be complex-safe, but dropped the imaginary part of its input on the way")
-    return float(np.imag(moved) / COMPLEX_STEP)
+    return float(np.imag(moved) / COMPLEX_STEP)                                 # (1)
 
 
 def central_difference(f, x, v, h=CENTRAL_STEP):
     """The derivative of the scalar function f at x along v, to about 1e-10 of the scale of f."""
     checks.positive(h, "h")
     x, v = _point_and_direction(x, v)
-    return float((f(x + h * v) - f(x - h * v)) / (2 * h))
+    return float((f(x + h * v) - f(x - h * v)) / (2 * h))                       # (2)
 
 
 def gradient(f, x, derivative=complex_step):
@@ -57,30 +56,43 @@ def gradient(f, x, derivative=complex_step):
     return np.array([derivative(f, x, v) for v in directions]).reshape(x.shape)
 
 
-def gradient_error(f, x, dx, derivative=complex_step):
-    """max |dx - gradient of f| relative to max |gradient of f|, over every coordinate."""
+def gradient_errors(f, x, dx, derivative=complex_step):
+    """|dx - gradient of f| in every coordinate, relative to max |gradient of f|: the shape of x.
+
+    The largest entry shows where a gradient is wrong; a model's blocks name the place.
+
+    >>> gradient_errors(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]), np.array([4.0, 6.0]))
+    array([0. , 0.5])
+    """
     exact = gradient(f, x, derivative)
     if np.shape(dx) != exact.shape:
         raise ValueError(f"a gradient has the shape of its input, {exact.shape}, got {np.shape(dx)}")
-    return _finite_or_inf(np.max(np.abs(dx - exact)) / (np.max(np.abs(exact)) or 1.0))
+    errors = np.abs(dx - exact) / (np.max(np.abs(exact)) or 1.0)
+    return np.where(np.isfinite(errors), errors, np.inf)        # max([0.0, nan]) would be 0.0
+
+
+def gradient_error(f, x, dx, derivative=complex_step):
+    """The largest of the gradient_errors."""
+    return float(np.max(gradient_errors(f, x, dx, derivative)))
 
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
-    """The error of <dx, v> along one random unit vector v, relative to its typical size |dx| / sqrt(P)."""
+    """The error of <dx, v> for a random unit vector v, relative to the typical |dx| / sqrt(P)."""
     checks.generator(rng)
     if np.shape(dx) != np.shape(x):
         raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")
     v = rng.standard_normal(np.shape(x))
     v /= np.linalg.norm(v)
     typical = np.linalg.norm(dx) / np.sqrt(v.size)
-    return _finite_or_inf(abs(np.sum(dx * v) - derivative(f, x, v)) / (typical or 1.0))
+    error = float(abs(np.sum(dx * v) - derivative(f, x, v)) / (typical or 1.0))
+    return error if np.isfinite(error) else np.inf
 
 
 def pullback_errors(kernel, inputs, rng):
-    """The error of a kernel's pullback in each of its inputs, as a list.
+    """The error of a kernel's pullback (vector-Jacobian product) in each of its inputs, as a list.
 
-    kernel(*inputs) -> (*outputs, pull).  The outputs are contracted with random
-    cotangents: uniform ones would let errors cancel (known bugs, B12).
+    kernel(*inputs) -> (*outputs, pull).  The function checked is <dy, y> with random dy.  A uniform
+    dy would hide errors: the rows of a softmax sum to 1, so that a lost pullback passes as 0.
     """
     checks.generator(rng)
     *outputs, pull = kernel(*inputs)
@@ -106,8 +118,3 @@ def _point_and_direction(x, v):
     if v.shape != x.shape:
         raise ValueError(f"the direction must have the shape of x, {x.shape}, got {v.shape}")
     return x, v
-
-
-def _finite_or_inf(error):
-    """An error that max() and < cannot overlook: max([0.0, nan]) is 0.0."""
-    return float(error) if np.isfinite(error) else np.inf

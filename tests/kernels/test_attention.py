@@ -31,7 +31,7 @@ def test_attention_pullback_in_queries_keys_and_values(T, S, rng):
     assert max(pullback_errors(causal_attention, inputs, rng)) < 1e-12
 
 
-def test_attention_never_sees_the_future_nor_tells_it_anything(rng):
+def test_attention_depends_on_no_later_position_in_value_and_gradient(rng):
     q, k, v = rng.normal(size=(3, 6, 4))
     y, pull = causal_attention(q, k, v)
     k[4:], v[4:] = 7.0, -1e3
@@ -42,7 +42,7 @@ def test_attention_never_sees_the_future_nor_tells_it_anything(rng):
     assert (dk[3:] == 0).all() and (dv[3:] == 0).all() and (dq[[0, 1, 3, 4, 5]] == 0).all()
 
 
-def test_attention_weighs_all_keys_alike_when_they_are_alike(rng):
+def test_equal_keys_have_equal_weights(rng):
     v = rng.normal(size=(5, 2))
     y, _ = causal_attention(rng.normal(size=(5, 2)), np.ones((5, 2)), v)
     np.testing.assert_allclose(y, np.cumsum(v, axis=0) / np.arange(1, 6)[:, None], rtol=1e-14)
@@ -69,11 +69,19 @@ def test_layer_norm_pullback_in_the_input_gain_and_bias(rng):
     assert max(pullback_errors(layer_norm, inputs, rng)) < 1e-12
 
 
-def test_layer_norm_does_not_see_shift_and_hardly_sees_scale(rng):
+def test_layer_norm_does_not_change_under_shift_and_hardly_under_scale(rng):
     x = rng.normal(size=(3, 8))
     y = layer_norm(x, np.ones(8), np.zeros(8))[0]
     np.testing.assert_allclose(layer_norm(100 * x + 5, np.ones(8), np.zeros(8))[0], y, rtol=1e-4)
     assert np.isfinite(layer_norm(np.full((1, 8), 3.0), np.ones(8), np.zeros(8))[0]).all()
+
+
+def test_the_gradient_of_layer_norm_has_no_component_along_a_shift_and_hardly_along_z(rng):
+    x, gain = rng.normal(0, 50, (3, 8)), rng.normal(1, 0.3, 8)          # EPSILON is 4e-9 of the variance
+    z, _ = layer_norm(x, np.ones(8), np.zeros(8))
+    dx, _, _ = layer_norm(x, gain, np.zeros(8))[1](rng.normal(size=(3, 8)))
+    np.testing.assert_allclose(dx.sum(axis=-1), 0, atol=1e-15)
+    np.testing.assert_allclose((dx * z).sum(axis=-1), 0, atol=1e-9)
 
 
 def test_embedding_and_affine_pull_back(rng):
@@ -86,22 +94,21 @@ def test_embedding_and_affine_pull_back(rng):
     assert max(pullback_errors(affine, inputs, rng)) < 1e-12
 
 
-@pytest.mark.parametrize("call, error, says", [
-    (lambda: embedding(np.zeros((3, 2)), np.array([0.0])), TypeError, "x must hold integers"),
-    (lambda: embedding(np.zeros((3, 2)), np.array([3])), ValueError, "integers 0 ... 2"),
-    (lambda: embedding(np.zeros((3, 2)), np.array([-1])), ValueError, "integers 0 ... 2"),
-    (lambda: affine(np.zeros((4, 3)), np.zeros((2, 5)), np.zeros(5)), ValueError, "W must have shape"),
-    (lambda: affine(np.zeros((4, 3)), np.zeros((3, 5)), np.zeros(1)), ValueError, "b must have shape"),
-    (lambda: affine(np.zeros((4, 3), int), np.zeros((3, 5)), np.zeros(5)), TypeError, "x must be floating point"),
-    (lambda: affine(np.zeros((4, 3)), np.zeros((3, 5)), np.zeros(5))[1](np.zeros(5)), ValueError, "dy must have"),
-    (lambda: layer_norm(np.zeros((4, 3)), np.zeros(1), np.zeros(3)), ValueError, "gain must have shape"),
-    (lambda: layer_norm(np.zeros((4, 3)), np.zeros(3), np.zeros(3))[1](np.zeros(3)), ValueError, "dy must have"),
-    (lambda: causal_attention(*np.zeros((3, 5))), ValueError, "q must be"),
-    (lambda: causal_attention(np.zeros((3, 2)), np.zeros((2, 2)), np.zeros((2, 2))), ValueError, "a key for each"),
-    (lambda: causal_attention(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((2, 3))), ValueError, "v must have shape"),
+@pytest.mark.parametrize("x", [np.array([3]), np.array([-1]), np.array([], int)])
+def test_embedding_names_a_row_that_is_not_there(x):
+    with pytest.raises(ValueError, match="integers 0 ... 2"):
+        embedding(np.zeros((3, 2)), x)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: affine(np.zeros((4, 3)), np.zeros((2, 5)), np.zeros(5)),
+    lambda: affine(np.zeros((4, 3)), np.zeros((3, 5)), np.zeros(1)),
+    lambda: affine(np.zeros((4, 3)), np.zeros((3, 5)), np.zeros(5))[1](np.zeros(5)),
+    lambda: causal_attention(np.zeros((2, 2)), np.zeros((2, 3)), np.zeros((2, 2))),
+    lambda: causal_attention(np.zeros((2, 2)), np.zeros((2, 2)), np.zeros((3, 2))),
 ])
-def test_bad_input_is_named(call, error, says):
-    with pytest.raises(error, match=says):
+def test_a_wrong_shape_is_an_error_and_never_broadcast(call):
+    with pytest.raises(ValueError):
         call()
 
 

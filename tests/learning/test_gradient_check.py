@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from scratch.learning.gradient_check import (central_difference, complex_step, directional_error, gradient,
-                                             gradient_error, pullback_errors)
+                                             gradient_error, gradient_errors, pullback_errors)
 
 
 def f(x):
@@ -21,11 +21,11 @@ def test_complex_step_is_exact_to_rounding(rng):
     assert abs(complex_step(f, x, v) - np.sum(df(x) * v)) < 1e-14
 
 
-def test_central_difference_is_good_to_1e_9_and_its_step_is_near_the_best(rng):
+def test_central_difference_is_good_to_1e_9(rng):
     x, v = rng.normal(size=(2, 3)), rng.normal(size=(2, 3))
     exact = np.sum(df(x) * v)
     assert abs(central_difference(f, x, v) - exact) < 1e-9
-    for h in (1e-2, 1e-10):                                 # truncation, rounding
+    for h in (1e-2, 1e-10):                                 # its step is near the best: truncation, rounding
         assert abs(central_difference(f, x, v, h) - exact) > 1e-8
 
 
@@ -53,6 +53,17 @@ def test_gradient_has_the_shape_of_its_input(rng):
     np.testing.assert_allclose(gradient(f, x), df(x), rtol=1e-13)
 
 
+def test_the_largest_of_the_errors_is_at_the_wrong_coordinate(rng):
+    x = rng.normal(size=(2, 3))
+    wrong = df(x)
+    wrong[1, 2] += 0.3 * np.abs(df(x)).max()
+    errors = gradient_errors(f, x, wrong)
+    assert errors.shape == x.shape and np.unravel_index(np.argmax(errors), x.shape) == (1, 2)
+    assert abs(errors[1, 2] - 0.3) < 1e-13 and gradient_error(f, x, wrong) == errors[1, 2]
+    wrong[0, 1] = np.nan                                    # argmax finds nan, too
+    assert np.argmax(gradient_errors(f, x, wrong)) == 1 and gradient_error(f, x, wrong) == np.inf
+
+
 def test_a_nan_in_a_gradient_is_an_infinite_error(rng):
     def broken(x, y):
         return x + y, lambda dz: (dz, dz * np.nan)
@@ -63,7 +74,7 @@ def test_a_nan_in_a_gradient_is_an_infinite_error(rng):
 
 
 def test_cotangents_are_not_uniform(rng):
-    """A softmax whose pullback is lost passes a uniform cotangent, because its rows sum to 1 (B12)."""
+    """A softmax whose pullback is lost passes a uniform cotangent, because its rows sum to 1."""
     def softmax_without_pullback(a):
         y = np.exp(a) / np.exp(a).sum(axis=-1, keepdims=True)
         return y, lambda dy: 0 * dy

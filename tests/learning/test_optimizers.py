@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from scratch.learning.optimizers import SGD, Adam, Momentum, average, constant, cosine, linear
+from scratch.learning.optimizers import SGD, Adam, average, constant, cosine, warmed_up_cosine
 
-OPTIMIZERS = [SGD(0.1), Momentum(0.1), Adam(0.1)]
+OPTIMIZERS = [SGD(0.1), Adam(0.1)]
 
 
 def descend(optimizer, gradients, theta, scale=1.0):
@@ -19,11 +19,6 @@ def test_sgd_by_hand():
     np.testing.assert_allclose(path[:, 0], [2.75, 3.25], rtol=1e-15)
 
 
-def test_momentum_by_hand():
-    path = descend(Momentum(0.5, beta=0.9), np.array([[1.0], [2.0], [0.0]]), np.array([0.0]))
-    np.testing.assert_allclose(path[:, 0], [-0.5, -0.5 - 1.45, -0.5 - 1.45 - 1.305], rtol=1e-15)
-
-
 def test_first_five_steps_of_adam_by_hand(rng):
     """Algorithm 1 written as sums: no recursion, no running average."""
     gradients, theta = rng.normal(size=(5, 3)), rng.normal(size=3)
@@ -36,10 +31,16 @@ def test_first_five_steps_of_adam_by_hand(rng):
         np.testing.assert_allclose(path[t - 1], theta, rtol=1e-14)
 
 
-def test_adam_under_a_constant_gradient_steps_by_the_rate_whatever_its_scale():
-    for g in (1e-3, 5.0):
-        path = descend(Adam(0.01), np.full((20, 1), g), np.zeros(1))
-        np.testing.assert_allclose(np.diff(path[:, 0], prepend=0.0), -0.01, rtol=2e-5)
+def test_adam_under_a_constant_gradient_moves_each_coordinate_by_the_rate_whatever_its_scale():
+    path = descend(Adam(0.01), np.tile([1e-3, 5.0], (20, 1)), np.zeros(2))
+    np.testing.assert_allclose(np.diff(path, axis=0, prepend=[[0.0, 0.0]]), -0.01, rtol=2e-5)
+
+
+def test_the_average_puts_half_of_its_weight_on_the_last_8_percent():
+    mean = np.zeros(1)
+    for t in range(1, 1001):                                # a change at 917 = 1000 2^(-1/8)
+        mean = average(mean, np.array([float(t > 917)]), t)
+    assert abs(mean[0] - (1 - 0.917 ** 8)) < 1e-12 and abs(mean[0] - 0.5) < 1e-3
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
@@ -56,16 +57,25 @@ def test_a_step_changes_none_of_its_arguments_and_keeps_the_dtype(optimizer, rng
     assert third.dtype == np.float32 and not np.array_equal(first, third)
 
 
+@pytest.mark.parametrize("make", [SGD, lambda c: Adam(c, c, c, c), lambda c: Adam(np.array([0.1, c]))])
+def test_float64_constants_do_not_widen_a_float32_run(make):
+    optimizer, theta = make(np.float64(0.5)), np.ones(2, np.float32)
+    memory = optimizer.start(theta)
+    for _ in range(2):
+        theta, memory = optimizer.step(theta, theta, memory, np.float64(0.5))
+    assert theta.dtype == average(theta, theta, 2, np.float64(7.0)).dtype == np.float32
+
+
 @pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda optimizer: type(optimizer).__name__)
 def test_finds_the_bottom_of_a_quadratic(optimizer):
     theta, memory, A = np.array([3.0, -2.0]), None, np.array([1.0, 4.0])
     memory = optimizer.start(theta)
     for step in range(500):
-        theta, memory = optimizer.step(theta, A * theta, memory, linear(step / 500))
+        theta, memory = optimizer.step(theta, A * theta, memory, cosine(step / 500))
     assert np.abs(theta).max() < 1e-3
 
 
-@pytest.mark.parametrize("schedule, middle", [(constant, 1.0), (linear, 0.5), (cosine, 0.5)])
+@pytest.mark.parametrize("schedule, middle", [(constant, 1.0), (cosine, 0.5)])
 def test_schedules_start_at_one_and_decay_to_zero(schedule, middle):
     assert schedule(0.0) == 1.0
     assert abs(schedule(0.5) - middle) < 1e-15
@@ -74,6 +84,11 @@ def test_schedules_start_at_one_and_decay_to_zero(schedule, middle):
 
 def test_cosine_is_flat_at_both_ends():
     assert 1 - cosine(0.01) < 3e-4 and cosine(0.99) < 3e-4
+
+
+def test_the_warm_up_takes_a_twentieth_of_the_run():
+    assert warmed_up_cosine(0.0) == 0.01 and abs(warmed_up_cosine(0.025) - 0.51 * cosine(0.025)) < 1e-15
+    assert warmed_up_cosine(0.05) == cosine(0.05)
 
 
 def test_average_is_the_weighted_mean_it_claims(rng):
@@ -96,14 +111,14 @@ def test_average_begins_with_the_first_value():
 
 
 @pytest.mark.parametrize("make", [
-    lambda: SGD(0.0), lambda: SGD(-1.0), lambda: Momentum(0.1, beta=1.0), lambda: Adam(float("nan")),
+    lambda: SGD(0.0), lambda: SGD(-1.0), lambda: Adam(float("nan")),
     lambda: Adam(0.1, beta1=1.0), lambda: Adam(0.1, beta2=-0.1), lambda: Adam(0.1, epsilon=0.0)])
 def test_bad_constants_are_refused(make):
     with pytest.raises(ValueError, match="must"):
         make()
 
 
-@pytest.mark.parametrize("make", [SGD, Momentum, Adam])
+@pytest.mark.parametrize("make", [SGD, Adam])
 def test_one_rate_per_parameter_moves_each_parameter_at_its_own(make, rng):
     gradients, rates = rng.normal(size=(5, 3)), np.array([0.1, 0.02, 0.5])
     together = descend(make(rates), gradients, np.zeros(3))
@@ -112,7 +127,7 @@ def test_one_rate_per_parameter_moves_each_parameter_at_its_own(make, rng):
         np.testing.assert_allclose(together[:, i], alone[:, 0], rtol=1e-13)
 
 
-@pytest.mark.parametrize("make", [SGD, Momentum, Adam])
+@pytest.mark.parametrize("make", [SGD, Adam])
 def test_rates_per_parameter_keep_the_precision_hold_fast_at_zero_and_must_fit(make):
     optimizer, theta = make(np.array([0.1, 0.0])), np.ones(2, np.float32)
     after, _ = optimizer.step(theta, theta, optimizer.start(theta))
