@@ -58,6 +58,15 @@ def rows(x, dim=None, name="x"):
     return finite(x, name)
 
 
+def table(data, name):
+    """data as an array of rows (n, D) of floats or integers, finite, n >= 1."""
+    expected = "be a non-empty array of rows (n, dim) of real numbers, or a law with .sample"
+    data = _numbers(data, name, "fiu", expected)
+    if data.ndim != 2 or data.size == 0:
+        raise ValueError(f"{name} must {expected}, got shape {data.shape}")
+    return finite(data, name)
+
+
 def class_rows(x, dim, classes):
     """x as integers (n, dim) in 0 ... classes-1; floats are taken if they are whole (a law's batch may be)."""
     x = _numbers(x, "x", "iuf", f"be the integers 0 ... {classes - 1} in shape (n, {dim})")

@@ -14,6 +14,9 @@ Checked in tests/learning/test_training.py::test_the_loop_is_the_chapters_loop.
 
 Symbols: n batch, D data, P parameters.  `done` in [0, 1] is the fraction of the run that is over.
 """
+import sys
+import time
+import warnings
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -21,6 +24,10 @@ import numpy as np
 
 from scratch import checks
 from scratch.learning import optimizers
+
+
+USUAL_STD = 1.5                # of LAWS, and so the scale of data that models without sigma_data are made for
+FARTHEST = 5.0                 # rows whose scale is farther off than this factor are warned about; by hand
 
 
 @dataclass(frozen=True)
@@ -34,11 +41,10 @@ class Recipe:
     def __post_init__(self):
         checks.size(self.batch_size, "batch_size")
         if not (hasattr(self.optimizer, "start") and hasattr(self.optimizer, "step")):
-            raise TypeError(f"optimizer must have start and step, like Adam(1e-3), got {self.optimizer!r}")
-        if not callable(self.schedule):
-            raise TypeError(f"schedule must be a function of done in [0, 1], got {self.schedule!r}")
-        if not (self.anneal is None or callable(self.anneal)):
-            raise TypeError(f"anneal must be a function of a model and done in [0, 1], got {self.anneal!r}")
+            raise TypeError(f"optimizer must have start and step, like Adam(1e-3), got {checks.brief(self.optimizer)}")
+        checks.function(self.schedule, "schedule")
+        if self.anneal is not None:
+            checks.function(self.anneal, "anneal")
 
 
 class State(NamedTuple):
@@ -64,14 +70,36 @@ def train(model, theta, data, rng, *, steps, recipe=None):
 
     data: an array of rows (n, D), taken in a new random order each epoch, or a law,
     that is, a distribution with .sample(n, rng).  recipe: by default the model's own.
+    Warns about rows in units for which the model is not made.
     """
+    if isinstance(model, type) or not (hasattr(model, "loss") and hasattr(model, "draw_noise")):
+        raise TypeError(f"model must have loss and draw_noise, like AutoregressiveMixture(2), got {checks.brief(model)}")
     checks.generator(rng)
     steps = checks.size(steps, "steps")
-    theta = checks.finite(np.asarray(theta), "theta")
+    theta = checks.finite(checks.array(theta, "theta", 1), "theta")
     recipe = model.recipe if recipe is None else recipe
     if not isinstance(recipe, Recipe):
-        raise TypeError(f"recipe must be a Recipe, got {recipe!r}")
-    return _loop(model, theta, batches(data, recipe.batch_size, rng, theta.dtype), rng, steps, recipe)
+        raise TypeError(f"recipe must be a Recipe, got {checks.brief(recipe)}")
+    worn = hasattr(model, "to_model")                       # a Standardized model: it removes a large mean first
+    stream = batches(data, recipe.batch_size, rng, None if worn else theta.dtype)
+    if hasattr(data, "__array__"):
+        _warn_about_scale(model, np.asarray(data))
+    return _loop(model, theta, stream, rng, steps, recipe)
+
+
+def _warn_about_scale(model, rows):
+    """Warn if a column of float rows has a mean or a standard deviation for which the model is not made."""
+    if hasattr(model, "to_model"):                          # a Standardized model
+        model, rows = model.model, model.to_model(rows)
+    expected = getattr(model, "sigma_data", USUAL_STD if hasattr(model, "sample") else None)
+    if expected is None or rows.dtype.kind != "f":
+        return
+    for i, (mean, std) in enumerate(zip(rows.mean(axis=0)[:model.dim], rows.std(axis=0)[:model.dim])):
+        if abs(mean) > FARTHEST * expected or not expected / FARTHEST < std < FARTHEST * expected:
+            warnings.warn(f"column {i} of data has mean {mean:.3g} and standard deviation {std:.3g}, but "
+                          f"{type(model).__name__} is made for 0 and about {expected:.3g}: use standardize(model, "
+                          f"rows) of scratch.data.standardized", stacklevel=3)
+            return
 
 
 def _loop(model, theta, stream, rng, steps, recipe):
@@ -86,7 +114,7 @@ def _loop(model, theta, stream, rng, steps, recipe):
         noise = model.draw_noise(rng, len(x))               # 2. the randomness of generated ones
         with np.errstate(all="ignore"):                     # caught below, if not finite
             loss, dtheta = stage.loss(theta, x, noise)      # 3. the loss and 4. its gradient
-            finite = np.isfinite(loss).all()
+            finite = np.isfinite(loss).all() and np.isfinite(dtheta @ dtheta)   # Adam squares it
             if finite:
                 good = state                                # the last theta that had a finite loss
             theta, memory = optimizer.step(theta, dtheta, memory, recipe.schedule(done))
@@ -97,10 +125,18 @@ def _loop(model, theta, stream, rng, steps, recipe):
         yield state
 
 
-def fit(model, theta, data, rng, *, steps, recipe=None):
-    """Train to the end and return the averaged parameters (P,)."""
+def fit(model, theta, data, rng, *, steps, recipe=None, progress=False):
+    """Train to the end and return the averaged parameters (P,).
+
+    progress: show a line with step, loss and time, if standard error is a terminal.
+    """
+    began = last = time.monotonic()
+    progress = progress and sys.stderr is not None and sys.stderr.isatty()
     for state in train(model, theta, data, rng, steps=steps, recipe=recipe):
-        pass
+        if progress and (state.step == steps or time.monotonic() - last > 0.2):
+            last, end = time.monotonic(), "\n" if state.step == steps else ""
+            print(f"\rstep {state.step}/{steps}  loss {np.round(state.loss, 4)}  {last - began:.0f} s ",
+                  end=end, file=sys.stderr, flush=True)
     return state.average
 
 
@@ -108,26 +144,22 @@ def batches(data, batch_size, rng, dtype):
     """An endless stream of batches (batch_size, D) from an array of rows or a law.
 
     Every row comes exactly once an epoch, in a new random order, whatever the batch size.
+    What can be made an array, a data frame too, is taken for rows even if it has a method `sample`.
+    dtype: of real batches; None leaves them as they come.
     """
     checks.generator(rng)
     batch_size = checks.size(batch_size, "batch_size")
-    if hasattr(data, "sample") and not isinstance(data, type):
+    if hasattr(data, "sample") and not hasattr(data, "__array__") and not isinstance(data, type):
         return _draws(data, batch_size, rng, dtype)
-    rows = np.asarray(data)
-    if rows.ndim != 2 or rows.size == 0:
-        raise ValueError(f"data must be a non-empty array of rows (n, dim) or a law with .sample, "
-                         f"got {type(data).__name__} of shape {rows.shape}")
-    if rows.dtype.kind not in "fiu":
-        raise TypeError(f"data must hold real numbers, got dtype {rows.dtype}")
-    if rows.dtype.kind == "f":
-        rows = checks.finite(rows, "data").astype(dtype, copy=False)
+    rows = checks.table(data, "data")
+    rows = rows.astype(dtype or rows.dtype, copy=False) if rows.dtype.kind == "f" else rows
     return _epochs(rows, min(batch_size, len(rows)), rng)
 
 
 def _draws(law, batch_size, rng, dtype):
     while True:
         x = law.sample(batch_size, rng)
-        yield x.astype(dtype, copy=False) if x.dtype.kind == "f" else x
+        yield x.astype(dtype or x.dtype, copy=False) if x.dtype.kind == "f" else x
 
 
 def _epochs(rows, batch_size, rng):

@@ -165,10 +165,10 @@ def test_a_last_step_that_overflows_is_noticed(rng):
     (dict(theta=np.array([np.nan, 0])), ValueError, "theta must be finite"),
     (dict(data=np.zeros((0, 2))), ValueError, "non-empty"),
     (dict(data=np.zeros(5)), ValueError, "non-empty array of rows"),
-    (dict(data="ring"), ValueError, "law with .sample"),
+    (dict(data="ring"), TypeError, "law with .sample"),
     (dict(data=np.array([[np.inf, 0.0]])), ValueError, "data must be finite"),
     (dict(data=np.array([["a", "b"]])), TypeError, "numbers"),
-    (dict(data=Law), ValueError, "law with .sample"),
+    (dict(data=Law), TypeError, "law with .sample"),
     (dict(recipe="adam"), TypeError, "recipe must be a Recipe"),
 ])
 def test_bad_input_is_refused_before_the_first_step(change, error, says, rng):
@@ -190,3 +190,76 @@ def test_bad_recipe_is_refused():
 
 def test_the_default_recipe_decays_by_half_a_cosine():
     assert Recipe().schedule(0.25) == 0.5 + 0.5 * np.cos(np.pi / 4)
+
+
+# ---- what people bring ----
+
+class Frame:
+    """Like a data frame: an array with a method `sample` of its own."""
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.rows, dtype)
+
+    def sample(self, n):
+        raise AssertionError("not a law")
+
+
+def test_a_data_frame_is_rows_and_not_a_law(rng):
+    rows = Law().sample(40, rng)
+    first, second = (fit(Mean(), np.zeros(2), data, np.random.default_rng(3), steps=5) for data in (rows, Frame(rows)))
+    np.testing.assert_array_equal(first, second)
+
+
+def test_masked_entries_ragged_lists_and_models_without_a_loss_are_refused(rng):
+    masked = np.ma.masked_equal([[1.0, -999.0], [2.0, 3.0]], -999.0)
+    for data, says in ((masked, "1 masked entries"), ([[1.0], [2.0, 3.0]], "real numbers"), (None, "real numbers")):
+        with pytest.raises((TypeError, ValueError), match=says):
+            train(Mean(), np.zeros(2), data, rng, steps=3)
+    for model in (None, Mean, "VAE", rng):
+        with pytest.raises(TypeError, match="model must have loss and draw_noise"):
+            train(model, np.zeros(2), Law(), rng, steps=3)
+
+
+def test_a_gradient_whose_square_overflows_is_told_and_not_taken_for_zero(rng):
+    """In float32 Adam's g^2 is infinite from 1.8e19 on, and its step 0."""
+    class Steep(Mean):
+        def loss(self, theta, x, noise):
+            return np.float32(1), np.full(2, 2e19, np.float32)
+    with pytest.raises(Diverged, match="step 1"):
+        fit(Steep(), np.zeros(2, np.float32), Law(), rng, steps=3)
+
+
+class Sampler(Mean):
+    """A generative model of columns whose standard deviation is about 1.5."""
+    dim = 2
+
+    def sample(self, theta, n, rng):
+        return theta + rng.standard_normal((n, 2))
+
+
+@pytest.mark.parametrize("shift, scale", [(71.0, 13.0), (0.0, 13.0), (1.7e9, 1.0), (0.0, 0.01), (0.0, 0.0)])
+def test_rows_in_other_units_are_warned_about_with_the_remedy(shift, scale, rng):
+    rows = np.stack([rng.standard_normal(50), shift + scale * rng.standard_normal(50)], axis=1)
+    with pytest.warns(UserWarning, match=r"column 1 of data has mean .* use standardize\(model, rows\)"):
+        train(Sampler(), np.zeros(2), rows, rng, steps=3)
+
+
+def test_rows_of_the_models_scale_are_not_warned_about(rng):
+    for rows in (rng.standard_normal((50, 2)), 3 + 2 * rng.standard_normal((50, 2)), rng.integers(9, size=(50, 2))):
+        train(Sampler(), np.zeros(2), rows, rng, steps=3)
+    train(Mean(), np.zeros(2), 71 + rng.standard_normal((50, 2)), rng, steps=3)           # it has no scale of its own
+
+
+def test_progress_needs_a_terminal(rng, capsys, monkeypatch):
+    fit(Mean(), np.zeros(2), Law(), rng, steps=3, progress=True)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(training.sys, "stderr", None)       # as under pythonw and some servers
+    fit(Mean(), np.zeros(2), Law(), rng, steps=3, progress=True)
+
+
+def test_progress_shows_step_loss_and_time(rng, capsys, monkeypatch):
+    monkeypatch.setattr(training.sys.stderr, "isatty", lambda: True, raising=False)
+    fit(Mean(), np.zeros(2), Law(), rng, steps=3, progress=True)
+    assert "step 3/3  loss " in capsys.readouterr().err
