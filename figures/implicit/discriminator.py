@@ -24,7 +24,7 @@ def compute(effort, rng):
     """A generator trained a little, its exact density, and critics trained against it to the end."""
     first, steps, hidden, n, tolerance = ((5, 10, (8,), 60, 1e-2) if effort == "quick" else
                                           (300, 6000, (64, 64, 64), 300, 1e-5))
-    start = GAN(2, 2, hidden)
+    start = GAN(2, hidden=hidden)
     theta = fit(start, start.init(rng), LAW, rng, steps=first)
     generator = start.players[0]
     frozen = theta[generator].astype(float)
@@ -43,7 +43,7 @@ def compute(effort, rng):
                    js=js_lower_bound(log_ratio(LAW.log_prob, log_q)(nodes), p, q))
     for name, (objective, gamma) in CRITICS.items():
         model = replace(start, objective=objective, gamma=gamma)
-        recipe = Recipe(Adam(model.rates(generator=0.0, critic=2e-3), beta1=0.0, beta2=0.99), batch_size=256,
+        recipe = Recipe(Adam(model.rates(generator=0.0, discriminator=2e-3), beta1=0.0, beta2=0.99), batch_size=256,
                         anneal=model.recipe.anneal)
         learned = model.init(rng)
         learned[generator] = frozen

@@ -36,7 +36,7 @@ def compute(effort, rng):
     checkpoints = np.unique(np.linspace(steps / 10, steps, 10).astype(int))
     results = dict(checkpoints=checkpoints, steps=steps)
     for name in NAMES:
-        law, model, curve = LAWS[name], GAN(2, 2, hidden, frequencies=FREQUENCIES), []
+        law, model, curve = LAWS[name], GAN(2, hidden=hidden, frequencies=FREQUENCIES), []
         watched = law.sample(n, rng)
         for state in train(model, model.init(rng), law, rng, steps=steps, recipe=RECIPE):
             if state.step in checkpoints:

@@ -24,7 +24,7 @@ def compute(effort, rng):
     """Samples, modes, both losses, and the Jensen-Shannon divergence over the push-forward density."""
     steps, points, hidden, n, tolerance = ((16, 2, (8,), 40, 1e-2) if effort == "quick" else
                                            (8000, POINTS, (64, 64, 64), 4000, 1e-4))
-    model = GAN(2, 2, hidden, non_saturating)
+    model = GAN(2, hidden=hidden, objective=non_saturating)
     recipe = Recipe(Adam(1e-3, beta1=0.5), constant, batch_size=256)
     checkpoints = np.linspace(steps / points, steps, points).astype(int)
     losses, frames, coverage, js = [], [], [], []

@@ -57,7 +57,7 @@ def run(law_name, method_name, seed, steps=None, hidden=HIDDEN):
     """One run from a stream of its own, so that it can be repeated alone."""
     rng = np.random.default_rng([seed, list(LAWS).index(law_name), list(METHODS).index(method_name)])
     (law, std), method = LAWS[law_name], METHODS[method_name]
-    model = GAN(2, 2, hidden, method.objective, gamma=method.gamma)
+    model = GAN(2, hidden=hidden, objective=method.objective, gamma=method.gamma)
     theta = fit(model, model.init(rng), law, rng, steps=steps or method.steps, recipe=method.recipe(model))
     coverage = mode_coverage(model.sample(theta, SAMPLES, rng).astype(float), law.means, std)
     return coverage.modes, 100 * coverage.high_quality, coverage.reverse_kl

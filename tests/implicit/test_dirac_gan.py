@@ -37,7 +37,7 @@ def test_field_is_each_players_gradient_of_its_own_loss(objective, state):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("r1, r2", [(0.0, 0.0), (0.7, 0.0), (0.2, 3.0)])
-def test_jacobian_is_the_derivative_of_the_field_at_equilibrium(objective, r1, r2):
+def test_jacobian_is_the_derivative_of_the_field(objective, r1, r2):
     game = DiracGAN(objective, r1, r2)
     J = np.stack([gradient(lambda state: game.field(state)[row], np.zeros(2), central_difference)
                   for row in range(2)])
@@ -97,7 +97,7 @@ def test_small_steps_conserve_the_distance_of_minimax_and_wasserstein(objective)
     assert 0 < drift[1] < 0.02 and abs(drift[0] / drift[1] - 2) < 0.05           # first order in h: 0 in the limit
 
 
-def test_non_saturating_loss_converges_far_out_at_the_speed_u_tanh_half_u():
+def test_non_saturating_loss_converges_at_u_tanh_half_u():
     game, h = DiracGAN(non_saturating), 1e-5
     path = game.simulate((1.5, 1.0), h, 2)
     speed = np.diff((path ** 2).sum(axis=1) / 2)[0] / h
@@ -116,7 +116,7 @@ def test_wgan_with_gradient_penalty_never_arrives(alternating):
         DiracGAN(wasserstein, gradient_penalty=0.3).jacobian()
 
 
-def test_wgan_with_a_strong_gradient_penalty_rests_at_the_wrong_place():
+def test_wgan_with_a_strong_penalty_rests_elsewhere():
     for weight in (1.0, 2.5):
         end = DiracGAN(wasserstein, gradient_penalty=weight).simulate((0.3, 0.1), 0.1, 1000)[-1]
         np.testing.assert_allclose(np.abs(end), [2 * weight, 0], atol=1e-3)
