@@ -5,15 +5,13 @@ Model.   A generator turns noise into samples, a discriminator gives each point 
     fake = G(z),   z ~ N(0, I)                                                            (1)
     C(x), with the gradient v(x) = dC/dx                                                  (2)
 
-For a fixed generator the best C is log p(x) / q(x), the data's density over that of the samples
-(optimal_discriminator.py).  q has no formula; push_forward.py measures it for L = D = 2.
+For a fixed generator the best C is log p(x) / q(x), the density of the data over that of the
+samples (optimal_discriminator.py).  q has no formula; push_forward.py measures it for L = D = 2.
 
-Loss.   Each player has its own, in expectation over data x and noise z (objectives.py):
+Loss.    Each player has its own, in expectation over data x and noise z (objectives.py):
 
     L_G, L_D = objective(C(x), C(fake))                                                   (3)
-    L_D += gamma E penalty(v)                                                             (4)
-
-Without the penalty the game need not converge (dirac_gan.py).
+    L_D += gamma E penalty(v)              without it the game may circle (dirac_gan.py)  (4)
 
 Gradient.   theta = [generator, discriminator], and dtheta is the vector field of the game: each
 block is the gradient of that player's loss (Mescheder et al. 2017, "The Numerics of GANs").
@@ -22,10 +20,14 @@ L_D is pulled back from dC and, through (4), from dv: a vector-Jacobian product 
 
     dfake = dL_G/dC(fake) v(fake)                                                         (5)
 
+Both networks read fixed features of their input, with frequencies k, and by the chain rule
+
+    f = [x, sin(k x), cos(k x)],     v = sum over f of  dC/df df/dx                       (6)
+
 Checked in tests/implicit/test_gan.py::test_the_losses_are_those_of_the_papers
 Checked in tests/implicit/test_gan.py::test_each_block_is_the_gradient_of_its_players_own_loss
 
-Symbols: N batch, D data, L latent, F features, P parameters.
+Symbols: N batch, D data, L latent, F features, P parameters; M rows, 2 N or N.
 """
 from dataclasses import KW_ONLY, dataclass
 from typing import Callable
@@ -35,7 +37,7 @@ import numpy as np
 from scratch import checks
 from scratch.implicit.objectives import (OWN_PENALTY, Objective, Penalty, lower_gamma, minimax,     # noqa: F401
                                          non_saturating, one_centered, relativistic, wasserstein, zero_centered)
-from scratch.implicit.push_forward import push_forward_log_prob
+from scratch.implicit.push_forward import PushForward
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_slope, mlp_views
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
@@ -59,18 +61,18 @@ class GAN:
     objective: Callable = relativistic
     penalty: Penalty = None                     # by default the objective's own, and its own gamma
     gamma: float = None                         # 0: no penalty
-    # Sines of the discriminator's input and of z.  1/32 is the width of the finest detail they should
-    # resolve: with lower frequencies C cannot, with higher ones it fits noise.  By hand, not swept.
+    # Of the sines of x and of z.  The finest detail that C should resolve has a width of about 1/32;
+    # with higher frequencies it fits noise, with lower ones it misses detail.  By hand, not swept.
     frequencies: tuple = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
-    # No momentum, which feeds the game's rotation (Gidel et al. 2019, "Negative Momentum for Improved
-    # Game Dynamics").  The rate, beta2 and the batch are chosen by hand; no sweep is recorded.
+    # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
+    # Improved Game Dynamics").  Rate, beta2 and batch size are chosen by hand; no sweep is recorded.
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=256, anneal=lower_gamma)
-    first_layer_scale = 3.0     # of the generator: steep between modes from the start; by hand, not swept
+    first_layer_scale = 3.0     # of the generator, steep between modes from the start; by hand, not swept
 
     def loss(self, theta, x, noise):
-        """(L_G, L_D), and dtheta (P,), in which each player's block is the gradient of its own loss."""
+        """(L_G, L_D), and dtheta (P,): each player's block is the gradient of its own loss."""
         theta, x = checks.inputs(self, theta, x)
         z, mix = checks.noise(noise, x, z=(len(x), self.latent), mix=(len(x), 1))
         n, (generator, discriminator) = len(x), (theta[player] for player in self.players)
@@ -101,13 +103,13 @@ class GAN:
 
     def _discriminator(self, discriminator, points):
         """C (M,), v (M, D), and pull(dlogits, dv) -> ddiscriminator; dv = None where v is not used."""
-        features, slope = sines(points, self.frequencies)
-        y, dfeatures, pull_mlp = mlp_slope(discriminator, features, self.discriminator_widths)
-        v = np.sum(slope * dfeatures.reshape(slope.shape), axis=1)                # (M, D)  (7)
+        f, df = sines(points, self.frequencies)                                   # (M, F), (M, F / D, D)
+        y, slope, pull_mlp = mlp_slope(discriminator, f, self.discriminator_widths)
+        v = np.sum(df * slope.reshape(df.shape), axis=1)                          # (M, D)  (6)
 
         def pull(dlogits, dv):
-            dfeatures = None if dv is None else (slope * dv[:, None, :]).reshape(features.shape)        # d(7)
-            return pull_mlp(dlogits[:, None], dfeatures)[0]
+            dslope = None if dv is None else (df * dv[:, None, :]).reshape(f.shape)         # d(6)
+            return pull_mlp(dlogits[:, None], dslope)[0]
 
         return y[:, 0], v, pull
 
@@ -123,10 +125,11 @@ class GAN:
     def generate(self, theta, z):
         """G(z) (N, D) for z (N, L)."""
         generator, _ = self.split(theta)
-        return self._generator(generator, checks.rows(z, self.latent, "z").astype(generator.dtype, copy=False))[0]
+        z = checks.rows(z, self.latent, "z").astype(generator.dtype, copy=False)
+        return self._generator(generator, z)[0]
 
     def logits(self, theta, x):
-        """C(x), (N,): estimates log p(x) / q(x), up to a constant for relativistic; not for wasserstein."""
+        """C(x), (N,): estimates log p / q, for relativistic up to a constant, not for wasserstein."""
         theta, x = checks.inputs(self, theta, x)
         return mlp(self.split(theta)[1], sines(x, self.frequencies)[0], self.discriminator_widths)[0][:, 0]
 
@@ -135,7 +138,7 @@ class GAN:
         if (self.latent, self.dim) != (2, 2):
             raise ValueError(f"the push-forward density needs latent = dim = 2, got {self.latent} and {self.dim}")
         theta = checks.flat(theta, self.size).astype(np.float64)
-        return push_forward_log_prob(lambda z: self.generate(theta, z), x)
+        return PushForward.of(lambda z: self.generate(theta, z)).log_prob(x)
 
     def init(self, rng, dtype=np.float32):
         """Random theta (P,)."""
@@ -155,22 +158,21 @@ class GAN:
         return (self.dim * (1 + 2 * len(self.frequencies)), *self.hidden, 1)
 
     @property
-    def size(self):
-        """P, the length of theta."""
-        return mlp_size(self.generator_widths) + mlp_size(self.discriminator_widths)
-
-    @property
     def players(self):
         """The slices of theta that hold the generator and the discriminator."""
         middle = mlp_size(self.generator_widths)
-        return slice(0, middle), slice(middle, self.size)
+        return slice(0, middle), slice(middle, middle + mlp_size(self.discriminator_widths))
+
+    @property
+    def size(self):
+        """P, the length of theta."""
+        return self.players[1].stop
 
     @property
     def blocks(self):
         """The slice of theta of every W and b, by name."""
-        start = self.players[1].start
         return (mlp_blocks(self.generator_widths, "generator ")
-                | mlp_blocks(self.discriminator_widths, "discriminator ", start))
+                | mlp_blocks(self.discriminator_widths, "discriminator ", self.players[1].start))
 
     def split(self, theta):
         """The parameters of the generator and of the discriminator: views of theta (P,)."""
@@ -178,38 +180,36 @@ class GAN:
         return tuple(theta[player] for player in self.players)
 
     def rates(self, generator, discriminator):
-        """A learning rate for each player, as an optimizer takes it: one number per parameter (P,)."""
+        """Both learning rates as an optimizer takes them, one number per parameter (P,)."""
         return np.repeat([generator, discriminator], [player.stop - player.start for player in self.players])
 
     def __post_init__(self):
         own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
-        penalty = own_penalty if self.penalty is None else self.penalty
-        gamma = own_gamma if self.gamma is None else self.gamma
-        checks.size(self.dim, "dim")
-        checks.size(self.latent, "latent")
+        values = dict(
+            dim=checks.size(self.dim, "dim"), latent=checks.size(self.latent, "latent"),
+            hidden=checks.widths(self.hidden),
+            penalty=own_penalty if self.penalty is None else self.penalty,
+            gamma=own_gamma if self.gamma is None else self.gamma and checks.positive(self.gamma, "gamma"),
+            frequencies=tuple(checks.positive(k, "each of frequencies") for k in self.frequencies),
+            latent_frequencies=tuple(checks.positive(k, "each of latent_frequencies")
+                                     for k in self.latent_frequencies))
         if not callable(self.objective):
-            raise TypeError(f"objective must be a function like those of objectives.py, got {self.objective!r}")
-        if not isinstance(penalty, Penalty):
-            raise TypeError(f"penalty must be a Penalty such as zero_centered, got {penalty!r}")
-        made = dict(hidden=checks.widths(self.hidden), penalty=penalty,
-                    gamma=checks.positive(gamma, "gamma") if gamma != 0 else 0.0)
-        for name in ("frequencies", "latent_frequencies"):
-            made[name] = tuple(checks.positive(k, f"each of {name}") for k in getattr(self, name))
-        for name, value in made.items():
+            raise TypeError(f"objective must be a function such as relativistic, got {self.objective!r}")
+        if not isinstance(values["penalty"], Penalty):
+            raise TypeError(f"penalty must be a Penalty such as zero_centered, got {self.penalty!r}")
+        for name, value in values.items():
             object.__setattr__(self, name, value)           # the class is frozen
 
 
 def sines(x, frequencies):
-    """Fixed features f = [x, sin(k x), cos(k x)] (M, F), and df/dx, (M, F / D, D).
+    """f (M, F) = [x, sin(k x), cos(k x)] for x (M, D), and df/dx (M, F / D, D), zero off x's own coordinate.
 
-    A perceptron learns smooth functions first, and one of sines finer ones too (Tancik et al. 2020,
-    "Fourier Features Let Networks Learn High Frequency Functions").  By the chain rule
-
-        v = sum over features of  df/dx dC/df                                             (7)
+    A perceptron of x learns smooth functions first; of sines, finer ones too (Tancik et al. 2020,
+    "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains").
     """
     k = np.asarray(frequencies, x.real.dtype)[:, None]                            # (k, 1)
     turn = k * x[:, None, :]                                                      # (M, k, D)
     sine, cosine = np.sin(turn), np.cos(turn)
-    features = np.concatenate([x[:, None, :], sine, cosine], axis=1)              # (6)
-    slope = np.concatenate([np.ones_like(x)[:, None, :], k * cosine, -k * sine], axis=1)      # d(6)
-    return features.reshape(len(x), -1), slope
+    f = np.concatenate([x[:, None, :], sine, cosine], axis=1)                     # (6)
+    df = np.concatenate([np.ones_like(x)[:, None, :], k * cosine, -k * sine], axis=1)       # d(6)
+    return f.reshape(len(x), -1), df

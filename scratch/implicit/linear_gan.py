@@ -19,8 +19,8 @@ Gradient.   With sums over rows:
     dP = 1/2 sum dC x x^T + sum dv x^T,   dr = sum dC x + sum dv,   dc = sum dC           d(2), d(3)
     dQ = (dP + dP^T) / 2
 
-Checked in tests/implicit/test_linear_gan.py::test_gradient_of_each_player_in_its_own_parameters_penalty_included
-Checked in tests/implicit/test_linear_gan.py::test_best_discriminator_is_log_p_over_q_and_its_gradient_vanishes
+Checked in tests/implicit/test_linear_gan.py::test_gradient_of_each_player_in_its_own_parameters
+Checked in tests/implicit/test_linear_gan.py::test_best_discriminator_is_log_p_over_q
 Checked in tests/implicit/test_linear_gan.py::test_field_vanishes_at_the_optimum_and_nowhere_near_it
 """
 from dataclasses import KW_ONLY, dataclass, field

@@ -101,9 +101,9 @@ def _square_from_one(v):
     return values, 2 * (length - 1) * v / np.where(length == 0, 1, length)        # d(6), and 0 at v = 0
 
 
-# R1: Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?".  R1 and R2:
-# Roth et al. 2017, "Stabilizing Training of Generative Adversarial Networks through Regularization".
-# Huang et al. lower gamma early in a run.  1e-3 is chosen by hand; no sweep is recorded.
+# Roth et al. 2017, "Stabilizing Training of Generative Adversarial Networks"; R1 alone: Mescheder et
+# al. 2018, "Which Training Methods for GANs do actually Converge?".  Huang et al. lower gamma early
+# in a run.  1e-3 is chosen by hand for modes that are narrow against their distance, and not swept.
 zero_centered = Penalty(_half_square, at="data and samples", last=1e-3)
 # Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3.
 one_centered = Penalty(_square_from_one, at="mixtures")
@@ -114,5 +114,5 @@ OWN_PENALTY = {relativistic: (zero_centered, 0.2), wasserstein: (one_centered, 1
 
 
 def lower_gamma(model, done):
-    """The model at this fraction of the run: gamma falls geometrically to penalty.last of itself."""
+    """The model at this fraction of a run: gamma falls geometrically to penalty.last of itself."""
     return replace(model, gamma=model.gamma * model.penalty.last ** done)

@@ -28,8 +28,8 @@ On a grid all this is exact: the distributions are the masses of its cells, and 
 a table of logits, one for each cell.
 
 Checked in tests/implicit/test_optimal_discriminator.py::test_gradient_in_every_logit
-Checked in tests/implicit/test_optimal_discriminator.py::test_value_of_the_game_is_the_jensen_shannon_divergence
-Checked in tests/implicit/test_optimal_discriminator.py::test_relativistic_value_is_the_divergence_of_the_products
+Checked in tests/implicit/test_optimal_discriminator.py::test_value_of_the_game_is_jensen_shannon
+Checked in tests/implicit/test_optimal_discriminator.py::test_relativistic_value_is_that_of_products
 """
 import numpy as np
 

@@ -16,9 +16,9 @@ triangles have opposite signs, so their effect on an expectation of log q is of 
 Edges are cut until this is below the tolerance in each triangle; at a fold change counts as 1.
 Triangles share their edges, so the image has no cracks.
 
-Result.   -inf: x has no preimage, as outside a fold of G.  With data there, KL(p || q) is infinite.
-Large: at a fold det dG/dz is 0, and q grows as 1 / sqrt(distance), with a finite mass.  Mass below 1:
-G collapses a region to a curve, which has no density, and KL(q || p) is infinite.
+Result.   -inf: x has no preimage, as outside a fold of G.  With data there, KL(p || q) is
+infinite. Large: at a fold det dG/dz is 0, and q grows as 1 / sqrt(distance), with a finite mass.
+Mass below 1: G collapses a region to a curve, which has no density, and KL(q || p) is infinite.
 Checked in tests/implicit/test_push_forward.py::test_density_of_known_maps
 """
 from dataclasses import dataclass
@@ -42,11 +42,6 @@ SPLITS = {(1, 0, 0): [(0, 3, 2), (3, 1, 2)], (0, 1, 0): [(0, 1, 4), (0, 4, 2)], 
           (1, 0, 1): [(5, 0, 3), (3, 1, 2), (3, 2, 5)], (1, 1, 1): [(0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)]}
 
 
-def push_forward_log_prob(generator, x):
-    """log q(x) in nats, (n,), for the rows x (n, 2), on a mesh that is used once."""
-    return PushForward.of(generator).log_prob(x)
-
-
 @dataclass(frozen=True, eq=False)
 class PushForward:
     """A generator R^2 -> R^2, linear on each of many triangles.
@@ -58,7 +53,6 @@ class PushForward:
     z: np.ndarray                                                                 # (V, 2) corners
     x: np.ndarray                                                                 # (V, 2) their images G(z)
     triangles: np.ndarray                                                         # (T, 3) numbers of corners
-    refined: bool = True       # False if MOST was met before the tolerance
 
     @classmethod
     def of(cls, generator, tolerance=TOLERANCE):
@@ -73,12 +67,15 @@ class PushForward:
 
     def log_prob(self, x):
         """log q(x) in nats, (n,); -inf where x has no preimage."""
+        x = checks.rows(x, 2).astype(float)
+        density = np.zeros(len(x))
+        for point, triangle, weights, area in _covering(x, self.x, self.triangles):
+            z = np.einsum("mc,mci->mi", weights, self.z[triangle])                # (m, 2)
+            det = area / _area(self.z[triangle])
+            here = np.exp(-0.5 * (z * z).sum(axis=1)) / (2 * np.pi * np.abs(det))           # (1)
+            density += np.bincount(point, here, len(x))
         with np.errstate(divide="ignore"):                                        # log 0 = -inf is the answer
-            return np.log(self._gather(x)[0])
-
-    def preimages(self, x):
-        """The number of z that the generator takes to each x, (n,)."""
-        return self._gather(x)[1]
+            return np.log(density)
 
     def generate(self, z):
         """G(z) on the mesh, (n, 2): draws with exactly the density of log_prob.
@@ -93,21 +90,9 @@ class PushForward:
             x[point] = np.einsum("mc,mci->mi", weights, self.x[triangle])
         return x
 
-    def _gather(self, x):
-        """The density at x, and the number of triangles that cover it, (n,) each."""
-        x = checks.rows(x, 2).astype(float)
-        density, covers = np.zeros(len(x)), np.zeros(len(x), int)
-        for point, triangle, weights, area in _covering(x, self.x, self.triangles):
-            z = np.einsum("mc,mci->mi", weights, self.z[triangle])                # (m, 2)
-            det = area / _area(self.z[triangle])
-            here = np.exp(-0.5 * (z * z).sum(axis=1)) / (2 * np.pi * np.abs(det))           # (1)
-            density += np.bincount(point, here, len(x))
-            covers += np.bincount(point, minlength=len(x))
-        return density, covers
-
 
 def _refine(generator, z, x, triangles, tolerance):
-    """(z, x, triangles, whether all meet the tolerance) after cutting every edge that bends too much."""
+    """(z, x, triangles) when no edge bends too much any more, or there are MOST triangles."""
     fresh = triangles                                                             # not yet examined
     while True:
         edges, of_edge = np.unique(_edge_keys(fresh), return_inverse=True)
@@ -124,7 +109,7 @@ def _refine(generator, z, x, triangles, tolerance):
         bent = mass[:, None] * np.minimum(change, area) ** 2 > tolerance * area ** 2        # (T, 3)
         cut = np.bincount(of_edge.ravel(), bent.ravel()) > 0                      # if bent in either neighbor
         if not cut.any() or len(triangles) > MOST:
-            return z, x, triangles, not cut.any()
+            return z, x, triangles
         middles = len(z) + np.arange(cut.sum())
         z, x = np.concatenate([z, z_middle[cut]]), np.concatenate([x, x_middle[cut]])
         triangles, fresh = _split(triangles, edges[cut], middles)
@@ -148,10 +133,10 @@ def _edge_keys(triangles):
 
 
 def _covering(x, corners, triangles):
-    """Yield (point (m,), triangle (m, 3), weights of its corners (m, 3), twice its area (m,)) where it covers x[point].
+    """Yield (point (m,), triangle (m, 3), weights of its corners (m, 3), twice its area (m,)), by coverings.
 
-    Both triangles at an edge compute its side from the same ends in the same order: no point falls
-    between them or into both.
+    Both triangles at an edge compute the point's side of it from the same ends in the same order, so that
+    no point falls between them or into both.
     """
     for point, triangle in _candidates(x, corners, triangles):
         triangle = triangles[triangle]

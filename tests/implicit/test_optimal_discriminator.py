@@ -59,7 +59,7 @@ def test_log_ratio_where_a_law_has_no_mass():
 
 # ---- 3 a second computation ----
 
-def test_value_of_the_game_is_the_jensen_shannon_divergence():
+def test_value_of_the_game_is_jensen_shannon():
     nodes, p, q = cell_masses(P.log_prob, Q.log_prob, BOUNDS)
     C = log_ratio(P.log_prob, Q.log_prob)(nodes)
     js = js_quadrature(P.log_prob, Q.log_prob, BOUNDS, 300)
@@ -68,7 +68,7 @@ def test_value_of_the_game_is_the_jensen_shannon_divergence():
     assert abs(js_lower_bound(C, p, q) - js.value) < 1e-9
 
 
-def test_relativistic_value_is_the_divergence_of_the_products():
+def test_relativistic_value_is_that_of_products():
     """log 2 - JS(p x q, q x p), the two product laws compared cell by cell in the plane of pairs."""
     p, q, C = line_masses(400)
     m = (np.outer(p, q) + np.outer(q, p)) / 2
