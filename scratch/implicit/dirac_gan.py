@@ -107,7 +107,7 @@ class DiracGAN:
         return self.objective(np.zeros(1), np.array([u]))
 
     def simultaneous(self, h, jacobian):
-        """The matrix of a step near the equilibrium, if both players start from the old state."""
+        """The matrix of a step near the equilibrium when both players start from the old state."""
         return np.eye(2) - h * jacobian                                           # (3)
 
     def alternating(self, h, jacobian):

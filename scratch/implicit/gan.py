@@ -20,14 +20,13 @@ L_D is pulled back from dC and, through (4), from dv: a vector-Jacobian product 
 
     dfake = dL_G/dC(fake) v(fake)                                                         (5)
 
-Both networks read fixed features of their input, with frequencies k, and by the chain rule
+Both networks read fixed features f of their input, with frequencies k:
 
-    f = [x, sin(k x), cos(k x)],     v = sum over f of  dC/df df/dx                       (6)
+    f = [x, sin(k x), cos(k x)],   so that v = sum over f of  dC/df df/dx                 (6)
 
 Checked in tests/implicit/test_gan.py::test_the_losses_are_those_of_the_papers
 Checked in tests/implicit/test_gan.py::test_each_block_is_the_gradient_of_its_players_own_loss
-
-Symbols: N batch, D data, L latent, F features, P parameters; M rows, 2 N or N.
+Symbols: N batch, D data, L latent, F features, P parameters; M rows, N or 2 N.
 """
 from dataclasses import KW_ONLY, dataclass
 from typing import Callable
@@ -35,8 +34,9 @@ from typing import Callable
 import numpy as np
 
 from scratch import checks
-from scratch.implicit.objectives import (OWN_PENALTY, Objective, Penalty, lower_gamma, minimax,     # noqa: F401
-                                         non_saturating, one_centered, relativistic, wasserstein, zero_centered)
+from scratch.implicit.objectives import (OWN_PENALTY, Objective, Penalty, lower_gamma, minimax,   # noqa: F401
+                                         non_saturating, one_centered, relativistic, wasserstein,
+                                         zero_centered)
 from scratch.implicit.push_forward import PushForward
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_slope, mlp_views
 from scratch.learning.optimizers import Adam
@@ -47,29 +47,29 @@ from scratch.learning.training import Recipe
 class GAN:
     """Generator L - hidden - D and discriminator D - hidden - 1 in one theta, for data of scale 1.
 
-    The default is the relativistic game with R1 and R2.  The GAN of 2014, on the bare inputs, is
+    The default is the relativistic game with R1 and R2.  The game of 2014, on the bare inputs, is
     GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=()).
 
-    >>> model = GAN(2)
-    >>> model.sample(model.init(np.random.default_rng(0)), 4, np.random.default_rng(1)).shape
-    (4, 2)
+    >>> model, rng = GAN(2), np.random.default_rng(0)               # C = 0 everywhere: log 2 for each
+    >>> model.loss(np.zeros(model.size), rng.normal(size=(4, 2)), model.draw_noise(rng, 4))[0]
+    array([0.69314718, 0.69314718])
     """
     dim: int
     _: KW_ONLY
-    latent: int = 2                             # with dim = 2 the density of the samples can be measured
-    hidden: tuple = (128, 128, 128)             # holds all 25 modes in figures/implicit/mode_collapse.py
+    latent: int = 2                         # with dim = 2 the density of the samples can be measured
+    hidden: tuple = (128, 128, 128)         # holds all 25 modes in figures/implicit/mode_collapse.py
     objective: Callable = relativistic
-    penalty: Penalty = None                     # by default the objective's own, and its own gamma
-    gamma: float = None                         # 0: no penalty
-    # Of the sines of x and of z.  The finest detail that C should resolve has a width of about 1/32;
-    # with higher frequencies it fits noise, with lower ones it misses detail.  By hand, not swept.
+    penalty: Penalty = None                 # by default that of the objective, and its gamma
+    gamma: float = None                     # 0: no penalty
+    # Of the sines of x and of z, for details of a width down to 1/32.  With higher frequencies C
+    # fits noise between the data, with lower ones it misses details.  Chosen by hand, not swept.
     frequencies: tuple = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
     # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
-    # Improved Game Dynamics").  Rate, beta2 and batch size are chosen by hand; no sweep is recorded.
+    # Improved Game Dynamics").  Rate, beta2 and batch size are chosen by hand; no sweep is known.
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=256, anneal=lower_gamma)
-    first_layer_scale = 3.0     # of the generator, steep between modes from the start; by hand, not swept
+    first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
     def loss(self, theta, x, noise):
         """(L_G, L_D), and dtheta (P,): each player's block is the gradient of its own loss."""
@@ -84,13 +84,14 @@ class GAN:
 
         if self.gamma == 0:
             penalty, ddiscriminator = 0.0, pull(dlogits, None)
-        elif self.penalty.at == "mixtures":
-            _, v_mixed, pull_mixed = self._discriminator(discriminator, mix * x + (1 - mix) * fake)
-            penalty, dv = self.penalty.function(v_mixed)
-            ddiscriminator = pull(dlogits, None) + pull_mixed(0 * game.dreal, self.gamma / n * dv)      # d(4)
-        else:                                                                     # "data and samples"
+        elif self.penalty.at == "data and samples":         # where v is already known
             penalty, dv = self.penalty.function(v)
             ddiscriminator = pull(dlogits, self.gamma / n * dv)                   # d(4)
+        else:
+            _, v_mixed, pull_mixed = self._discriminator(discriminator, mix * x + (1 - mix) * fake)
+            penalty, dv = self.penalty.function(v_mixed)
+            dmixed = np.zeros(n, x.dtype), self.gamma / n * dv
+            ddiscriminator = pull(dlogits, None) + pull_mixed(*dmixed)            # d(4)
         losses[1] += self.gamma * np.sum(penalty) / n                             # (4)
 
         dfake = game.dgenerator[:, None] * v[n:]                                  # (N, D)  (5)
@@ -102,14 +103,14 @@ class GAN:
         return mlp(generator, sines(z, self.latent_frequencies)[0], self.generator_widths)
 
     def _discriminator(self, discriminator, points):
-        """C (M,), v (M, D), and pull(dlogits, dv) -> ddiscriminator; dv = None where v is not used."""
-        f, df = sines(points, self.frequencies)                                   # (M, F), (M, F / D, D)
-        y, slope, pull_mlp = mlp_slope(discriminator, f, self.discriminator_widths)
-        v = np.sum(df * slope.reshape(df.shape), axis=1)                          # (M, D)  (6)
+        """C (M,), v (M, D), pull(dlogits, dv) -> ddiscriminator; dv is None if v is not used."""
+        f, df_dx = sines(points, self.frequencies)                                # (M, F), (M, F / D, D)
+        y, dC_df, pull_mlp = mlp_slope(discriminator, f, self.discriminator_widths)
+        v = np.sum(df_dx * dC_df.reshape(df_dx.shape), axis=1)                    # (M, D)  (6)
 
         def pull(dlogits, dv):
-            dslope = None if dv is None else (df * dv[:, None, :]).reshape(f.shape)         # d(6)
-            return pull_mlp(dlogits[:, None], dslope)[0]
+            along = None if dv is None else (df_dx * dv[:, None, :]).reshape(f.shape)       # d(6)
+            return pull_mlp(dlogits[:, None], along)[0]
 
         return y[:, 0], v, pull
 
@@ -129,14 +130,15 @@ class GAN:
         return self._generator(generator, z)[0]
 
     def logits(self, theta, x):
-        """C(x), (N,): estimates log p / q, for relativistic up to a constant, not for wasserstein."""
+        """C(x), (N,): estimates log p / q, for relativistic up to a constant, unless wasserstein."""
         theta, x = checks.inputs(self, theta, x)
-        return mlp(self.split(theta)[1], sines(x, self.frequencies)[0], self.discriminator_widths)[0][:, 0]
+        f, _ = sines(x, self.frequencies)
+        return mlp(self.split(theta)[1], f, self.discriminator_widths)[0][:, 0]
 
     def push_forward_log_prob(self, theta, x):
         """log q(x) in nats, (N,), for latent = dim = 2, measured on a mesh (push_forward.py)."""
         if (self.latent, self.dim) != (2, 2):
-            raise ValueError(f"the push-forward density needs latent = dim = 2, got {self.latent} and {self.dim}")
+            raise ValueError(f"it needs latent = dim = 2, got {self.latent} and {self.dim}")
         theta = checks.flat(theta, self.size).astype(np.float64)
         return PushForward.of(lambda z: self.generate(theta, z)).log_prob(x)
 
@@ -202,7 +204,7 @@ class GAN:
 
 
 def sines(x, frequencies):
-    """f (M, F) = [x, sin(k x), cos(k x)] for x (M, D), and df/dx (M, F / D, D), zero off x's own coordinate.
+    """f (M, F) for x (M, D), and df/dx (M, F / D, D): each feature depends on one coordinate of x.
 
     A perceptron of x learns smooth functions first; of sines, finer ones too (Tancik et al. 2020,
     "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains").
@@ -211,5 +213,5 @@ def sines(x, frequencies):
     turn = k * x[:, None, :]                                                      # (M, k, D)
     sine, cosine = np.sin(turn), np.cos(turn)
     f = np.concatenate([x[:, None, :], sine, cosine], axis=1)                     # (6)
-    df = np.concatenate([np.ones_like(x)[:, None, :], k * cosine, -k * sine], axis=1)       # d(6)
-    return f.reshape(len(x), -1), df
+    df_dx = np.concatenate([np.ones_like(x)[:, None, :], k * cosine, -k * sine], axis=1)
+    return f.reshape(len(x), -1), df_dx

@@ -1,22 +1,21 @@
-"""The linear GAN: a closed-form counterpart, whose equilibrium tests the whole game and not one player.
+"""The linear GAN: its equilibrium has a closed form, against which the whole game is tested.
 
-Model.   Against Gaussian data N(m, S) (the LQG setting of Feizi et al. 2017, "Understanding GANs"):
+Model.   For Gaussian data N(m, S) (Feizi et al. 2017, "Understanding GANs: the LQG Setting"):
 
-    G(z) = z A + b,   z ~ N(0, I), so that q = N(b, A^T A)                                (1)
-    C(x) = 1/2 x^T P x + r^T x + c,     P = (Q + Q^T) / 2                                 (2)
-    v = dC/dx = P x + r                                                                   (3)
+    G(z) = z A + b,   z ~ N(0, I),   so that q = N(b, A^T A)                              (1)
+    C(x) = 1/2 x^T P x + r^T x + c,   P = (Q + Q^T) / 2,   v = dC/dx = P x + r            (2)
 
-Loss.   That of gan.py.  log p(x) / q(x) of two Gaussians is quadratic, so C can reach it:
+Loss.    That of gan.py.  log p(x) / q(x) of two Gaussians is quadratic, so C can equal it, with
 
-    Q* = (A^T A)^-1 - S^-1,   r* = S^-1 m - (A^T A)^-1 b,   c* = log p(0) / q(0)          (4)
+    Q* = (A^T A)^-1 - S^-1,   r* = S^-1 m - (A^T A)^-1 b,   c* = log p(0) / q(0)          (3)
 
-At the equilibrium both distributions are the same.  Only A^T A is determined, not A:
+At the equilibrium both distributions are the same.  It determines A^T A but not A:
 
-    A^T A = S,   b = m,   Q = 0,   r = 0,   c = 0 (for objectives that depend on c)       (5)
+    A^T A = S,   b = m,   Q = 0,   r = 0,   c = 0 (if the objective depends on c)         (4)
 
-Gradient.   With sums over rows:
+Gradient.   With sums over rows,
 
-    dP = 1/2 sum dC x x^T + sum dv x^T,   dr = sum dC x + sum dv,   dc = sum dC           d(2), d(3)
+    dP = 1/2 sum dC x x^T + sum dv x^T,   dr = sum dC x + sum dv,   dc = sum dC           d(2)
     dQ = (dP + dP^T) / 2
 
 Checked in tests/implicit/test_linear_gan.py::test_gradient_of_each_player_in_its_own_parameters
@@ -37,7 +36,7 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class LinearGAN(GAN):
-    """A GAN with a linear generator and a quadratic discriminator: same game, exact density and optimum.
+    """A GAN with a linear generator and a quadratic discriminator, an exact density and optimum.
 
     >>> model = LinearGAN(2)
     >>> theta = model.optimum([1.0, 2.0], [[1.0, 0.5], [0.5, 2.0]])
@@ -46,15 +45,14 @@ class LinearGAN(GAN):
            [0.5, 2. ]])
     """
     _: KW_ONLY
-    latent: int = None                                      # by default D: with fewer there is no density
+    latent: int = None                      # by default D: with fewer there is no density
     penalty: Penalty = zero_centered
-    gamma: float = 1.0                                      # by hand; not swept
-
+    gamma: float = 1.0                      # by hand, not swept
     hidden: tuple = field(default=(), init=False)
-    frequencies: tuple = field(default=(), init=False)      # both networks take their input as it is
+    frequencies: tuple = field(default=(), init=False)
     latent_frequencies: tuple = field(default=(), init=False)
-    recipe = Recipe(SGD(0.1), batch_size=512)               # plain steps, gamma constant; by hand, not swept
-    first_layer_scale = 1.0                                 # one mode needs no steep generator
+    recipe = Recipe(SGD(0.1), batch_size=512)       # plain steps, gamma constant; by hand, not swept
+    first_layer_scale = 1.0                 # without gaps between modes the generator need not be steep
 
     def __post_init__(self):
         object.__setattr__(self, "latent", self.dim if self.latent is None else self.latent)
@@ -62,7 +60,7 @@ class LinearGAN(GAN):
 
     @property
     def discriminator_widths(self):
-        """As if it were one linear layer on the features (x, x x^T): r, Q and c, in this order."""
+        """As if one linear layer on the features (x, x x^T): r, Q and c, in this order."""
         return (self.dim + self.dim ** 2, 1)
 
     def _discriminator(self, discriminator, points):
@@ -70,12 +68,11 @@ class LinearGAN(GAN):
         r, Q, c = self._coefficients(discriminator)
         P = (Q + Q.T) / 2
         Px = points @ P                                                           # (M, D)
-        logits = 0.5 * np.sum(Px * points, axis=1) + points @ r + c               # (2)
-        v = Px + r                                                                # (3)
+        logits, v = 0.5 * np.sum(Px * points, axis=1) + points @ r + c, Px + r    # (2)
 
         def pull(dlogits, dv):
             dv = np.zeros_like(points) if dv is None else dv
-            dP = 0.5 * (dlogits[:, None] * points).T @ points + dv.T @ points     # d(2), d(3)
+            dP = 0.5 * (dlogits[:, None] * points).T @ points + dv.T @ points     # d(2)
             dr = dlogits @ points + dv.sum(axis=0)
             return np.concatenate([dr, ((dP + dP.T) / 2).ravel(), [dlogits.sum()]])
 
@@ -98,6 +95,7 @@ class LinearGAN(GAN):
 
     def log_prob(self, theta, x):
         """log N(x; b, A^T A) in nats, (N,)."""
+        theta = checks.flat(theta, self.size).astype(float)
         _, b = mlp_views(self.split(theta)[0], self.generator_widths)[0]
         return GaussianMixture([b], [self.covariance(theta)], [1.0]).log_prob(x)
 
@@ -107,6 +105,6 @@ class LinearGAN(GAN):
             raise ValueError(f"A^T A has full rank only with latent >= dim = {self.dim}, got {self.latent}")
         theta = np.zeros(self.size)
         A, b = mlp_views(self.split(theta)[0], self.generator_widths)[0]
-        A[:self.dim] = np.linalg.cholesky(checks.constant(covariance, "covariance")).T      # (5)
+        A[:self.dim] = np.linalg.cholesky(checks.constant(covariance, "covariance")).T      # (4)
         b[...] = checks.constant(mean, "mean")
         return theta

@@ -90,6 +90,10 @@ class Penalty:
     at: str                     # "data and samples" or "mixtures"
     last: float = 1.0           # the fraction of gamma that is left at the end of a run
 
+    def __post_init__(self):
+        if self.at not in ("data and samples", "mixtures"):
+            raise ValueError(f"at must be 'data and samples' or 'mixtures', got {self.at!r}")
+
 
 def _half_square(v):
     return 0.5 * np.sum(v * v, axis=1), v                                         # (5), d(5)
@@ -101,15 +105,13 @@ def _square_from_one(v):
     return values, 2 * (length - 1) * v / np.where(length == 0, 1, length)        # d(6), and 0 at v = 0
 
 
-# Roth et al. 2017, "Stabilizing Training of Generative Adversarial Networks"; R1 alone: Mescheder et
-# al. 2018, "Which Training Methods for GANs do actually Converge?".  Huang et al. lower gamma early
-# in a run.  1e-3 is chosen by hand for modes that are narrow against their distance, and not swept.
+# Roth et al. 2017, "Stabilizing Training of Generative Adversarial Networks"; R1 by itself:
+# Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?".  Huang et al. lower
+# gamma early in a run.  1e-3 is chosen by hand for narrow modes far apart, not swept.
 zero_centered = Penalty(_half_square, at="data and samples", last=1e-3)
-# Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3.
+# Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3; theirs is also gamma = 10.
 one_centered = Penalty(_square_from_one, at="mixtures")
-
-# The default penalty and gamma of an objective; gamma is 0 for those that are not listed.  0.2 is
-# chosen by hand for data of standard deviation 1, no sweep is recorded; 10 is Gulrajani et al.'s.
+# The defaults; other objectives have gamma 0.  0.2 is chosen by hand for data of scale 1, not swept.
 OWN_PENALTY = {relativistic: (zero_centered, 0.2), wasserstein: (one_centered, 10.0)}
 
 

@@ -1,24 +1,24 @@
-"""The density of a GAN's samples, measured on a mesh: an instrument for figures, to skip at first reading.
+"""The density of a GAN's samples, measured on a mesh.  An instrument for figures: skip it at first.
 
 Model.   x = G(z), z ~ N(0, I), in two dimensions.  The density sums over all preimages of x:
 
     q(x) = sum over z with G(z) = x of  N(z; 0, I) / |det dG/dz|                          (1)
 
-Mesh.   The plane of z is cut into triangles, in each of which G is taken to be linear.  An image
+Mesh.    The plane of z is cut into triangles, in each of which G is taken to be linear.  An image
 triangle that covers x holds one preimage: the weights of x in its corners give z, and the ratio of
 the two areas is |det dG/dz|.  Halving an edge (a, b) shows how far the image bends off the chord:
 
     s = G(a) + G(b) - 2 G((a + b) / 2)                                                    (2)
-    change = 4 |s x d| / |d1 x d2|,     d, d1, d2 edges of the image, x the cross product (3)
+    change = 4 max over d of |s x d| / |d1 x d2|,   d, d1, d2 image edges, x cross product (3)
 
-Along the edge dG changes by 4 s and its determinant by the fraction (3).  Errors of neighboring
+Along the edge dG changes by 4 s, and its determinant by the fraction (3).  Errors of neighboring
 triangles have opposite signs, so their effect on an expectation of log q is of order mass change^2.
 Edges are cut until this is below the tolerance in each triangle; at a fold change counts as 1.
 Triangles share their edges, so the image has no cracks.
 
-Result.   -inf: x has no preimage, as outside a fold of G.  With data there, KL(p || q) is
-infinite. Large: at a fold det dG/dz is 0, and q grows as 1 / sqrt(distance), with a finite mass.
-Mass below 1: G collapses a region to a curve, which has no density, and KL(q || p) is infinite.
+Result.  -inf: x has no preimage, as outside a fold of G.  With data there, KL(p || q) is infinite.
+Large: at a fold det dG/dz is 0 and q grows as 1 / sqrt(distance), with a finite mass.  Mass below 1:
+G collapses a region to a curve, which has no density, and KL(q || p) is infinite.
 Checked in tests/implicit/test_push_forward.py::test_density_of_known_maps
 """
 from dataclasses import dataclass
@@ -32,14 +32,15 @@ from scratch import checks
 RADIUS = 8.0                   # the mesh covers |z_i| <= RADIUS: all but 2.5e-15 of the mass
 CELLS = 128                    # squares per axis before refinement
 TOLERANCE = 1e-5               # of mass change^2; the number of triangles goes as TOLERANCE^(-1/2)
-MOST = 2 ** 19                 # more triangles than this are not refined
+MOST = 2 ** 19                 # more triangles than this are not refined, and the tolerance is not met
 ROUNDING = 1e-12               # of the largest |x|: smaller bends are rounding, not the generator
 CHUNK = 2 ** 18                # rows given to the generator, or candidates tested, at once
 
-# How to split a triangle with corners 0, 1, 2 whose edges 01, 12, 20 have midpoints 3, 4, 5, where cut.
-SPLITS = {(1, 0, 0): [(0, 3, 2), (3, 1, 2)], (0, 1, 0): [(0, 1, 4), (0, 4, 2)], (0, 0, 1): [(0, 1, 5), (5, 1, 2)],
-          (1, 1, 0): [(3, 1, 4), (0, 3, 4), (0, 4, 2)], (0, 1, 1): [(4, 2, 5), (0, 1, 4), (0, 4, 5)],
-          (1, 0, 1): [(5, 0, 3), (3, 1, 2), (3, 2, 5)], (1, 1, 1): [(0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)]}
+# How to split a triangle 0, 1, 2 whose edges 01, 12, 20 have midpoints 3, 4, 5, if they are cut.
+SPLITS = {(1, 0, 0): [(0, 3, 2), (3, 1, 2)], (0, 1, 0): [(0, 1, 4), (0, 4, 2)],
+          (0, 0, 1): [(0, 1, 5), (5, 1, 2)], (1, 1, 0): [(3, 1, 4), (0, 3, 4), (0, 4, 2)],
+          (0, 1, 1): [(4, 2, 5), (0, 1, 4), (0, 4, 5)], (1, 0, 1): [(5, 0, 3), (3, 1, 2), (3, 2, 5)],
+          (1, 1, 1): [(0, 3, 5), (3, 1, 4), (5, 4, 2), (3, 4, 5)]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +62,8 @@ class PushForward:
         axis = np.linspace(-RADIUS, RADIUS, CELLS + 1)
         z = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
         corner = np.arange(len(z)).reshape(CELLS + 1, CELLS + 1)
-        a, b, c, d = (part.ravel() for part in (corner[:-1, :-1], corner[1:, :-1], corner[1:, 1:], corner[:-1, 1:]))
+        a, b = corner[:-1, :-1].ravel(), corner[1:, :-1].ravel()
+        c, d = corner[1:, 1:].ravel(), corner[:-1, 1:].ravel()
         triangles = np.concatenate([np.stack([a, b, c], axis=1), np.stack([a, c, d], axis=1)])
         return cls(*_refine(generator, z, _images(generator, z), triangles, tolerance))
 
@@ -78,13 +80,10 @@ class PushForward:
             return np.log(density)
 
     def generate(self, z):
-        """G(z) on the mesh, (n, 2): draws with exactly the density of log_prob.
-
-        The generator's own draws differ by the error of the mesh; at a fold some would have log_prob -inf.
-        """
+        """G(z) on the mesh, (n, 2): draws with the density of log_prob, not -inf even at a fold."""
         z = checks.rows(z, 2, "z").astype(float)
         if np.abs(z).max() >= RADIUS:
-            raise ValueError(f"z must lie within {RADIUS:g} of the origin on each axis, got {np.abs(z).max():g}")
+            raise ValueError(f"z must lie within {RADIUS:g} of 0 on each axis, got {np.abs(z).max():g}")
         x = np.empty_like(z)
         for point, triangle, weights, _ in _covering(z, self.z, self.triangles):
             x[point] = np.einsum("mc,mci->mi", weights, self.x[triangle])
@@ -104,7 +103,7 @@ def _refine(generator, z, x, triangles, tolerance):
         d = x[np.roll(fresh, -1, axis=1)] - x[fresh]                              # (T, 3, 2) edges 01, 12, 20
         change = 4 * np.abs(_cross(s[of_edge.reshape(-1, 3)][:, :, None], d[:, None])).max(axis=2)
         area = np.abs(_area(x[fresh]))[:, None]                                   # (3) is change / area
-        middle = z[fresh].mean(axis=1)                                            # of the mass of N(0, I), below
+        middle = z[fresh].mean(axis=1)                                            # where N(0, I) is evaluated
         mass = np.abs(_area(z[fresh])) / 2 * np.exp(-0.5 * (middle * middle).sum(axis=1)) / (2 * np.pi)
         bent = mass[:, None] * np.minimum(change, area) ** 2 > tolerance * area ** 2        # (T, 3)
         cut = np.bincount(of_edge.ravel(), bent.ravel()) > 0                      # if bent in either neighbor
@@ -116,7 +115,7 @@ def _refine(generator, z, x, triangles, tolerance):
 
 
 def _split(triangles, cut, middles):
-    """All triangles when the edges with keys `cut` (ascending) have midpoints `middles`; and the new ones."""
+    """All triangles when edges of keys `cut` (ascending) are cut at `middles`, and the new ones."""
     keys = _edge_keys(triangles)                                                  # (T, 3)
     place = np.minimum(np.searchsorted(cut, keys), len(cut) - 1)
     is_cut = cut[place] == keys
@@ -133,10 +132,10 @@ def _edge_keys(triangles):
 
 
 def _covering(x, corners, triangles):
-    """Yield (point (m,), triangle (m, 3), weights of its corners (m, 3), twice its area (m,)), by coverings.
+    """Yield (point (m,), triangle over it (m, 3), weights of the corners (m, 3), twice the area).
 
-    Both triangles at an edge compute the point's side of it from the same ends in the same order, so that
-    no point falls between them or into both.
+    Both triangles at an edge compute the side of a point from the same ends in the same order: no
+    point falls between them or into both.
     """
     for point, triangle in _candidates(x, corners, triangles):
         triangle = triangles[triangle]
@@ -151,10 +150,9 @@ def _covering(x, corners, triangles):
 
 
 def _candidates(x, corners, triangles):
-    """Yield (points, triangles), equally long: pairs whose bounding boxes meet, every covering pair among them.
+    """Yield (points, triangles), equally long: every covering pair is among them.
 
-    Points are sorted by column of the plane, then by height.  In each column a triangle then meets
-    one run of neighbors in this order.
+    Points are sorted by column of the plane, then by height: in a column a triangle meets one run.
     """
     origin, span = x.min(axis=0), np.ptp(x, axis=0) + 1e-300
     columns = int(np.ceil(np.sqrt(len(x))))
@@ -179,7 +177,7 @@ def _candidates(x, corners, triangles):
 
 
 def _runs(counts):
-    """For counts (2, 0, 3): owners (0, 0, 2, 2, 2) and places (0, 1, 0, 1, 2), in parts of about CHUNK."""
+    """For counts (2, 0, 3): owners (0, 0, 2, 2, 2), places (0, 1, 0, 1, 2), in parts of CHUNK."""
     ends = np.flatnonzero(np.diff(np.cumsum(counts) // CHUNK)) + 1
     for a, b in zip([0, *ends], [*ends, len(counts)]):
         before, owner = np.cumsum(counts[a:b]) - counts[a:b], np.repeat(np.arange(a, b), counts[a:b])

@@ -212,15 +212,15 @@ def test_the_push_forward_density_is_that_of_a_linear_generator(rng):
 # ---- learning ----
 
 def test_a_short_run_finds_all_modes_of_a_ring():
-    """From next to nothing; other seeds gave 0.48 to 0.69 and 0.04 to 0.37."""
+    """From next to nothing; five seeds gave a high quality of 0.70 to 0.75 and a reverse KL below 0.04."""
     law, rng = ring(modes=4, radius=1.5, std=0.2), np.random.default_rng(0)
-    model = GAN(2, hidden=(32, 32))
+    model = GAN(2, hidden=(32, 32), frequencies=(1.0, 2.0, 4.0))
     start = model.init(rng)
-    theta = fit(model, start, law, rng, steps=800)
+    theta = fit(model, start, law, rng, steps=400)
     before, after = (mode_coverage(model.sample(part, 1000, rng).astype(float), law.means, 0.2)
                      for part in (start, theta))
-    assert before.high_quality < 0.1
-    assert after.modes == 4 and after.high_quality > 0.4 and after.reverse_kl < 0.5
+    assert before.high_quality < 0.15
+    assert after.modes == 4 and after.high_quality > 0.6 and after.reverse_kl < 0.2
 
 
 def test_float32_stays_float32_through_a_run(rng):
@@ -253,6 +253,11 @@ def test_each_player_has_its_own_rate(rng):
 def test_bad_sizes_are_refused(change, error, says):
     with pytest.raises(error, match=says):
         GAN(**(dict(dim=2) | change))
+
+
+def test_a_penalty_at_an_unknown_place_is_refused():
+    with pytest.raises(ValueError, match="at must be"):
+        Penalty(zero_centered.function, at="mixture")
 
 
 def test_bad_arguments_are_refused(rng):

@@ -66,7 +66,7 @@ def test_log_prob_is_scipys_and_that_of_the_push_forward_mesh(rng):
 # ---- 4 closed-form counterpart ----
 
 def with_best_discriminator(model, theta):
-    """theta, with the discriminator of equation (4) for data N(MEAN, COVARIANCE)."""
+    """theta, with the discriminator of equation (3) for data N(MEAN, COVARIANCE)."""
     r, Q, c = model._coefficients(model.split(theta)[1])    # views
     b, precision, zero = theta[4:6], np.linalg.inv(model.covariance(theta)), np.zeros((1, 2))
     Q[...] = precision - np.linalg.inv(COVARIANCE)
