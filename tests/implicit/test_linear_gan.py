@@ -122,11 +122,11 @@ def test_training_follows_the_games_eigenvalues_to_the_optimum(rng):
 
 # ---- 5 learning ----
 
-@pytest.mark.parametrize("objective", [non_saturating, relativistic, wasserstein])
-def test_learns_the_gaussian_from_samples_under_every_objective(objective, rng):
+@pytest.mark.parametrize("objective, steps", [(non_saturating, 900), (relativistic, 900), (wasserstein, 400)])
+def test_learns_the_gaussian_from_samples_under_every_objective(objective, steps, rng):
     law = GaussianMixture(MEAN[None], COVARIANCE[None], np.ones(1))
     model = LinearGAN(2, objective=objective)
-    theta = fit(model, model.init(rng), law, rng, steps=900).astype(float)
+    theta = fit(model, model.init(rng), law, rng, steps=steps).astype(float)
     assert kl_gaussians(MEAN, COVARIANCE, theta[4:6], model.covariance(theta)).value < 2e-3
 
 
