@@ -20,7 +20,8 @@ EVERY_GAME = [(objective, penalty, gamma) for objective in OBJECTIVES
 
 def start(rng, objective, penalty=None, gamma=None, n=5):
     """A model with its three arguments of loss, at a random point."""
-    model = GAN(3, hidden=(6, 5), objective=objective, penalty=penalty, gamma=gamma, frequencies=(1.0, 2.0))
+    model = GAN(3, hidden=(6, 5), objective=objective, penalty=penalty, gamma=gamma,
+                frequencies=(1.0, 2.0), latent_frequencies=(1.0,))
     theta = model.init(rng, np.float64)
     theta = theta + 0.1 * rng.standard_normal(theta.shape)
     return model, theta, rng.standard_normal((n, 3)), model.draw_noise(rng, n)
