@@ -16,7 +16,7 @@ CLAIM = ("By PacGAN's protocol the relativistic GAN with R1 and R2 keeps all 8 a
          "its updates WGAN-GP keeps all modes too, but is blurred; the plain GAN holds 2 of 8 and 9 of 25.")
 STUDY = True
 
-# PacGAN's laws (Lin et al. 2018), divided by their standard deviation: nothing in the table sees the scale.
+# PacGAN's distributions (Lin et al. 2018), divided by their standard deviation; no number depends on it.
 RING, GRID = ring(8, 2 ** 0.5, 0.01 * 2 ** 0.5), grid(5, 2 / 8 ** 0.5, 0.05 / 8 ** 0.5)
 LAWS = {"ring": (RING, 0.01 * 2 ** 0.5), "grid": (GRID, 0.05 / 8 ** 0.5)}
 SEEDS, HIDDEN, SAMPLES = 10, (128, 128, 128), 2500

@@ -153,11 +153,11 @@ def test_the_generators_loss_leaves_no_trace_in_the_discriminators_block(rng):
 
 def test_sines_and_their_derivatives(rng):
     x = rng.normal(size=(4, 2))
-    features, slope = gan.sines(x, (1.0, 3.0))
+    features, df_dx = gan.sines(x, (1.0, 3.0))
     parts = [x, np.sin(x), np.sin(3 * x), np.cos(x), np.cos(3 * x)]
     np.testing.assert_allclose(features, np.hstack(parts), rtol=1e-14)
     moved, _ = gan.sines(x + 1e-30j, (1.0, 3.0))            # each feature looks at one coordinate
-    np.testing.assert_allclose(slope.reshape(features.shape), moved.imag / 1e-30, rtol=1e-14)
+    np.testing.assert_allclose(df_dx.reshape(features.shape), moved.imag / 1e-30, rtol=1e-14)
 
 
 def test_gamma_of_any_float_type_leaves_the_precision_of_theta(rng):

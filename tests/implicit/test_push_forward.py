@@ -96,8 +96,8 @@ def test_density_of_known_maps(generator, exact, number, mean, worst, rng):
 
 def test_mesh_follows_a_generator_that_is_steep_between_modes(rng):
     z = np.concatenate([rng.normal(size=(2000, 2)), np.stack([rng.uniform(0.2, 0.4, 500), np.zeros(500)], axis=1)])
-    slope = 0.2 + (1 - np.tanh((z[:, 0] - 0.3) / 0.02) ** 2) / 0.02             # up to 50
-    exact = standard_normal(z) - np.log(0.2 * slope)
+    steepness = 0.2 + (1 - np.tanh((z[:, 0] - 0.3) / 0.02) ** 2) / 0.02             # up to 50
+    exact = standard_normal(z) - np.log(0.2 * steepness)
     error = mesh(two_modes).log_prob(two_modes(z)) - exact
     assert abs(error[:2000].mean()) < 2e-3 and abs(error[2000:].mean()) < 1e-2
     assert np.quantile(np.abs(error), 0.95) < 0.2
