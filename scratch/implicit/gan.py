@@ -67,15 +67,17 @@ class GAN:
     latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
     # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
-    # Improved Game Dynamics").  Rate, beta2 and batch size are chosen by hand; no sweep is known.
+    # Improved Game Dynamics"); beta2 forgets a bad start ten times faster than the usual 0.999.
+    # Rate, beta2 and batch size are chosen by hand; no sweep is recorded.
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=256, anneal=lower_gamma)
     first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
     def loss(self, theta, x, noise):
         """(L_G, L_D), and dtheta (P,): each player's block is the gradient of its own loss."""
         theta, x = checks.inputs(self, theta, x)
-        z, mix = checks.noise(noise, x, z=(len(x), self.latent), mix=(len(x), 1))
-        n, (generator, discriminator) = len(x), (theta[player] for player in self.players)
+        n = len(x)
+        z, mix = checks.noise(noise, x, z=(n, self.latent), mix=(n, 1))
+        generator, discriminator = (theta[player] for player in self.players)
         fake, pull_generator = self._generator(generator, z)                      # (N, D)  (1)
         logits, v, pull = self._discriminator(discriminator, np.concatenate([x, fake]))     # (2 N,)  (2)
         game = self.objective(logits[:n], logits[n:])                             # (3)
@@ -84,7 +86,7 @@ class GAN:
 
         if self.gamma == 0:
             penalty, ddiscriminator = 0.0, pull(dlogits, None)
-        elif self.penalty.at == "data and samples":         # where v is already known
+        elif self.penalty.at == "data and samples":         # v is computed there already
             penalty, dv = self.penalty.function(v)
             ddiscriminator = pull(dlogits, self.gamma / n * dv)                   # d(4)
         else:
@@ -130,7 +132,7 @@ class GAN:
         return self._generator(generator, z)[0]
 
     def logits(self, theta, x):
-        """C(x), (N,): estimates log p / q, for relativistic up to a constant, unless wasserstein."""
+        """C(x), (N,), estimates log p / q: relativistic up to a constant, wasserstein not at all."""
         theta, x = checks.inputs(self, theta, x)
         f, _ = sines(x, self.frequencies)
         return mlp(self.split(theta)[1], f, self.discriminator_widths)[0][:, 0]
