@@ -132,7 +132,7 @@ class GAN:
         return self._generator(generator, z)[0]
 
     def logits(self, theta, x):
-        """C(x), (N,): log p / q if trained well, up to a constant for relativistic (not wasserstein)."""
+        """C(x), (N,): estimates log p / q; relativistic: plus a constant; wasserstein: does not."""
         theta, x = checks.inputs(self, theta, x)
         f, _ = sines(x, self.frequencies)
         return mlp(self.split(theta)[1], f, self.discriminator_widths)[0][:, 0]

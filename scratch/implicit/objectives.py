@@ -111,7 +111,7 @@ def _square_from_one(v):
 zero_centered = Penalty(_half_square, at="data and samples", last=1e-3)
 # Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3; theirs is also gamma = 10.
 one_centered = Penalty(_square_from_one, at="mixtures")
-# The defaults; other objectives have gamma 0.  0.2 is chosen by hand for data of scale 1, not swept.
+# Defaults; other objectives have gamma 0.  0.2 is chosen by hand for data of scale 1, not swept.
 OWN_PENALTY = {relativistic: (zero_centered, 0.2), wasserstein: (one_centered, 10.0)}
 
 

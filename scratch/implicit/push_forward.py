@@ -137,8 +137,8 @@ def _covering(x, corners, triangles):
     Both triangles at an edge compute the side of a point from the same ends in the same order: no
     point falls between them or into both.
     """
-    for point, triangle in _candidates(x, corners, triangles):
-        triangle = triangles[triangle]
+    for point, number in _candidates(x, corners, triangles):
+        triangle = triangles[number]
         after = np.roll(triangle, -1, axis=1)
         low, high = corners[np.minimum(triangle, after)], corners[np.maximum(triangle, after)]
         side = _cross(high - low, x[point, None] - low)                           # (m, 3): left of the edge
@@ -154,14 +154,14 @@ def _candidates(x, corners, triangles):
 
     Points are sorted by column of the plane, then by height: in a column a triangle meets one run.
     """
-    origin, span = x.min(axis=0), np.ptp(x, axis=0) + 1e-300
+    origin, span = x.min(axis=0), np.ptp(x, axis=0) + 1e-300                      # never divide by 0
     columns = int(np.ceil(np.sqrt(len(x))))
 
     def column(x1):
         return np.clip((x1 - origin[0]) / span[0] * columns, -1, columns).astype(int).clip(0, columns - 1)
 
     def height(x2):
-        return np.clip((x2 - origin[1]) / span[1], -0.4, 1.4) / 2                 # columns lie 1 apart
+        return np.clip((x2 - origin[1]) / span[1], -0.4, 1.4) / 2                 # points: 0 to 1/2
 
     key = column(x[:, 0]) + height(x[:, 1])
     order = np.argsort(key)
