@@ -17,14 +17,14 @@ CLAIM = ("Against a generator that stands still the discriminator comes to log p
 STUDY = True
 
 LAW, WINDOW, PIXELS, MOST = LAWS["ring"], ((-3, 3), (-3, 3)), 90, 6.0
-CRITICS = {"non-saturating, no penalty": (non_saturating, 0.0), "relativistic + R1 + R2": (relativistic, 0.1)}
+TRAINED = {"non-saturating, no penalty": (non_saturating, 0.0), "relativistic + R1 + R2": (relativistic, 0.1)}
 
 
 def compute(effort, rng):
-    """A generator trained a little, its exact density, and critics trained against it to the end."""
+    """A generator trained a little, its density, and discriminators trained against it to the end."""
     first, steps, hidden, n, tolerance = ((5, 10, (8,), 60, 1e-2) if effort == "quick" else
                                           (300, 6000, (64, 64, 64), 300, 1e-5))
-    start = GAN(2, 2, hidden)
+    start = GAN(2, hidden=hidden)
     theta = fit(start, start.init(rng), LAW, rng, steps=first)
     generator = start.players[0]
     frozen = theta[generator].astype(float)
@@ -41,9 +41,9 @@ def compute(effort, rng):
     results = dict(steps=steps, first=first, log_p=LAW.log_prob(pixels), log_q=log_q(pixels), samples=samples[:800],
                    exact=np.concatenate(exact), mass=q.sum(),
                    js=js_lower_bound(log_ratio(LAW.log_prob, log_q)(nodes), p, q))
-    for name, (objective, gamma) in CRITICS.items():
+    for name, (objective, gamma) in TRAINED.items():
         model = replace(start, objective=objective, gamma=gamma)
-        recipe = Recipe(Adam(model.rates(generator=0.0, critic=2e-3), beta1=0.0, beta2=0.99), batch_size=256,
+        recipe = Recipe(Adam(model.rates(generator=0.0, discriminator=2e-3), beta1=0.0, beta2=0.99), batch_size=256,
                         anneal=model.recipe.anneal)
         learned = model.init(rng)
         learned[generator] = frozen
@@ -56,7 +56,7 @@ def compute(effort, rng):
 
 
 def constant_left_open(logits, p, q):
-    """The constant that a relativistic critic cannot know: the one with the best bound."""
+    """The constant that the relativistic loss leaves open: the one with the best bound."""
     shifts = np.linspace(-8, 8, 161)
     logits = logits.astype(float)
     return shifts[np.argmax([js_lower_bound(logits + shift, p, q) for shift in shifts])]
@@ -64,11 +64,11 @@ def constant_left_open(logits, p, q):
 
 def draw(results):
     """Three maps of logits on one scale, and learned against exact at data and samples."""
-    fig = figure(5.6, f"Generator stopped after {int(results['first'])} steps; each critic trained for "
-                      f"{int(results['steps'])} more on the ring, one run, networks 64-64-64")
+    fig = figure(5.6, f"Generator stopped after {int(results['first'])} steps; each discriminator trained "
+                      f"for {int(results['steps'])} more on the ring, one run, networks 64-64-64")
     top, bottom = fig.subfigures(2, 1, height_ratios=[1.25, 1])
     maps = {"exact: log p / q": results["log_p"] - results["log_q"]} | {name: results[f"{name} map"]
-                                                                       for name in CRITICS}
+                                                                       for name in TRAINED}
     seen = np.maximum(results["log_p"], results["log_q"]).reshape(PIXELS, PIXELS) > -7
     panels = top.subplots(1, 3)
     for ax, (name, values) in zip(panels, maps.items()):
@@ -76,11 +76,11 @@ def draw(results):
         image = ax.imshow(np.where(seen, clipped, np.nan).T, origin="lower", extent=sum(WINDOW, ()), cmap="PuOr_r",
                           vmin=-MOST, vmax=MOST)
         plane(ax, WINDOW)
-        bound = results["js"] if name not in CRITICS else results[f"{name} bound"]
-        sign = "JS" if name not in CRITICS else "JS at least"
+        bound = results["js"] if name not in TRAINED else results[f"{name} bound"]
+        sign = "JS" if name not in TRAINED else "JS at least"
         ax.set_title(f"{name}\n{sign} {float(bound):.3f} nats")
     top.colorbar(image, ax=panels, label="logit C(x) [nats]", shrink=0.8)
-    for ax, name in zip(bottom.subplots(1, 2, sharey=True), CRITICS):
+    for ax, name in zip(bottom.subplots(1, 2, sharey=True), TRAINED):
         exact, learned = results["exact"], results[f"{name} points"]
         half = len(exact) // 2
         ax.plot(exact[half:], learned[half:], ".", ms=1, color=COLORS["gan"], label="samples")

@@ -1,4 +1,4 @@
-"""The best GAN on four laws: samples, its density, and its KL by neighbors and by the push-forward."""
+"""The best GAN on four distributions: samples, density, KL by neighbors and by push-forward."""
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +22,7 @@ WINDOW, PIXELS = ((-3.6, 3.6), (-3.6, 3.6)), 150
 
 
 def lower_gamma_less(model, done):
-    """To a hundredth: these laws are wide, and a sharper critic would teach the generator texture."""
+    """To a hundredth: with less, the discriminator would fit noise between the data."""
     return replace(model, gamma=model.gamma * 0.01 ** done)
 
 
@@ -30,13 +30,13 @@ RECIPE = replace(GAN.recipe, batch_size=1024, anneal=lower_gamma_less)
 
 
 def compute(effort, rng):
-    """Train on each law; KL from samples along the way, at the end by both roads."""
+    """Train on each law; KL by neighbors along the way, at the end also by the push-forward."""
     steps, hidden, n, tolerance, pixels = ((20, (8,), 300, 0.1, 20) if effort == "quick" else
                                            (5000, (64, 64, 64), 20_000, 1e-5, PIXELS))
     checkpoints = np.unique(np.linspace(steps / 10, steps, 10).astype(int))
     results = dict(checkpoints=checkpoints, steps=steps)
     for name in NAMES:
-        law, model, curve = LAWS[name], GAN(2, 2, hidden, frequencies=FREQUENCIES), []
+        law, model, curve = LAWS[name], GAN(2, hidden=hidden, frequencies=FREQUENCIES), []
         watched = law.sample(n, rng)
         for state in train(model, model.init(rng), law, rng, steps=steps, recipe=RECIPE):
             if state.step in checkpoints:
@@ -59,8 +59,9 @@ def compute(effort, rng):
 def mass(law, density, x, samples):
     """The integral of q as the mean of q / m at draws of m = (p + q) / 2, and its error: q / m is at most 2."""
     ratios = [np.clip(law.log_prob(part) - density.log_prob(part), -700, 700) for part in (x, samples)]
-    shares = [2 / (1 + np.exp(ratio)) for ratio in ratios]
-    return 0.5 * sum(share.mean() for share in shares), 0.5 * np.sqrt(sum(share.var() for share in shares) / len(x))
+    weights = [2 / (1 + np.exp(ratio)) for ratio in ratios]
+    return (0.5 * sum(weight.mean() for weight in weights),
+            0.5 * np.sqrt(sum(weight.var() for weight in weights) / len(x)))
 
 
 def draw(results):
@@ -70,7 +71,7 @@ def draw(results):
     panels = fig.subplots(2, len(NAMES), gridspec_kw=dict(height_ratios=[1.35, 1]))
     for column, name in enumerate(NAMES):
         top, bottom = panels[:, column]
-        image = np.sqrt(results[f"{name}_density"])         # its folds are bright lines: the root lets the rest be seen
+        image = np.sqrt(results[f"{name}_density"])         # the folds are bright lines
         top.imshow(image.T, origin="lower", extent=sum(WINDOW, ()), cmap=DENSITY, vmax=np.quantile(image, 0.998))
         top.plot(*results[f"{name}_samples"].T, ".", ms=1, color=COLORS["gan"])
         plane(top, WINDOW)

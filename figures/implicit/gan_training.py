@@ -24,7 +24,7 @@ def compute(effort, rng):
     """Samples, modes, both losses, and the Jensen-Shannon divergence over the push-forward density."""
     steps, points, hidden, n, tolerance = ((16, 2, (8,), 40, 1e-2) if effort == "quick" else
                                            (8000, POINTS, (64, 64, 64), 4000, 1e-4))
-    model = GAN(2, 2, hidden, non_saturating)
+    model = GAN(2, hidden=hidden, objective=non_saturating)
     recipe = Recipe(Adam(1e-3, beta1=0.5), constant, batch_size=256)
     checkpoints = np.linspace(steps / points, steps, points).astype(int)
     losses, frames, coverage, js = [], [], [], []
@@ -57,7 +57,7 @@ def js_divergence(log_q, x, samples):
 
 
 def draw(results):
-    """Frames of the film above; below, what the losses say, and what is true."""
+    """Frames of the film above; below, the losses, the divergence and the modes."""
     fig = figure(5.2, f"Plain GAN (non-saturating, no penalty) on PacGAN's ring: one run of "
                       f"{int(results['steps'])} steps of 256, networks 64-64-64")
     strip, curves = fig.subfigures(2, 1, height_ratios=[1, 2.2])
@@ -70,7 +70,7 @@ def draw(results):
         ax.set_title(f"step {results['checkpoints'][i]}\n{int(results['coverage'][i][0])} of 8 modes", fontsize=8)
     left, middle, right = curves.subplots(1, 3)
     at = (np.arange(len(results["losses"])) + 0.5) * results["steps"] / len(results["losses"])
-    for player, (name, line) in enumerate((("generator", "-"), ("critic", "--"))):
+    for player, (name, line) in enumerate((("generator", "-"), ("discriminator", "--"))):
         left.plot(at, results["losses"][:, player], line, lw=1, color=COLORS["gan"], label=name)
     left.set(title="the losses: jumps, but no level to trust", xlabel="training step", ylabel="loss [nats]",
              ylim=(0, None))

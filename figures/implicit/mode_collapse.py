@@ -16,7 +16,7 @@ CLAIM = ("By PacGAN's protocol the relativistic GAN with R1 and R2 keeps all 8 a
          "its updates WGAN-GP keeps all modes too, but is blurred; the plain GAN holds 2 of 8 and 9 of 25.")
 STUDY = True
 
-# PacGAN's laws (Lin et al. 2018), divided by their standard deviation: nothing in the table sees the scale.
+# PacGAN's distributions (Lin et al. 2018), divided by their standard deviation; no number depends on it.
 RING, GRID = ring(8, 2 ** 0.5, 0.01 * 2 ** 0.5), grid(5, 2 / 8 ** 0.5, 0.05 / 8 ** 0.5)
 LAWS = {"ring": (RING, 0.01 * 2 ** 0.5), "grid": (GRID, 0.05 / 8 ** 0.5)}
 SEEDS, HIDDEN, SAMPLES = 10, (128, 128, 128), 2500
@@ -57,7 +57,7 @@ def run(law_name, method_name, seed, steps=None, hidden=HIDDEN):
     """One run from a stream of its own, so that it can be repeated alone."""
     rng = np.random.default_rng([seed, list(LAWS).index(law_name), list(METHODS).index(method_name)])
     (law, std), method = LAWS[law_name], METHODS[method_name]
-    model = GAN(2, 2, hidden, method.objective, gamma=method.gamma)
+    model = GAN(2, hidden=hidden, objective=method.objective, gamma=method.gamma)
     theta = fit(model, model.init(rng), law, rng, steps=steps or method.steps, recipe=method.recipe(model))
     coverage = mode_coverage(model.sample(theta, SAMPLES, rng).astype(float), law.means, std)
     return coverage.modes, 100 * coverage.high_quality, coverage.reverse_kl

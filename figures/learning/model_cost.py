@@ -22,14 +22,14 @@ SECOND_ORDER = (2, 2, 2)       # value, pullback of the slope;  slope, pullback 
 
 def models(hidden):
     """Name -> (model, [(widths, rows per row of the batch, products)], color)."""
-    gan = GAN(2, 2, hidden)
-    generator = gan.generator_widths, 1, ONE_PASS
+    gan = GAN(2, hidden=hidden)
+    generator, discriminator = (gan.generator_widths, 1, ONE_PASS), gan.discriminator_widths
     return {
-        "GAN, no penalty": (GAN(2, 2, hidden, non_saturating),
-                            [generator, (gan.critic_widths, 2, (1, 2, 1))], "gan"),
-        "WGAN-GP": (GAN(2, 2, hidden, wasserstein),
-                    [generator, (gan.critic_widths, 2, (1, 2, 1)), (gan.critic_widths, 1, SECOND_ORDER)], "gan"),
-        "relativistic + R1 + R2": (gan, [generator, (gan.critic_widths, 2, SECOND_ORDER)], "gan"),
+        "GAN, no penalty": (GAN(2, hidden=hidden, objective=non_saturating),
+                            [generator, (discriminator, 2, (1, 2, 1))], "gan"),
+        "WGAN-GP": (GAN(2, hidden=hidden, objective=wasserstein),
+                    [generator, (discriminator, 2, (1, 2, 1)), (discriminator, 1, SECOND_ORDER)], "gan"),
+        "relativistic + R1 + R2": (gan, [generator, (discriminator, 2, SECOND_ORDER)], "gan"),
         "Diffusion": (Diffusion(2, hidden), [(Diffusion(2, hidden).network.widths, 1, ONE_PASS)], "diffusion"),
         "DDPM": (DDPM(2, 1000, hidden), [(DDPM(2, 1000, hidden).network.widths, 1, ONE_PASS)], "diffusion"),
         "FlowMatching": (FlowMatching(2, hidden), [(FlowMatching(2, hidden).network.widths, 1, ONE_PASS)], "diffusion"),

@@ -1,44 +1,56 @@
-"""The Dirac-GAN: the smallest game in which a GAN's training can be computed with a pencil.
+"""The Dirac-GAN: the smallest game in which the training of a GAN can be computed by hand.
 
-(Mescheder, Geiger and Nowozin 2018, "Which Training Methods for GANs do actually
-Converge?")  All data lie at 0.  The generator is one number theta, the place
-where it puts all its samples; the discriminator is one number psi, the slope of
-D(x) = psi x.  So D(data) = 0, D(fake) = psi theta =: u, and D' = psi everywhere.
-The objectives are those of gan.py, for one datum and one sample:
+Model.   All data lie at 0.  The generator is one number theta, the place of all samples.  The
+discriminator is one number psi, D(x) = psi x: D(data) = 0, D(fake) = psi theta = u, dD/dx = psi.
+(Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?")
 
-                     discriminator's loss        generator's loss      dL_D/du, dL_G/du at u = 0
-    minimax          softplus(u) + log 2         -softplus(u)           1/2, -1/2
-    non_saturating   softplus(u) + log 2         softplus(-u)           1/2, -1/2
-    relativistic     softplus(u)                 softplus(-u)           1/2, -1/2
-    wasserstein      u                           -u                     1, -1
+Loss.    The objectives of objectives.py, for one datum and one sample:
 
-    R1 and R2: gamma / 2 psi^2 each, on real and on fake samples, added to the discriminator's
-    gradient penalty of WGAN-GP: lambda (|psi| - 1)^2
+                     discriminator's L_D          generator's L_G       dL_D/du, dL_G/du at u = 0
+    minimax          softplus(u) + log 2          -softplus(u)          1/2, -1/2
+    non_saturating   softplus(u) + log 2          softplus(-u)          1/2, -1/2
+    relativistic     softplus(u)                  softplus(-u)          1/2, -1/2
+    wasserstein      u                            -u                    1, -1
 
-The equilibrium is theta = psi = 0.  There the game's vector field v, each
-player's gradient of its own loss, has with a = dL_D/du the Jacobian
+R1 and R2 add gamma/2 psi^2 each to L_D, and WGAN-GP adds lambda (|psi| - 1)^2.
 
-    J = [[0, -a], [a, c]],     c = gamma for each of R1, R2       (rows: theta, psi)
+Gradient.   Each player descends its own loss.  Let a = dL_D/du at u = 0, and c the sum of both
+gamma (2 gamma for the zero_centered penalty of gan.py).  The vector field of the game, and its
+Jacobian at the equilibrium theta = psi = 0, are
 
-Without c the players turn around each other for ever: J is a rotation.  A step
-of length h multiplies the distance to equilibrium by the spectral radius of
+    v = (dL_G/du psi,   dL_D/du theta + c psi)                                            (1)
+    J = [[0, -a], [a, c]]                                                                 (2)
 
-    simultaneous   I - h J                                      sqrt(1 + h^2 a^2) > 1 without c: they spiral out
-    alternating    (I - h J, psi's row) (I - h J, theta's row)  det = 1 - h c:     exactly 1 without c
+Rates.   A step of length h multiplies the distance to the equilibrium by the spectral radius of
 
-(theta moves first, and psi then sees the new theta).  With c both come down
-by about 1 - h c / 2 a step; beyond c = 2 a the two roots are real and one is slow.
-gan.py's zero-centered gamma is R1 and R2 at once: c = 2 gamma.
+    simultaneous   I - h J                                                                (3)
+    alternating    (I - h J, row of psi only) (I - h J, row of theta only)                (4)
 
-WGAN-GP has no J: |psi| has a kink at psi = 0, where the penalty pushes psi away at
-the speed 2 lambda.  It cannot arrive, whatever h (Mescheder et al., section 3).  For
-lambda < 1 the players go around for ever.  For lambda >= 1 they come to rest, but at
-theta = +-2 lambda, psi -> 0, where this push and that of the fake samples cancel:
-J there is [[0, -1], [1, 2 lambda]], whose eigenvalues lambda +- sqrt(lambda^2 - 1) are real.
+In (4) theta moves first, and psi then answers the new theta.  Without penalty J only rotates.  (3)
+has the radius sqrt(1 + h^2 a^2) > 1, an outward spiral, and (4) has the radius 1, an orbit.  With
+c the radii are sqrt(1 - h c + h^2 a^2) and sqrt(1 - h c).  This holds for complex eigenvalues, c
+below about 2 a.  Beyond it they are real, and one is slow.
 
-In continuous time minimax and wasserstein conserve theta^2 + psi^2 exactly, but under
-non_saturating and relativistic it changes at the rate -2 u tanh(u / 2) <= 0.  They converge,
-slower than any exponential, and the Jacobian, which sees no third order, says 0.
+WGAN-GP.   The penalty has a kink at psi = 0, so J does not exist.  Under wasserstein, for psi > 0,
+
+    v = (-psi,   theta - 2 lambda (1 - psi))                                              (5)
+
+and psi < 0 is the mirror image.  Near (0, 0) a step moves psi away from 0 at the speed 2 lambda,
+whatever h, and the game cannot rest at its equilibrium (Mescheder et al., section 3).  theta rests
+only where psi = 0.  As psi -> 0 from above, psi rests only at theta = 2 lambda; on the other side,
+only at -2 lambda.  The generator is wrong at both.  Beside the first, J = [[0, -1], [1, 2 lambda]]
+has the eigenvalues lambda +- sqrt(lambda^2 - 1).  For lambda >= 1 they are real, and the game comes
+to rest.  For lambda < 1 they are complex: the path turns across psi = 0 and never rests.
+
+Continuous time.   For h -> 0, minimax and wasserstein conserve theta^2 + psi^2.  non_saturating
+and relativistic change it at the rate -2 u tanh(u/2) <= 0.  This term is of fourth order:
+convergence is slower than any exponential, and J shows none.
+
+Checked in tests/implicit/test_dirac_gan.py::test_field_is_each_players_gradient_of_its_own_loss
+Checked in tests/implicit/test_dirac_gan.py::test_jacobian_is_the_derivative_of_the_field
+Checked in tests/implicit/test_dirac_gan.py::test_rates_in_closed_form
+Checked in tests/implicit/test_dirac_gan.py::test_wgan_with_a_strong_penalty_rests_elsewhere
+Checked in tests/implicit/test_dirac_gan.py::test_non_saturating_loss_converges_at_u_tanh_half_u
 """
 from dataclasses import dataclass
 from typing import Callable
@@ -46,14 +58,14 @@ from typing import Callable
 import numpy as np
 
 from scratch import checks
-from scratch.implicit.gan import one_centered
+from scratch.implicit.objectives import one_centered
 
 
 @dataclass(frozen=True)
 class DiracGAN:
-    """The game of (theta, psi) under an objective of gan.py, with weights of the penalties.
+    """The game of (theta, psi) under an objective, with the weights of the penalties.
 
-    >>> from scratch.implicit.gan import wasserstein
+    >>> from scratch.implicit.objectives import wasserstein
     >>> game = DiracGAN(wasserstein)
     >>> round(game.rate(0.1, game.simultaneous), 6)                     # sqrt(1 + 0.1^2): outward
     1.004988
@@ -63,11 +75,11 @@ class DiracGAN:
     objective: Callable
     r1: float = 0.0
     r2: float = 0.0
-    gradient_penalty: float = 0.0
+    gradient_penalty: float = 0.0                           # lambda
 
     def __post_init__(self):
         if not callable(self.objective):
-            raise TypeError(f"objective must be a function such as gan.relativistic, got {self.objective!r}")
+            raise TypeError(f"objective must be a function such as relativistic, got {self.objective!r}")
         for name in ("r1", "r2", "gradient_penalty"):
             if not checks.constant(getattr(self, name), name) >= 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
@@ -75,65 +87,61 @@ class DiracGAN:
     def field(self, state):
         """v = (dL_G/dtheta, dL_D/dpsi) at state = (theta, psi): a training step goes against it."""
         theta, psi = state
-        dfake, dfooled = self._slopes(theta * psi)
-        dpsi = dfake * theta + (self.r1 + self.r2) * psi
+        game = self._game(theta * psi)
+        dtheta = game.dgenerator[0] * psi                                         # (1)
+        dpsi = game.dfake[0] * theta + (self.r1 + self.r2) * psi
         if self.gradient_penalty:
-            _, dslope = one_centered(np.array([[psi]]))
-            dpsi += self.gradient_penalty * dslope[0, 0]
-        return np.array([dfooled * psi, dpsi])
+            _, dv = one_centered.function(np.array([[psi]]))
+            dpsi += self.gradient_penalty * dv[0, 0]                              # (5)
+        return np.array([dtheta, dpsi])
 
     def jacobian(self):
         """dv/d(theta, psi) at the equilibrium, (2, 2)."""
         if self.gradient_penalty:
             raise ValueError("the gradient penalty (|psi| - 1)^2 has a kink at psi = 0: there is no Jacobian")
-        dfake, dfooled = self._slopes(0.0)
-        return np.array([[0.0, dfooled], [dfake, self.r1 + self.r2]])
+        game = self._game(0.0)
+        return np.array([[0.0, game.dgenerator[0]], [game.dfake[0], self.r1 + self.r2]])    # (2)
 
-    def _slopes(self, u):
-        """dL_D/du and dL_G/du: the objective for one datum, whose logit is 0, and one sample, whose logit is u."""
-        _, (_, dfake, dfooled) = self.objective(np.zeros(1), np.array([u]))
-        return dfake[0], dfooled[0]
+    def _game(self, u):
+        """The objective for one datum, whose logit is 0, and one sample, whose logit is u."""
+        return self.objective(np.zeros(1), np.array([u]))
 
     def simultaneous(self, h, jacobian):
-        """The matrix by which one step moves (theta, psi) near equilibrium: both players see the old state."""
-        return np.eye(2) - h * jacobian
+        """The matrix of a step near the equilibrium when both players start from the old state."""
+        return np.eye(2) - h * jacobian                                           # (3)
 
     def alternating(self, h, jacobian):
-        """The same when theta moves first, and psi answers the new theta."""
+        """The same when theta moves first, and psi then answers the new theta."""
         first, second = np.eye(2), np.eye(2)
         first[0] -= h * jacobian[0]
         second[1] -= h * jacobian[1]
-        return second @ first
+        return second @ first                                                     # (4)
 
     def rate(self, h, update):
-        """The predicted factor per step of length h: the spectral radius of `update`, one of the two above.
-
-        Above 1 the game expands, below it converges.
-        """
+        """The spectral radius of `update`, one of the two above: below 1 the steps converge."""
         return float(np.abs(np.linalg.eigvals(update(checks.positive(h, "h"), self.jacobian()))).max())
 
     def simulate(self, start, h, steps, alternating=False):
-        """The path (steps + 1, 2) of (theta, psi) from `start` under the game itself, nothing linearized."""
+        """The path (steps + 1, 2) of (theta, psi) from `start`, without linearization."""
         start, h = checks.constant(start, "start"), checks.positive(h, "h")
         if start.shape != (2,):
             raise ValueError(f"start must be (theta, psi), got shape {start.shape}")
         path = np.empty((checks.size(steps, "steps") + 1, 2))
         path[0] = start
-        for t in range(steps):
+        for t, (theta, psi) in enumerate(path[:-1]):
+            field = self.field((theta, psi))
+            theta -= h * field[0]
             if alternating:
-                theta = path[t, 0] - h * self.field(path[t])[0]
-                path[t + 1] = theta, path[t, 1] - h * self.field([theta, path[t, 1]])[1]
-            else:
-                path[t + 1] = path[t] - h * self.field(path[t])
+                field = self.field((theta, psi))
+            path[t + 1] = theta, psi - h * field[1]
         return path
 
 
 def measured_rate(path):
-    """The factor per step of a path near its equilibrium, from the path alone.
+    """The factor per step of a path near its equilibrium, measured on the path alone.
 
-    The 2 x 2 matrix that takes each state to the next is fitted by least
-    squares; its spectral radius does not depend on where the path was cut off,
-    as a ratio of two distances would.
+    The 2 x 2 matrix that takes each state to the next is fitted by least squares.  Its spectral
+    radius, unlike a ratio of two distances, does not depend on where the path ends.
     """
     path = checks.rows(path, 2, "path")
     if len(path) < 3:

@@ -1,288 +1,219 @@
-"""Generative adversarial network: a generator learns from a critic, and the critic learns to tell it from the data.
+"""Generative adversarial network (Goodfellow et al. 2014, "Generative Adversarial Nets").
 
-Model.   x = G(z), z ~ N(0, I): easy to sample, no density to write down (push_forward.py finds it for K = 2).
-         C(x) is one number, high where the critic believes in data.  At its best it is log p(x) / q(x)
-         (wasserstein: a potential without that meaning; optimal_discriminator.py).
+Model.   A generator turns noise into samples, a discriminator gives each point a logit:
 
-Game.    Two losses, each player descends its own (Goodfellow et al. 2014).  With softplus(a) = log(1 + e^a):
+    fake = G(z),   z ~ N(0, I)                                                            (1)
+    C(x), with the gradient v(x) = dC/dx                                                  (2)
 
-                            critic's                                      generator's
-    minimax                 softplus(-C(x)) + softplus(C(G))              -softplus(C(G))
-    non_saturating          softplus(-C(x)) + softplus(C(G))              softplus(-C(G))
-    wasserstein             C(G) - C(x)                                   -C(G)
-    relativistic            softplus(C(G) - C(x))                         softplus(C(x) - C(G))
+For a fixed generator the best C is log p(x) / q(x), the density of the data over that of the
+samples (optimal_discriminator.py).  q has no formula; push_forward.py measures it for L = D = 2.
 
-in the mean over x ~ data and z.  The second moves G where the first has no slope (2014, section 3);
-the third needs a critic whose slope is at most 1 (Arjovsky et al. 2017); the fourth compares pairs: a mode
-that is forgotten keeps pulling (Jolicoeur-Martineau 2019; Sun et al. 2020; Huang et al. 2024, eq. 2).
+Loss.    Each player has its own, in expectation over data x and noise z (objectives.py):
 
-Penalty on the critic's slope v = dC/dx, added to the critic's loss:
+    L_G, L_D = objective(C(x), C(fake))                                                   (3)
+    L_D += gamma E penalty(v)              without it the game may circle (dirac_gan.py)  (4)
 
-    zero_centered     gamma/2 E|v|^2 at data and at samples: R1 and R2 (Roth et al. 2017; Mescheder et al. 2018)
-    one_centered      gamma E(|v| - 1)^2 at random mixtures of the two: WGAN-GP (Gulrajani et al. 2017, eq. 3)
+Gradient.   theta = [generator, discriminator], and dtheta is the vector field of the game: each
+block is the gradient of that player's loss (Mescheder et al. 2017, "The Numerics of GANs").
+L_D is pulled back from dC and, through (4), from dv: a vector-Jacobian product of second order
+(mlp_slope in kernels/dense.py).  L_G reaches the generator through its samples alone:
 
-Without it the game need not converge (see dirac_gan.py).  The zero-centered gamma is lowered along the run,
-as Huang et al. do at its beginning: while it is high the critic is smooth and sees all modes, later it sees detail.
+    dfake = dL_G/dC(fake) v(fake)                                                         (5)
 
-Gradient.   theta = [generator, critic], and dtheta is the game's vector field (Mescheder et al. 2017): each
-block holds the gradient of that player's own loss.  The critic's is pulled back from dC and, through the
-penalty, from dv (kernels/dense.py, mlp_slope: second order by hand).  The generator's uses the same v:
+Both networks read fixed features f of their input, with frequencies k:
 
-    dG = (dC at G(z), by its own loss) v(G(z)),     pulled back through G only
+    f = [x, sin(k x), cos(k x)],   so that v = sum over f of  dC/df df/dx                 (6)
 
-Both networks see their input together with sines of it, [x, sin(k x), cos(k x)]: fixed features without which
-a perceptron learns only what is smooth (Tancik et al. 2020).  The critic needs them to tell fine modes, the
-generator to be steep between modes.  f = sin(k x) gives v += k cos(k x) df.
-Frequencies and gamma are made for data whose standard deviation is about 1.
-
-Symbols: N batch, D data, K latent, F features.  noise is (z (N, K), share (N, 1)).
+Checked in tests/implicit/test_gan.py::test_the_losses_are_those_of_the_papers
+Checked in tests/implicit/test_gan.py::test_each_block_is_the_gradient_of_its_players_own_loss
+Symbols: N batch, D data, L latent, F features, P parameters; M rows, N or 2 N.
 """
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass
 from typing import Callable
 
 import numpy as np
 
 from scratch import checks
-from scratch.implicit.push_forward import push_forward_log_prob
-from scratch.kernels.dense import mlp, mlp_init, mlp_size, mlp_slope, mlp_views
-from scratch.kernels.stable import softplus
+from scratch.implicit.objectives import (OWN_PENALTY, Objective, Penalty, lower_gamma, minimax,   # noqa: F401
+                                         non_saturating, one_centered, relativistic, wasserstein,
+                                         zero_centered)
+from scratch.implicit.push_forward import PushForward
+from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_slope, mlp_views
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
-
-FREQUENCIES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)              # of the critic's sines, unless told otherwise
-LATENT_FREQUENCIES = (1.0, 2.0, 4.0)                        # of the generator's
-STEEP = 3.0                    # scales the generator's first layer
-LAST_GAMMA = 1e-3              # what is left of a zero-centered gamma at the end of a run, as a share
-
-
-# ---- objectives: logits (N,) at data and at samples -> (losses, slopes) ----
-# losses    (generator's, critic's), in nats but for wasserstein
-# slopes    of the critic's loss in both logits, of the generator's loss in the logits of its samples
-
-def minimax(real, fake):
-    """The game of the first paper (Goodfellow et al. 2014, eq. 1): V = -critic's loss, both play for V."""
-    losses, (dreal, dfake, _) = non_saturating(real, fake)
-    caught, pull = softplus(fake)
-    return (-np.mean(caught), losses[1]), (dreal, dfake, pull(_each(fake, -1)))
-
-
-def non_saturating(real, fake):
-    """The generator raises log sigmoid(C(G)) instead (Goodfellow et al. 2014, section 3)."""
-    missed, pull_missed = softplus(-real)
-    caught, pull_caught = softplus(fake)
-    unconvincing, pull_unconvincing = softplus(-fake)
-    losses = np.mean(unconvincing), np.mean(missed) + np.mean(caught)
-    return losses, (-pull_missed(_each(real)), pull_caught(_each(fake)), -pull_unconvincing(_each(fake)))
-
-
-def wasserstein(real, fake):
-    """The difference of means (Arjovsky et al. 2017, eq. 2): a distance if the critic's slope is at most 1."""
-    return (-np.mean(fake), np.mean(fake) - np.mean(real)), (_each(real, -1), _each(fake), _each(fake, -1))
-
-
-def relativistic(real, fake):
-    """Each sample against the row of data beside it (Huang et al. 2024, eq. 2)."""
-    confused, pull_critic = softplus(fake - real)
-    beaten, pull_generator = softplus(real - fake)
-    dconfused = pull_critic(_each(fake))
-    return (np.mean(beaten), np.mean(confused)), (-dconfused, dconfused, -pull_generator(_each(fake)))
-
-
-def _each(values, sign=1):
-    """The slope of +-mean in each value."""
-    return np.full_like(values, sign / len(values))
-
-
-# ---- penalties: slopes v (M, D) -> (values (M,), their gradients in v (M, D)) ----
-
-def zero_centered(v):
-    """1/2 |v|^2: at the optimum the critic is flat where the data are."""
-    return 0.5 * np.sum(v * v, axis=1), v
-
-
-def one_centered(v):
-    """(|v| - 1)^2, with gradient 2 (|v| - 1) v / |v|, and 0 where v is 0 and has no direction."""
-    length = np.sqrt(np.sum(v * v, axis=1, keepdims=True))                      # (M, 1)
-    return ((length - 1) ** 2)[:, 0], 2 * (length - 1) * v / np.where(length == 0, 1, length)
-
-
-OWN_PENALTY = {relativistic: (zero_centered, 0.2), wasserstein: (one_centered, 10.0)}      # others: none
-
-
-def lower_gamma(model, done):
-    """The model at this share of the run: a zero-centered gamma falls geometrically to LAST_GAMMA of itself."""
-    if model.penalty is not zero_centered:
-        return model
-    return replace(model, gamma=model.gamma * LAST_GAMMA ** done)
-
-
-def sines(x, frequencies):
-    """[x, sin(k x), cos(k x)] as (M, F), and their slopes in x, (M, F / D, D)."""
-    k = np.asarray(frequencies, x.real.dtype)[:, None]                            # (k, 1)
-    turn = k * x[:, None, :]                                                      # (M, k, D)
-    sine, cosine = np.sin(turn), np.cos(turn)
-    features = np.concatenate([x[:, None, :], sine, cosine], axis=1)
-    slope = np.concatenate([np.ones_like(x)[:, None, :], k * cosine, -k * sine], axis=1)
-    return features.reshape(len(x), -1), slope
 
 
 @dataclass(frozen=True)
 class GAN:
-    """Generator K - hidden - D and critic F - hidden - 1, in one theta.
+    """Generator L - hidden - D and discriminator D - hidden - 1 in one theta, for data of scale 1.
 
-    objective: a function of the critic's logits, as above.  penalty and gamma: by default those
-    that belong to the objective, looked up when the model is made (gamma = 0: none).
-    frequencies: of the critic's sines, up to about 1 / (the width of the law's finest
-    detail): with more the critic sees texture that is not there, with fewer it is blind.
+    The default is the relativistic game with R1 and R2.  The game of 2014, on the bare inputs, is
+    GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=()).
 
-    >>> model = GAN(dim=2, latent=2, hidden=(8,))
-    >>> theta = model.init(np.random.default_rng(0))
-    >>> model.sample(theta, 4, np.random.default_rng(1)).shape
-    (4, 2)
+    >>> model, rng = GAN(2), np.random.default_rng(0)               # C = 0 everywhere: log 2 for each
+    >>> model.loss(np.zeros(model.size), rng.normal(size=(4, 2)), model.draw_noise(rng, 4))[0]
+    array([0.69314718, 0.69314718])
     """
     dim: int
-    latent: int
-    hidden: tuple
+    _: KW_ONLY
+    latent: int = 2                         # with dim = 2 the density of the samples can be measured
+    hidden: tuple = (128, 128, 128)         # holds all 25 modes in figures/implicit/mode_collapse.py
     objective: Callable = relativistic
-    penalty: Callable = None
-    gamma: float = None
-    frequencies: tuple = FREQUENCIES
+    penalty: Penalty = None                 # by default that of the objective, and its gamma
+    gamma: float = None                     # 0: no penalty
+    # Of the sines of x and of z, for details of a width down to 1/32.  With higher frequencies C
+    # fits noise between the data, with lower ones it misses details.  Chosen by hand, not swept.
+    frequencies: tuple = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
-    # Both players at one rate (`rates` for two), without momentum, which feeds a game's rotation (Gidel et al. 2019).
+    # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
+    # Improved Game Dynamics"); beta2 forgets a bad start ten times faster than the usual 0.999.
+    # Rate, beta2 and batch size are chosen by hand; no sweep is recorded.
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=256, anneal=lower_gamma)
-    latent_frequencies = LATENT_FREQUENCIES
-
-    def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.latent, "latent")
-        object.__setattr__(self, "hidden", checks.widths(self.hidden))
-        frequencies = tuple(checks.positive(k, "each of frequencies") for k in self.frequencies)
-        object.__setattr__(self, "frequencies", frequencies)
-        own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
-        penalty = own_penalty if self.penalty is None else self.penalty
-        gamma = own_gamma if self.gamma is None else self.gamma
-        for function, name in ((self.objective, "objective"), (penalty, "penalty")):
-            if not callable(function):
-                raise TypeError(f"{name} must be a function of this module or one like them, got {function!r}")
-        object.__setattr__(self, "penalty", penalty)
-        object.__setattr__(self, "gamma", checks.positive(gamma, "gamma") if gamma != 0 else 0.0)
-
-    @property
-    def generator_widths(self):
-        """The generator's layers."""
-        return (self.latent * (1 + 2 * len(self.latent_frequencies)), *self.hidden, self.dim)
-
-    @property
-    def critic_widths(self):
-        """The critic's layers, features first."""
-        return (self.dim * (1 + 2 * len(self.frequencies)), *self.hidden, 1)
-
-    @property
-    def size(self):
-        """The length of theta."""
-        return mlp_size(self.generator_widths) + mlp_size(self.critic_widths)
-
-    @property
-    def players(self):
-        """Where in theta the generator stands, and where the critic."""
-        middle = mlp_size(self.generator_widths)
-        return slice(0, middle), slice(middle, self.size)
-
-    def split(self, theta):
-        """The generator's parameters and the critic's: views of theta (P,)."""
-        theta = checks.flat(theta, self.size)
-        return tuple(theta[player] for player in self.players)
-
-    def rates(self, generator, critic):
-        """A learning rate for each player, as an optimizer takes it: one number per parameter (P,)."""
-        rates = np.empty(self.size)
-        for player, rate in zip(self.players, (generator, critic)):
-            rates[player] = rate
-        return rates
-
-    def init(self, rng, dtype=np.float32):
-        """Random theta (P,), the generator steep from the start."""
-        generator = mlp_init(rng, self.generator_widths, dtype)
-        for part in mlp_views(generator, self.generator_widths)[0]:
-            part *= STEEP
-        return np.concatenate([generator, mlp_init(rng, self.critic_widths, dtype)])
-
-    def draw_noise(self, rng, n):
-        """z ~ N(0, I) and, for the mixtures of WGAN-GP, one share in [0, 1] per row."""
-        n = checks.size(n, "n")
-        return checks.generator(rng).standard_normal((n, self.latent)), rng.random((n, 1))
+    first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
     def loss(self, theta, x, noise):
-        """(generator's loss, critic's loss), and the game's vector field (P,)."""
-        generator, critic = self.split(theta)
-        x, z, share = self._inputs(theta, x, noise)
+        """(L_G, L_D), and dtheta (P,): each player's block is the gradient of its own loss."""
+        theta, x = checks.inputs(self, theta, x)
         n = len(x)
-        fake, pull_generator = self._generator(generator, z)                    # (N, D)
-        logits, v, pull_critic = self._critic(critic, np.concatenate([x, fake]))      # (2 N,), (2 N, D)
-        losses, (dreal, dfake, dfooled) = self.objective(logits[:n], logits[n:])
-        losses, dlogits = np.array(losses), np.concatenate([dreal, dfake])
+        z, mix = checks.noise(noise, x, z=(n, self.latent), mix=(n, 1))
+        generator, discriminator = (theta[player] for player in self.players)
+        fake, pull_generator = self._generator(generator, z)                      # (N, D)  (1)
+        logits, v, pull = self._discriminator(discriminator, np.concatenate([x, fake]))     # (2 N,)  (2)
+        game = self.objective(logits[:n], logits[n:])                             # (3)
+        losses = np.array([game.generator_loss, game.discriminator_loss])
+        dlogits = np.concatenate([game.dreal, game.dfake])                        # d(3)
 
         if self.gamma == 0:
-            penalty, dcritic = 0.0, pull_critic(dlogits, None)
-        elif self.penalty is one_centered:
-            _, v_mixed, pull_mixed = self._critic(critic, share * x + (1 - share) * fake)
-            penalty, dv = self.penalty(v_mixed)
-            dcritic = pull_critic(dlogits, None) + pull_mixed(np.zeros_like(dreal), self.gamma / n * dv)
+            penalty, ddiscriminator = 0.0, pull(dlogits, None)
+        elif self.penalty.at == "data and samples":         # v is computed there already
+            penalty, dv = self.penalty.function(v)
+            ddiscriminator = pull(dlogits, self.gamma / n * dv)                   # d(4)
         else:
-            penalty, dv = self.penalty(v)
-            dcritic = pull_critic(dlogits, self.gamma / n * dv)
-        losses[1] += self.gamma * np.sum(penalty) / n
+            _, v_mixed, pull_mixed = self._discriminator(discriminator, mix * x + (1 - mix) * fake)
+            penalty, dv = self.penalty.function(v_mixed)
+            dmixed = np.zeros(n, x.dtype), self.gamma / n * dv
+            ddiscriminator = pull(dlogits, None) + pull_mixed(*dmixed)            # d(4)
+        losses[1] += self.gamma * np.sum(penalty) / n                             # (4)
 
-        dG = dfooled[:, None] * v[n:]                       # the critic is held fixed in the generator's step
-        dgenerator, _ = pull_generator(dG)
-        return losses, np.concatenate([dgenerator, dcritic])
-
-    def logits(self, theta, x):
-        """C(x) (N,): an estimate of log p(x) / q(x), for relativistic up to a constant; not for wasserstein."""
-        features, _ = sines(self._rows(x, theta), self.frequencies)
-        return mlp(self.split(theta)[1], features, self.critic_widths)[0][:, 0]
-
-    def sample(self, theta, n, rng):
-        """n rows G(z)."""
-        z, _ = self.draw_noise(rng, n)
-        return self.generate(theta, z)
-
-    def generate(self, theta, z):
-        """G(z) (N, D) for z (N, K)."""
-        generator, _ = self.split(theta)
-        return self._generator(generator, checks.rows(z, self.latent, "z").astype(generator.dtype, copy=False))[0]
-
-    def push_forward_log_prob(self, theta, x):
-        """log q(x) in nats, (N,), of the generator's law, for latent = dim = 2 (see push_forward.py)."""
-        if (self.latent, self.dim) != (2, 2):
-            raise ValueError(f"the push-forward density needs latent = dim = 2, got {self.latent} and {self.dim}")
-        theta = checks.flat(theta, self.size).astype(np.float64)
-        return push_forward_log_prob(lambda z: self.generate(theta, z), x)
+        dfake = game.dgenerator[:, None] * v[n:]                                  # (N, D)  (5)
+        dgenerator, _ = pull_generator(dfake)                                     # d(1)
+        return losses, np.concatenate([dgenerator, ddiscriminator])
 
     def _generator(self, generator, z):
         """G(z) (N, D), and pull(dG) -> (dgenerator, dfeatures)."""
-        features, _ = sines(z, self.latent_frequencies)
-        return mlp(generator, features, self.generator_widths)
+        return mlp(generator, sines(z, self.latent_frequencies)[0], self.generator_widths)
 
-    def _critic(self, critic, points):
-        """Logits (M,), slopes v (M, D), and pull(dlogits, dv) -> dcritic; dv = None where v is not used."""
-        features, slope = sines(points, self.frequencies)
-        y, dfeatures, pull_mlp = mlp_slope(critic, features, self.critic_widths)
-        v = np.sum(slope * dfeatures.reshape(slope.shape), axis=1)                # (M, D)
+    def _discriminator(self, discriminator, points):
+        """C (M,), v (M, D), pull(dlogits, dv) -> ddiscriminator; dv is None if v is not used."""
+        f, df_dx = sines(points, self.frequencies)                                # (M, F), (M, F / D, D)
+        y, dC_df, pull_mlp = mlp_slope(discriminator, f, self.discriminator_widths)
+        v = np.sum(df_dx * dC_df.reshape(df_dx.shape), axis=1)                    # (M, D)  (6)
 
         def pull(dlogits, dv):
-            dfeatures = None if dv is None else (slope * dv[:, None, :]).reshape(features.shape)
-            return pull_mlp(dlogits[:, None], dfeatures)[0]
+            along = None if dv is None else (df_dx * dv[:, None, :]).reshape(f.shape)       # d(6)
+            return pull_mlp(dlogits[:, None], along)[0]
 
         return y[:, 0], v, pull
 
-    def _rows(self, x, theta):
-        x = checks.rows(x, self.dim)
-        return x.astype(theta.dtype, copy=False) if x.dtype.kind == "f" else x
+    def draw_noise(self, rng, n):
+        """z ~ N(0, I) (N, L), and mix ~ U(0, 1) (N, 1), the weights of the data in the mixtures."""
+        n = checks.size(n, "n")
+        return checks.generator(rng).standard_normal((n, self.latent)), rng.random((n, 1))
 
-    def _inputs(self, theta, x, noise):
-        x, (z, share) = self._rows(x, theta), map(np.asarray, noise)
-        if np.shape(z) != (len(x), self.latent) or np.shape(share) != (len(x), 1):
-            raise ValueError(f"noise must be (z ({len(x)}, {self.latent}), share ({len(x)}, 1)), "
-                             f"got {np.shape(z)} and {np.shape(share)}")
-        return x, z.astype(theta.dtype, copy=False), share.astype(theta.dtype, copy=False)
+    def sample(self, theta, n, rng):
+        """n rows G(z), (n, D)."""
+        return self.generate(theta, self.draw_noise(rng, n)[0])
+
+    def generate(self, theta, z):
+        """G(z) (N, D) for z (N, L)."""
+        generator, _ = self.split(theta)
+        z = checks.rows(z, self.latent, "z").astype(generator.dtype, copy=False)
+        return self._generator(generator, z)[0]
+
+    def logits(self, theta, x):
+        """C(x), (N,): estimates log p / q; relativistic: plus a constant; wasserstein: does not."""
+        theta, x = checks.inputs(self, theta, x)
+        f, _ = sines(x, self.frequencies)
+        return mlp(self.split(theta)[1], f, self.discriminator_widths)[0][:, 0]
+
+    def push_forward_log_prob(self, theta, x):
+        """log q(x) in nats, (N,), for latent = dim = 2, measured on a mesh (push_forward.py)."""
+        if (self.latent, self.dim) != (2, 2):
+            raise ValueError(f"it needs latent = dim = 2, got {self.latent} and {self.dim}")
+        theta = checks.flat(theta, self.size).astype(np.float64)
+        return PushForward.of(lambda z: self.generate(theta, z)).log_prob(x)
+
+    def init(self, rng, dtype=np.float32):
+        """Random theta (P,)."""
+        generator = mlp_init(rng, self.generator_widths, dtype)
+        for part in mlp_views(generator, self.generator_widths)[0]:
+            part *= self.first_layer_scale
+        return np.concatenate([generator, mlp_init(rng, self.discriminator_widths, dtype)])
+
+    @property
+    def generator_widths(self):
+        """The generator's layers, features first."""
+        return (self.latent * (1 + 2 * len(self.latent_frequencies)), *self.hidden, self.dim)
+
+    @property
+    def discriminator_widths(self):
+        """The discriminator's layers, features first."""
+        return (self.dim * (1 + 2 * len(self.frequencies)), *self.hidden, 1)
+
+    @property
+    def players(self):
+        """The slices of theta that hold the generator and the discriminator."""
+        middle = mlp_size(self.generator_widths)
+        return slice(0, middle), slice(middle, middle + mlp_size(self.discriminator_widths))
+
+    @property
+    def size(self):
+        """P, the length of theta."""
+        return self.players[1].stop
+
+    @property
+    def blocks(self):
+        """The slice of theta of every W and b, by name."""
+        return (mlp_blocks(self.generator_widths, "generator ")
+                | mlp_blocks(self.discriminator_widths, "discriminator ", self.players[1].start))
+
+    def split(self, theta):
+        """The parameters of the generator and of the discriminator: views of theta (P,)."""
+        theta = checks.flat(theta, self.size)
+        return tuple(theta[player] for player in self.players)
+
+    def rates(self, generator, discriminator):
+        """Both learning rates as an optimizer takes them, one number per parameter (P,)."""
+        return np.repeat([generator, discriminator], [player.stop - player.start for player in self.players])
+
+    def __post_init__(self):
+        own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
+        values = dict(
+            dim=checks.size(self.dim, "dim"), latent=checks.size(self.latent, "latent"),
+            hidden=checks.widths(self.hidden),
+            penalty=own_penalty if self.penalty is None else self.penalty,
+            gamma=own_gamma if self.gamma is None else self.gamma and checks.positive(self.gamma, "gamma"),
+            frequencies=tuple(checks.positive(k, "each of frequencies") for k in self.frequencies),
+            latent_frequencies=tuple(checks.positive(k, "each of latent_frequencies")
+                                     for k in self.latent_frequencies))
+        if not callable(self.objective):
+            raise TypeError(f"objective must be a function such as relativistic, got {self.objective!r}")
+        if not isinstance(values["penalty"], Penalty):
+            raise TypeError(f"penalty must be a Penalty such as zero_centered, got {self.penalty!r}")
+        for name, value in values.items():
+            object.__setattr__(self, name, value)           # the class is frozen
+
+
+def sines(x, frequencies):
+    """f (M, F) for x (M, D), and df/dx (M, F / D, D): each feature depends on one coordinate of x.
+
+    A perceptron of x learns smooth functions first; of sines, finer ones too (Tancik et al. 2020,
+    "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains").
+    """
+    k = np.asarray(frequencies, x.real.dtype)[:, None]                            # (k, 1)
+    turn = k * x[:, None, :]                                                      # (M, k, D)
+    sine, cosine = np.sin(turn), np.cos(turn)
+    f = np.concatenate([x[:, None, :], sine, cosine], axis=1)                     # (6)
+    df_dx = np.concatenate([np.ones_like(x)[:, None, :], k * cosine, -k * sine], axis=1)
+    return f.reshape(len(x), -1), df_dx

@@ -37,7 +37,7 @@ def test_field_is_each_players_gradient_of_its_own_loss(objective, state):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("r1, r2", [(0.0, 0.0), (0.7, 0.0), (0.2, 3.0)])
-def test_jacobian_is_the_derivative_of_the_field_at_equilibrium(objective, r1, r2):
+def test_jacobian_is_the_derivative_of_the_field(objective, r1, r2):
     game = DiracGAN(objective, r1, r2)
     J = np.stack([gradient(lambda state: game.field(state)[row], np.zeros(2), central_difference)
                   for row in range(2)])
@@ -81,9 +81,9 @@ def test_rates_in_closed_form(objective):
 
 
 @pytest.mark.parametrize("alternating", [False, True])
-def test_distance_to_equilibrium_follows_the_rate_for_two_thousand_steps(alternating):
+def test_distance_to_equilibrium_follows_the_rate_for_a_thousand_steps(alternating):
     """Nothing is fitted here: only the first and the last distance are looked at."""
-    game, h, steps = DiracGAN(non_saturating, r1=0.2), 0.1, 2000
+    game, h, steps = DiracGAN(non_saturating, r1=0.2), 0.1, 1000
     path = game.simulate((1e-4, 1e-4), h, steps, alternating)
     rate = np.log(np.linalg.norm(path[-1]) / np.linalg.norm(path[0])) / steps
     predicted = np.log(game.rate(h, game.alternating if alternating else game.simultaneous))
@@ -93,30 +93,31 @@ def test_distance_to_equilibrium_follows_the_rate_for_two_thousand_steps(alterna
 @pytest.mark.parametrize("objective", [minimax, wasserstein])
 def test_small_steps_conserve_the_distance_of_minimax_and_wasserstein(objective):
     drift = [np.linalg.norm(DiracGAN(objective).simulate((1.0, 0.5), h, round(5 / h))[-1]) ** 2 - 1.25
-             for h in (4e-3, 2e-3)]
-    assert 0 < drift[1] < 0.02 and abs(drift[0] / drift[1] - 2) < 0.05           # first order in h: 0 in the limit
+             for h in (8e-3, 4e-3)]
+    assert 0 < drift[1] < 0.03 and abs(drift[0] / drift[1] - 2) < 0.05           # first order in h: 0 in the limit
 
 
-def test_non_saturating_loss_converges_far_out_at_the_speed_u_tanh_half_u():
+def test_non_saturating_loss_converges_at_u_tanh_half_u():
     game, h = DiracGAN(non_saturating), 1e-5
     path = game.simulate((1.5, 1.0), h, 2)
     speed = np.diff((path ** 2).sum(axis=1) / 2)[0] / h
     assert abs(speed - (-1.5 * np.tanh(0.75))) < 1e-4
-    assert np.linalg.norm(game.simulate((1.5, 1.0), 0.01, 3000)[-1]) < 0.85 * np.linalg.norm((1.5, 1.0))
+    assert np.linalg.norm(game.simulate((1.5, 1.0), 0.05, 600)[-1]) < 0.85 * np.linalg.norm((1.5, 1.0))
 
 
 @pytest.mark.parametrize("alternating", [False, True])
 def test_wgan_with_gradient_penalty_never_arrives(alternating):
     """From right beside the equilibrium it leaves, with every step size; a weak penalty never comes to rest."""
     for h in (0.1, 0.02):
-        path = DiracGAN(wasserstein, gradient_penalty=0.3).simulate((1e-6, 1e-6), h, 2000, alternating)
-        assert np.linalg.norm(path[-1000:], axis=1).min() > 0.2
-        assert np.ptp(path[-1000:], axis=0).min() > 0.5
+        steps = round(40 / h)                               # six turns
+        path = DiracGAN(wasserstein, gradient_penalty=0.3).simulate((1e-6, 1e-6), h, steps, alternating)
+        assert np.linalg.norm(path[steps // 2:], axis=1).min() > 0.2
+        assert np.ptp(path[steps // 2:], axis=0).min() > 0.5
     with pytest.raises(ValueError, match="kink"):
         DiracGAN(wasserstein, gradient_penalty=0.3).jacobian()
 
 
-def test_wgan_with_a_strong_gradient_penalty_rests_at_the_wrong_place():
+def test_wgan_with_a_strong_penalty_rests_elsewhere():
     for weight in (1.0, 2.5):
         end = DiracGAN(wasserstein, gradient_penalty=weight).simulate((0.3, 0.1), 0.1, 1000)[-1]
         np.testing.assert_allclose(np.abs(end), [2 * weight, 0], atol=1e-3)

@@ -1,0 +1,120 @@
+"""Objectives of adversarial games, and penalties on the discriminator's gradient.
+
+Loss.   An objective takes the logits C(x) at data and C(G) at samples and returns the losses of
+both players.  With softplus(a) = log(1 + e^a), in expectation over data and samples:
+
+                     discriminator's L_D                    generator's L_G
+    minimax          softplus(-C(x)) + softplus(C(G))       -softplus(C(G))               (1)
+    non_saturating   softplus(-C(x)) + softplus(C(G))       softplus(-C(G))               (2)
+    wasserstein      C(G) - C(x)                            -C(G)                         (3)
+    relativistic     softplus(C(G) - C(x))                  softplus(C(x) - C(G))         (4)
+
+Where C(G) is very negative, (1) leaves the generator without a gradient and (2) does not.  In (3)
+C is the Wasserstein critic, whose gradient must have a length of at most 1.  (4) compares pairs
+of a datum and a sample, so that data of a mode without samples still act on the generator.
+
+Penalty.   L_D grows by gamma times the expectation of a function of v = dC/dx:
+
+    zero_centered    1/2 |v|^2       at data and at samples, R1 and R2                    (5)
+    one_centered     (|v| - 1)^2     at random mixtures of the two, WGAN-GP               (6)
+
+Gradient.   softplus' = sigmoid.   d(5) = v,   d(6) = 2 (|v| - 1) v / |v|.
+Checked in tests/implicit/test_gan.py::test_the_losses_are_those_of_the_papers
+Checked in tests/implicit/test_gan.py::test_an_objectives_gradients_are_those_of_its_losses
+Checked in tests/implicit/test_gan.py::test_a_penalty_goes_with_its_gradient
+"""
+from dataclasses import dataclass, replace
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+from scratch.kernels.stable import softplus
+
+
+class Objective(NamedTuple):
+    """The losses of both players (nats, but not for wasserstein) and their gradients, (N,) each."""
+    generator_loss: float       # L_G
+    discriminator_loss: float   # L_D
+    dreal: np.ndarray           # dL_D / dC(x)
+    dfake: np.ndarray           # dL_D / dC(G)
+    dgenerator: np.ndarray      # dL_G / dC(G)
+
+
+def minimax(real, fake):
+    """The first game, L_G = -L_D (Goodfellow et al. 2014, "Generative Adversarial Nets", eq. 1)."""
+    caught, pull = softplus(fake)
+    return non_saturating(real, fake)._replace(
+        generator_loss=-np.mean(caught),                                          # (1)
+        dgenerator=pull(_dmean(fake, -1)))                                        # d(1)
+
+
+def non_saturating(real, fake):
+    """The generator raises log sigmoid(C(G)) instead (Goodfellow et al. 2014, section 3)."""
+    missed, pull_missed = softplus(-real)
+    caught, pull_caught = softplus(fake)
+    refused, pull_refused = softplus(-fake)
+    return Objective(
+        np.mean(refused), np.mean(missed) + np.mean(caught),                      # (2)
+        -pull_missed(_dmean(real)), pull_caught(_dmean(fake)), -pull_refused(_dmean(fake)))     # d(2)
+
+
+def wasserstein(real, fake):
+    """A difference of expectations (Arjovsky et al. 2017, "Wasserstein GAN", eq. 2)."""
+    return Objective(
+        -np.mean(fake), np.mean(fake) - np.mean(real),                            # (3)
+        _dmean(real, -1), _dmean(fake), _dmean(fake, -1))                         # d(3)
+
+
+def relativistic(real, fake):
+    """Each sample against the datum in its row (Huang et al. 2024, "The GAN is dead", eq. 2).
+
+    After Jolicoeur-Martineau 2019, "The relativistic discriminator".
+    """
+    caught, pull_caught = softplus(fake - real)
+    refused, pull_refused = softplus(real - fake)
+    dfake = pull_caught(_dmean(fake))
+    return Objective(
+        np.mean(refused), np.mean(caught),                                        # (4)
+        -dfake, dfake, -pull_refused(_dmean(fake)))                               # d(4)
+
+
+def _dmean(values, sign=1):
+    """The gradient of sign times the mean of the values, (N,)."""
+    return np.full_like(values, sign / len(values))
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """A function v (M, D) -> (values (M,), dv (M, D)), and the points at which v is taken."""
+    function: Callable
+    at: str                     # "data and samples" or "mixtures"
+    last: float = 1.0           # the fraction of gamma that is left at the end of a run
+
+    def __post_init__(self):
+        if self.at not in ("data and samples", "mixtures"):
+            raise ValueError(f"at must be 'data and samples' or 'mixtures', got {self.at!r}")
+
+
+def _half_square(v):
+    return 0.5 * np.sum(v * v, axis=1), v                                         # (5), d(5)
+
+
+def _square_from_one(v):
+    length = np.sqrt(np.sum(v * v, axis=1, keepdims=True))                        # (M, 1)
+    values = ((length - 1) ** 2)[:, 0]                                            # (6)
+    return values, 2 * (length - 1) * v / np.where(length == 0, 1, length)        # d(6), and 0 at v = 0
+
+
+# Roth et al. 2017, "Stabilizing Training of Generative Adversarial Networks"; R1 by itself:
+# Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?".  Huang et al. too
+# lower gamma early in a run; 1e-3 is chosen by hand for narrow modes far apart, not swept.
+zero_centered = Penalty(_half_square, at="data and samples", last=1e-3)
+# Gulrajani et al. 2017, "Improved Training of Wasserstein GANs", eq. 3; theirs is also gamma = 10.
+one_centered = Penalty(_square_from_one, at="mixtures")
+# Defaults; other objectives have gamma 0.  0.2 is chosen by hand for data of scale 1, not swept.
+OWN_PENALTY = {relativistic: (zero_centered, 0.2), wasserstein: (one_centered, 10.0)}
+
+
+def lower_gamma(model, done):
+    """The model at this fraction of a run: gamma falls geometrically to penalty.last of itself."""
+    return replace(model, gamma=model.gamma * model.penalty.last ** done)
