@@ -97,7 +97,7 @@ class GAN:
         losses[1] += self.gamma * np.sum(penalty) / n                             # (4)
 
         dfake = game.dgenerator[:, None] * v[n:]                                  # (N, D)  (5)
-        dgenerator, _ = pull_generator(dfake)                                     # d(1)
+        dgenerator, _ = pull_generator(dfake, need_dx=False)                      # d(1)
         return losses, np.concatenate([dgenerator, ddiscriminator])
 
     def _generator(self, generator, z):
