@@ -7,7 +7,7 @@ from scratch.divergence.closed_form import kl_gaussians
 from scratch.divergence.entropy import kl_cross_entropy
 from scratch.implicit.diffusion.completion import exact_guidance, reconstruction_guidance, repaint, replacement
 from scratch.implicit.diffusion.denoiser import Diffusion
-from scratch.implicit.diffusion.likelihood import mixture_tangent
+from scratch.implicit.diffusion.likelihood import mixture_jvp
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.grid import midpoints
 from scratch.learning.training import fit
@@ -62,7 +62,7 @@ def compute(effort, rng):
     n, training = (20, 3) if quick else (2500, 6000)
     model = Diffusion(dim=2, hidden=(8,) if quick else (64, 64, 64))
     theta = fit(model, model.init(rng), LAW, rng, steps=training)
-    parts = {"exact": (LAW.denoise, mixture_tangent(LAW)),
+    parts = {"exact": (LAW.denoise, mixture_jvp(LAW)),
              "learned": (lambda x, s: model.denoise(theta, x, s),
                          lambda x, v, s: model.denoise_tangent(theta, x, v, s))}
     known = np.quantile(LAW.sample(100_000, rng)[:, 0], SHARES)

@@ -35,10 +35,10 @@ def test_cosine_schedule_is_the_published_formula_with_its_clip():
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_every_array_starts_at_the_data_and_ends_with_step_T(chain):
-    for array in (chain.alpha_bar, chain.beta, chain.sigma, chain.snr, chain.posterior_variance):
+    for array in (chain.alpha_bar, chain.beta, chain.sigma, chain.posterior_variance):
         assert array.shape == (chain.steps + 1,)
-    starts = (chain.alpha_bar[0], chain.beta[0], chain.sigma[0], chain.snr[0], chain.posterior_variance[1])
-    assert starts == (1, 0, 0, np.inf, 0)
+    starts = (chain.alpha_bar[0], chain.beta[0], chain.sigma[0], chain.posterior_variance[1])
+    assert starts == (1, 0, 0, 0)
     assert (np.diff(chain.sigma) > 0).all() and (chain.beta[1:] > 0).all() and (chain.beta <= 0.999 + 1e-9).all()
 
 
@@ -97,7 +97,6 @@ def test_sigma_form_is_data_plus_noise(chain, rng):
     x0, eps = rng.normal(size=(2, len(t), 3))
     x = chain.noised(x0, t, eps) / np.sqrt(chain.alpha_bar)[:, None]
     np.testing.assert_allclose(x, x0 + chain.sigma[:, None] * eps, rtol=1e-11, atol=1e-12)
-    np.testing.assert_allclose(chain.snr[1:] * chain.sigma[1:] ** 2, 1, rtol=1e-11)
 
 
 # ---- 4 exact twin ----

@@ -5,7 +5,7 @@ from scratch.data.distributions import GaussianMixture, moons, ring
 from scratch.divergence.closed_form import kl_gaussians
 from scratch.divergence.entropy import kl_cross_entropy
 from scratch.implicit.diffusion.completion import exact_guidance, reconstruction_guidance, repaint, replacement
-from scratch.implicit.diffusion.likelihood import mixture_tangent
+from scratch.implicit.diffusion.likelihood import mixture_jvp
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient
@@ -93,7 +93,7 @@ def test_exact_guidance_is_the_posterior_mean_on_the_line_where_the_known_coordi
 @pytest.mark.parametrize("sigma", [0.2, 0.7])
 def test_reconstruction_guidance_is_gaussian_conditioning_with_the_posterior_covariance(sigma, rng):
     law, x = moons(0.3), rng.normal(size=(3, 2))
-    guided = reconstruction_guidance(mixture_tangent(law), [1], [0.4])(x, sigma)
+    guided = reconstruction_guidance(mixture_jvp(law), [1], [0.4])(x, sigma)
     for row, found in zip(x, guided):
         mean, C = posterior(law, row, sigma, *midpoints([(-3, 3)] * 2, 150))
         np.testing.assert_allclose(found, mean + C[:, 1] / C[1, 1] * (0.4 - mean[1]), rtol=1e-7)
@@ -105,13 +105,13 @@ def test_reconstruction_guidance_is_exact_for_a_gaussian(axes, rng):
     law, values = GaussianMixture(rng.normal(size=(1, 4)), [root @ root.T], [1.0]), rng.normal(size=len(axes))
     x = rng.normal(size=(6, 4))
     for sigma in (0.05, 1.0, 50.0):
-        np.testing.assert_allclose(reconstruction_guidance(mixture_tangent(law), axes, values)(x, sigma),
+        np.testing.assert_allclose(reconstruction_guidance(mixture_jvp(law), axes, values)(x, sigma),
                                    exact_guidance(law, axes, values)(x, sigma), rtol=1e-8, atol=1e-10)
 
 
 def test_a_least_below_the_laws_own_width_changes_nothing_and_one_above_it_bounds_the_correction(rng):
     x = rng.normal(size=(6, 2))
-    tangent, narrowest = mixture_tangent(GAUSSIAN), np.sqrt(np.linalg.eigvalsh(S)[0])
+    tangent, narrowest = mixture_jvp(GAUSSIAN), np.sqrt(np.linalg.eigvalsh(S)[0])
     free, mild = (reconstruction_guidance(tangent, [0], [Y], least)(x, 0.7) for least in (0.0, 0.9 * narrowest))
     np.testing.assert_allclose(mild, free, rtol=1e-12)
 
@@ -126,13 +126,13 @@ def test_a_least_below_the_laws_own_width_changes_nothing_and_one_above_it_bound
 def test_reconstruction_guidance_is_not_exact_where_x0_given_x_has_several_modes():
     law, x = ring(), np.array([[1.0, 0.5]])
     exact = exact_guidance(law, [0], [1.4])(x, 0.5)
-    guess = reconstruction_guidance(mixture_tangent(law), [0], [1.4])(x, 0.5)
+    guess = reconstruction_guidance(mixture_jvp(law), [0], [1.4])(x, 0.5)
     assert exact[0, 1] > 1.3 and guess[0, 1] < 1.2
 
 
-def test_mixture_tangent_is_the_derivative_of_the_denoiser(rng):
+def test_mixture_jvp_is_the_derivative_of_the_denoiser(rng):
     law, x, x_dot = moons(0.3), rng.normal(size=(1, 2)), rng.normal(size=(1, 2))
-    value, along = mixture_tangent(law)(x, x_dot, 0.6)
+    value, along = mixture_jvp(law)(x, x_dot, 0.6)
     np.testing.assert_allclose(value, law.denoise(x, 0.6), rtol=1e-14)
     for i in range(2):
         slope = gradient(lambda x: law.denoise(x, 0.6)[0, i], x)
@@ -157,7 +157,7 @@ COMPLETIONS = {
     "replacement": lambda law, x, sigmas, *known, rng: replacement(law.denoise, x, sigmas, *known, rng),
     "repaint": lambda law, x, sigmas, *known, rng: repaint(law.denoise, x, sigmas, *known, rng, turns=2),
     "reconstruction": lambda law, x, sigmas, *known, rng: heun(
-        reconstruction_guidance(mixture_tangent(law), *known), x, sigmas),
+        reconstruction_guidance(mixture_jvp(law), *known), x, sigmas),
     "exact": lambda law, x, sigmas, *known, rng: heun(exact_guidance(law, *known), x, sigmas)}
 
 
@@ -213,11 +213,11 @@ def test_bad_input_is_named(change, error, says, rng):
 
 @pytest.mark.parametrize("call, error, says", [
     (lambda: reconstruction_guidance(None, [0], [1.0]), TypeError, "tangent must be a function"),
-    (lambda: reconstruction_guidance(mixture_tangent(GAUSSIAN), [0], [1.0], -0.5), ValueError, "least must be"),
-    (lambda: reconstruction_guidance(mixture_tangent(GAUSSIAN), [0], [1.0], [1, 2]), ValueError, "least must be"),
+    (lambda: reconstruction_guidance(mixture_jvp(GAUSSIAN), [0], [1.0], -0.5), ValueError, "least must be"),
+    (lambda: reconstruction_guidance(mixture_jvp(GAUSSIAN), [0], [1.0], [1, 2]), ValueError, "least must be"),
     (lambda: exact_guidance(GAUSSIAN.denoise, [0], [1.0]), TypeError, "law must be a mixture"),
     (lambda: exact_guidance(GAUSSIAN, [0], [1.0])(np.zeros((3, 1)), 1.0), ValueError, r"must have shape \(n, 2\)"),
-    (lambda: mixture_tangent(GAUSSIAN.denoise), TypeError, "law must be a mixture"),
+    (lambda: mixture_jvp(GAUSSIAN.denoise), TypeError, "law must be a mixture"),
 ])
 def test_bad_input_of_the_guided_denoisers_is_named(call, error, says):
     with pytest.raises(error, match=says):

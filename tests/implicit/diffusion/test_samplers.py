@@ -165,7 +165,7 @@ def flow():
 
 
 @pytest.mark.parametrize("sampler, order", [(euler, 1), (heun, 2), (dpm_solver_2m, 2)])
-def test_orders_one_and_two_on_a_gaussian_and_on_a_mixture(sampler, order, flow):
+def test_orders_one_and_two(sampler, order, flow):
     coarse, fine = relative_error(sampler, 80), relative_error(sampler, 160)
     assert abs(np.log2(coarse / fine) - order) < 0.1
     x, exact = flow
