@@ -43,16 +43,16 @@ def evaluations(method, steps):
 
 def complete(method, denoise, tangent, least, y, n, steps, rng):
     """n draws of x_2 given x_1 = y, (n, 1)."""
-    high, known = HIGH_GUIDANCE if method == "guidance" else HIGH, ([0], [y])
+    high, known = HIGH_GUIDANCE if method == "guidance" else HIGH, {0: y}
     x, sigmas = high * rng.standard_normal((n, 2)), karras_sigmas(steps, LOW, high)
     if method == "exact":
-        x = heun(exact_guidance(LAW, *known), x, sigmas)
+        x = heun(exact_guidance(LAW, known), x, sigmas)
     elif method == "guidance":
-        x = heun(reconstruction_guidance(tangent, *known, least), x, sigmas)
+        x = heun(reconstruction_guidance(tangent, known, least), x, sigmas)
     elif method == "replacement":
-        x = replacement(denoise, x, sigmas, *known, rng)
+        x = replacement(denoise, x, sigmas, known, rng)
     else:
-        x = repaint(denoise, x, sigmas, *known, rng, turns=int(method.split()[1]))
+        x = repaint(denoise, x, sigmas, known, rng, turns=int(method.split()[1]))
     return x[:, 1:].astype(float)
 
 
