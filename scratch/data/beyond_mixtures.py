@@ -42,10 +42,8 @@ class WarpedGaussian:
     dim = 2
 
     def __post_init__(self):
-        checks.positive(self.std, "std")
-        checks.positive(self.noise, "noise")
-        checks.finite(float(self.curvature), "curvature")
-        checks.finite(float(self.slope), "slope")
+        checks.positive(self.std, "std"), checks.positive(self.noise, "noise")
+        checks.finite(float(self.curvature), "curvature"), checks.finite(float(self.slope), "slope")
 
     def _from_normal(self, u):
         """x (N, 2) from u (N, 2)."""
@@ -72,7 +70,7 @@ class WarpedGaussian:
             return -0.5 * (u1 ** 2 + u2 ** 2) - log(2 * pi * self.std) - log_s    # (3)
 
     def score(self, x):
-        """grad log p(x), (N, 2), by the chain rule: du1/dx1 = 1 / std, du2/dx2 = 1 / s, du2/dx1 = -(m' + u2 s') / s."""
+        """grad log p(x), (N, 2): the chain rule through u1, u2 and log s."""
         with np.errstate(over="ignore", invalid="ignore"):
             u1, u2, _, inverse_s = self._to_normal(x)
             dx2 = -u2 * inverse_s                                                 # d(3)
@@ -85,12 +83,12 @@ class WarpedGaussian:
         return 1 + log(2 * pi * self.std * self.noise)                            # (4)
 
     def bounds(self):
-        """A box (2, 2) that holds all but 1e-6 of the mass.
+        """A box (2, 2) that holds all but OUTSIDE of the mass.
 
         The disk |u| <= r misses exp(-r^2 / 2) of it.  x2 is linear in u2, so the box around the
-        image of the circle holds the image of the disk.
+        image of its border holds the image of the disk.
         """
-        angle = np.linspace(0, 2 * pi, 2000)                # points of the circle, by hand, not swept
+        angle = np.linspace(0, 2 * pi, 2000)
         circle = self._from_normal(sqrt(-2 * log(OUTSIDE)) * np.stack([np.cos(angle), np.sin(angle)], axis=1))
         return np.stack([circle.min(axis=0), circle.max(axis=0)], axis=1)
 
@@ -99,26 +97,21 @@ class WarpedGaussian:
 class Checkerboard:
     """Uniform on the dark squares of a board of side x side squares around the origin.
 
-    Row i and column j, counted from the lower left, make a dark square if i + j is even.
-    Of its border a square contains the left and the lower edge.
+    Square (i, j), counted from the lower left, is dark if i + j is even; it contains its left
+    and lower edges.
     """
     side: int
     width: float
     dim = 2
 
     def __post_init__(self):
-        checks.size(self.side, "side")
-        checks.positive(self.width, "width")
-
-    @property
-    def _dark(self):
-        """The lower left corners of the dark squares, in squares: (ceil(side^2 / 2), 2)."""
-        return np.argwhere(np.indices((self.side, self.side)).sum(axis=0) % 2 == 0)
+        checks.size(self.side, "side"), checks.positive(self.width, "width")
 
     def sample(self, n, rng):
         """n independent draws (n, 2): a dark square each, then a point of it."""
         n, rng = checks.size(n, "n"), checks.generator(rng)
-        corners = self._dark[rng.integers(ceil(self.side ** 2 / 2), size=n)]
+        dark = np.argwhere(np.indices((self.side, self.side)).sum(axis=0) % 2 == 0)                 # lower left corners
+        corners = dark[rng.integers(len(dark), size=n)]
         return (corners + rng.random((n, 2)) - self.side / 2) * self.width
 
     def _inside(self, x):
@@ -132,8 +125,7 @@ class Checkerboard:
     def score(self, x):
         """0 on the dark squares, (N, 2); elsewhere log p has no gradient, a ValueError.
 
-        The score carries no information about the walls, so a method that learns from scores
-        alone must add noise first.
+        The score carries no information about the walls: to learn from scores, add noise first.
         """
         inside = self._inside(x)
         if not inside.all():

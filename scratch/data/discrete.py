@@ -1,18 +1,16 @@
-"""Three distributions over discrete vectors whose entropy is known.  They have no score and no bounds.
+"""Distributions over discrete vectors whose entropy is known (they have no score and no bounds).
 
-Brackets.   All well-formed words of T brackets of K kinds, equally likely.  ways[r, d] counts the
-            endings of a word with r symbols left and d brackets open:
+Brackets.   All well-formed words of T brackets are equally likely.  ways[r, d] counts the endings of
+            a word with r symbols left and d brackets open.  An opening bracket has K kinds, and a
+            closing one has the kind of the last open one:
 
                 ways[r, d] = K ways[r-1, d+1] + ways[r-1, d-1],   ways[0, 0] = 1             (1)
-
-            An opening bracket has K kinds; a closing one has the kind of the last open one.
-            log p = -log ways[T, 0] if x is well formed, else -inf                           (2)
-SpinGlass.  p(s) = exp(sum over neighbors J_ij s_i s_j) / Z, s = 2 x - 1, on a torus of      (3)
-            3 x 4 spins; Z is a sum over all 4,096 states.
-GrayCoded.  Points of the plane as bits: a sign and 15 magnitude bits in Gray code for each
-            coordinate, in which neighboring magnitudes differ in one bit (Dai et al. 2020,
-            "Learning Discrete Energy-based Models via Auxiliary-variable Local Exploration").
-            The density is taken to be constant in the small cell of a code:
+                log p      = -log ways[T, 0] if x is well formed, else -inf                  (2)
+SpinGlass.  p(s) = exp(sum over neighbors J_ij s_i s_j) / Z,  s = 2 x - 1, on a torus        (3)
+GrayCoded.  Points of the plane as bits: for each coordinate a sign and 15 magnitude bits in Gray
+            code, in which neighboring magnitudes differ in one bit (Dai et al. 2020, "Learning
+            Discrete Energy-based Models via Auxiliary-variable Local Exploration").  The density
+            is taken to be constant in the small cell of a code:
 
                 log P(bits) = log p(center) + log(area)                                      (4)
 
@@ -40,8 +38,8 @@ class Brackets:
     """Uniform over well-formed words: symbol k < kinds opens, k + kinds closes bracket k (Dyck words).
 
     >>> law = Brackets(length=4, kinds=1)
-    >>> law.ways[4, 0], law.log_prob([[0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0]]).round(3).tolist()
-    (2.0, [-0.693, -0.693, -inf])
+    >>> law.log_prob([[0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0]]).round(3).tolist()    # log 1/2 twice
+    [-0.693, -0.693, -inf]
     """
     length: int = LENGTH
     kinds: int = KINDS
@@ -53,7 +51,7 @@ class Brackets:
 
     @cached_property
     def ways(self):
-        """The table of (1), (T + 1, T + 2); exact while its numbers are below 2^53."""
+        """The table (T + 1, T + 2); exact while its numbers are below 2^53."""
         ways = np.zeros((self.length + 1, self.length + 2))
         ways[0, 0] = 1
         for r in range(1, self.length + 1):
@@ -98,7 +96,7 @@ class Brackets:
 
 @dataclass(frozen=True)
 class SpinGlass:
-    """(3) with couplings J_ij drawn once from N(0, 0.6^2); 0.6 chosen by hand, not swept."""
+    """(3) by a sum over all 4,096 states; J_ij drawn once from N(0, 0.6^2), by hand, not swept."""
 
     @cached_property
     def states(self):

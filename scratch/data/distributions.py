@@ -9,18 +9,16 @@ Each has the same members, and LAWS holds one of each kind:
     entropy()            -E log p in nats: closed form, or quadrature with its error stated
     bounds()             (D, 2) a box that holds nearly all of the mass
 
-So KL(p || model) = -entropy - E log model is a number that can be measured.
+So KL(p || model) = -entropy - E log model can be measured.
 
-The curved ones are Gaussian mixtures too.  Their components stand one standard deviation apart
-along a curve, so that the crest is flat to 2 exp(-2 pi^2), 5 parts in 10^9.  Nothing rests on
-the flatness: the distribution is the mixture, whose density is exact for any spacing.
-All have the same scale: nearly all of the mass lies in [-4, 4]^2.  Radii, widths and counts are
-chosen by hand for that and for modes that a histogram can tell apart; not swept.
+The curved ones are Gaussian mixtures too, whose components stand one standard deviation apart
+along a curve.  So the crest is flat to 2 exp(-2 pi^2), 5 parts in 10^9.  (The density is exact
+for any spacing: the distribution is the mixture, not the curve.)  All constants are chosen by
+hand, not swept: nearly all of the mass lies in [-4, 4]^2, and modes do not overlap.
 
 Checked in tests/data/test_distributions.py::test_density_integrates_to_one
 Checked in tests/data/test_distributions.py::test_score_is_the_gradient_of_log_prob
 Checked in tests/data/test_distributions.py::test_entropy_agrees_with_monte_carlo
-Checked in tests/data/test_distributions.py::test_entropy_by_quadrature_is_stable_under_refinement
 """
 from math import ceil, pi
 
@@ -33,8 +31,8 @@ from scratch.data.gaussian_mixture import GaussianMixture
 __all__ = ["GaussianMixture", "WarpedGaussian", "Checkerboard", "LAWS", "ring", "grid", "moons",
            "spirals", "pinwheel", "checkerboard", "banana", "funnel"]
 
-MOST_COMPONENTS = 10_000                  # of one curve, so that a tiny std cannot fill the memory; not swept
-POINTS = 5000                             # of the polyline that stands for a curve: chords err by 1e-7
+MOST_COMPONENTS = 10_000                  # of one curve: a tiny std would fill the memory; not swept
+POINTS = 5000                             # of the polyline for a curve, 1e-6 off at most
 
 
 def ring(modes=8, radius=2.0, std=0.15):
