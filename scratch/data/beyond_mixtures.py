@@ -10,9 +10,9 @@ The Jacobian dx/du has the determinant std s(x1), so by the change of variables
     log p(x) = -1/2 (u1^2 + u2^2) - log(2 pi) - log std - log s(x1)                          (3)
     entropy  = 1 + log(2 pi) + log std + E log s(x1),   E log s(x1) = log noise              (4)
 
-This is one layer of an autoregressive flow (Papamakarios, Pavlakou and Murray 2017, "Masked
-Autoregressive Flow", section 3.1).  slope = 0 is the banana (Haario, Saksman and Tamminen 1999,
-"Adaptive proposal distribution"), curvature = 0 the funnel (Neal 2003, "Slice sampling", section 8).
+This is one layer of an autoregressive flow (Papamakarios et al. 2017, "Masked Autoregressive Flow",
+section 3.1).  slope = 0 is the banana (Haario et al. 1999, "Adaptive proposal distribution"),
+curvature = 0 the funnel (Neal 2003, "Slice sampling", section 8).
 
 Checkerboard.  Uniform on the dark squares: log p is a constant there and -inf elsewhere.
 
@@ -48,8 +48,8 @@ class WarpedGaussian:
     def _from_normal(self, u):
         """x (N, 2) from u (N, 2)."""
         x1 = self.std * u[:, 0]                                                   # (1)
-        x2 = self.curvature * (x1 ** 2 - self.std ** 2) + self.noise * np.exp(self.slope * x1 / 2) * u[:, 1]  # (2)
-        return np.stack([x1, x2], axis=1)
+        m, s = self.curvature * (x1 ** 2 - self.std ** 2), self.noise * np.exp(self.slope * x1 / 2)
+        return np.stack([x1, m + s * u[:, 1]], axis=1)                            # (2)
 
     def _to_normal(self, x):
         """The inverse: u1, u2, and log s(x1), 1 / s(x1), (N,) each."""
@@ -110,8 +110,8 @@ class Checkerboard:
     def sample(self, n, rng):
         """n independent draws (n, 2): a dark square each, then a point of it."""
         n, rng = checks.size(n, "n"), checks.generator(rng)
-        dark = np.argwhere(np.indices((self.side, self.side)).sum(axis=0) % 2 == 0)                 # lower left corners
-        corners = dark[rng.integers(len(dark), size=n)]
+        dark = np.argwhere(np.indices((self.side, self.side)).sum(axis=0) % 2 == 0)
+        corners = dark[rng.integers(len(dark), size=n)]                           # the lower left ones
         return (corners + rng.random((n, 2)) - self.side / 2) * self.width
 
     def _inside(self, x):

@@ -1,8 +1,8 @@
 """Distributions over discrete vectors whose entropy is known (they have no score and no bounds).
 
-Brackets.   All well-formed words of T brackets are equally likely.  ways[r, d] counts the endings of
-            a word with r symbols left and d brackets open.  An opening bracket has K kinds, and a
-            closing one has the kind of the last open one:
+Brackets.   All well-formed words of T brackets are equally likely.  ways[r, d] counts the endings
+            of a word with r symbols left and d brackets open.  An opening bracket has K kinds,
+            and a closing one has the kind of the last open one:
 
                 ways[r, d] = K ways[r-1, d+1] + ways[r-1, d-1],   ways[0, 0] = 1             (1)
                 log p      = -log ways[T, 0] if x is well formed, else -inf                  (2)
@@ -35,10 +35,10 @@ BITS, WINDOW = 16, 4.0                                      # bits a coordinate;
 
 @dataclass(frozen=True)
 class Brackets:
-    """Uniform over well-formed words: symbol k < kinds opens, k + kinds closes bracket k (Dyck words).
+    """Uniform over Dyck words: symbol k < kinds opens bracket k, and k + kinds closes it.
 
     >>> law = Brackets(length=4, kinds=1)
-    >>> law.log_prob([[0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0]]).round(3).tolist()    # log 1/2 twice
+    >>> law.log_prob([[0, 1, 0, 1], [0, 0, 1, 1], [0, 1, 1, 0]]).round(3).tolist()
     [-0.693, -0.693, -inf]
     """
     length: int = LENGTH
@@ -107,7 +107,8 @@ class SpinGlass:
     def log_p(self):
         """The log-probabilities of all states, (4096,)."""
         s = 2.0 * self.states.reshape(-1, ROWS, COLUMNS) - 1
-        couplings = np.random.default_rng(12).normal(0, 0.6, (2, ROWS, COLUMNS))  # to the row above, to the left
+        couplings = np.random.default_rng(12).normal(0, 0.6, (2, ROWS, COLUMNS))
+        # couplings to the spin above and to the one on the left, across the border of the torus
         log_weight = sum((J * s * np.roll(s, 1, axis)).sum(axis=(1, 2)) for axis, J in zip((1, 2), couplings))
         return log_weight - np.log(np.exp(log_weight).sum())                      # (3)
 

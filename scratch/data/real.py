@@ -4,15 +4,13 @@ s1045.ima.gz is a sagittal slice of 256 x 256 pixels, stored as big-endian 16-bi
 211 gray levels from 0 to 215.  (matplotlib's gallery reads it little-endian, which gives the same
 picture times 256.)  The air around the head was set to exactly 0: 57 % of all pixels.
 
-Training and held-out patches share no pixel: the slice is cut into blocks, and every fourth block
-is held out.  Small blocks let both parts cover every region of the head.  Training patches
-overlap inside their block, so that there are more of them.  Held-out patches do not overlap, so
-their mean has a standard error (too small only by the correlation between neighbors).
+Training and held-out patches share no pixel: the slice is cut into small blocks all over the head,
+and every fourth block is held out.  Training patches overlap inside their block, so that there are
+more of them.  Held-out patches do not overlap, which keeps their standard error nearly right.
 
-Gray levels are integers, and a density on integers has no upper bound: it can put a spike on each.
-So a draw u ~ Uniform[0, 1) is added to every pixel.  The log density of level + u bounds the log
-probability of the level from below (Theis, van den Oord and Bethge 2016, "A note on the evaluation
-of generative models", section 3.1).
+A density on integers has no upper bound, because it can put a spike on each.  So a draw u ~
+Uniform[0, 1) is added to every pixel.  The log density of level + u bounds the log probability of
+the level from below (Theis et al. 2016, "A note on the evaluation of generative models", 3.1).
 """
 import gzip
 from pathlib import Path
@@ -28,7 +26,7 @@ MRI_BLOCK = 16                         # side of a block in pixels; chosen by ha
 
 
 def mri_slice():
-    """The slice, divided by its brightest level: in [0, 1], (256, 256) float64; row 0 is the top."""
+    """The slice divided by its brightest level, in [0, 1], (256, 256) float64; row 0 is the top."""
     levels = _mri_levels()
     return levels / levels.max()
 
@@ -59,7 +57,7 @@ def mri_patches(size, rng):
 
 
 def _mri_levels():
-    """The gray levels as stored, (256, 256) float64, with an error that tells how to get the file."""
+    """The gray levels as stored, (256, 256) float64."""
     path = Path(matplotlib.get_data_path()) / "sample_data" / "s1045.ima.gz"
     if not path.is_file():
         raise FileNotFoundError(
@@ -67,5 +65,5 @@ def _mri_levels():
             "The wheel on PyPI has it: pip install --force-reinstall matplotlib")
     content = gzip.decompress(path.read_bytes())
     if len(content) != 256 * 256 * 2:
-        raise ValueError(f"{path} must hold {256 * 256 * 2} bytes, got {len(content)}: it is not the file expected")
+        raise ValueError(f"{path} must hold {256 * 256 * 2} bytes, got {len(content)}: not the file expected")
     return np.frombuffer(content, dtype=">u2").reshape(256, 256).astype(float)

@@ -11,8 +11,8 @@ because Gaussian noise adds in variance.  So with a_t = 1 - beta_t and abar_t = 
 
 Marginal.   q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)                                   (2)
 
-Posterior.  q(x_(t-1) | x_t, x_0) is proportional to q(x_t | x_(t-1)) q(x_(t-1) | x_0), two Gaussians
-in x_(t-1).  Precisions add, and means are weighted by them:
+Posterior.  q(x_(t-1) | x_t, x_0) is proportional to q(x_t | x_(t-1)) q(x_(t-1) | x_0), a product of
+two Gaussians in x_(t-1).  Precisions add, and means are weighted by them:
 
     1 / btilde_t = a_t / beta_t + 1 / (1 - abar_(t-1))
     btilde_t     = beta_t (1 - abar_(t-1)) / (1 - abar_t)                                        (3)
@@ -27,7 +27,7 @@ So a denoiser E[x_0 | x_0 + sigma eps], exact or learned, serves the chain as we
 
 Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eqs. 2, 4, 6, 7.
 Checked in tests/implicit/diffusion/test_chain.py::test_step_by_step_is_the_closed_form_at_every_t
-Checked in tests/implicit/diffusion/test_chain.py::test_posterior_is_brute_force_conditioning_at_every_t
+Checked in tests/implicit/diffusion/test_chain.py::test_posterior_is_brute_force_conditioning
 Checked in tests/implicit/diffusion/test_chain.py::test_sigma_form_is_data_plus_noise
 
 Arrays run over t = 0 ... T, and t = 0 is the data: abar_0 = 1, beta_0 = 0, sigma_0 = 0.
@@ -43,15 +43,13 @@ import numpy as np
 from scratch import checks
 
 HO_BETAS = np.linspace(1e-4, 0.02, 1000)                    # Ho et al. 2020, section 4
-# The next two: Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", at eq. 17.
-MOST_BETA = 0.999
-COSINE_OFFSET = 0.008
+MOST_BETA, COSINE_OFFSET = 0.999, 0.008                     # Nichol and Dhariwal 2021, at eq. 17
 
 
 # ---- schedules: abar as a curve over u = t / T in [0, 1], from 1 down ----
 
 def linear(u):
-    """abar(u) of the chain of 1,000 steps whose beta_t grows linearly (Ho et al. 2020), from 1 to 4e-5.
+    """abar(u) of the chain of 1,000 steps whose beta_t grows linearly: from 1 to 4e-5.
 
     A shorter chain reads the same curve at fewer places.
     """
@@ -60,7 +58,10 @@ def linear(u):
 
 
 def cosine(u):
-    """abar(u) = f(u) / f(0), f(u) = cos^2(pi/2 (u + s) / (1 + s)), s = 0.008: log SNR falls more evenly."""
+    """abar(u) = f(u) / f(0), f(u) = cos^2(pi/2 (u + s) / (1 + s)), which falls more evenly.
+
+    (Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17.)
+    """
     s = COSINE_OFFSET
     return (np.cos((np.asarray(u) + s) / (1 + s) * np.pi / 2) / np.cos(s / (1 + s) * np.pi / 2)) ** 2
 
@@ -71,8 +72,8 @@ class Chain:
 
     >>> chain = Chain(steps=1000)
     >>> x = chain.noised(np.ones((2, 3)), 1000, eps=np.zeros((2, 3)))
-    >>> print(f"{x[0, 0]:.5f} of the data is left under {chain.sigma[1000]:.1f} times as much noise")
-    0.00635 of the data is left under 157.4 times as much noise
+    >>> print(f"{x[0, 0]:.5f} of x_0 is left under {chain.sigma[1000]:.1f} times as much noise")
+    0.00635 of x_0 is left under 157.4 times as much noise
     """
     steps: int
     schedule: Callable = linear
@@ -125,7 +126,7 @@ class Chain:
         return _column(np.sqrt(alpha_bar), x0) * x0 + _column(np.sqrt(1 - alpha_bar), x0) * eps      # (2)
 
     def posterior_mean(self, x, x0, t):
-        """The mean (N, D) of q(x_(t-1) | x_t = x, x_0); its covariance is posterior_variance[t] I."""
+        """The mean (N, D) of q(x_(t-1) | x_t, x_0); the covariance is posterior_variance[t] I."""
         x, t = self._at(x, t)
         of_x0, of_x = self.posterior_weights(t)
         return _column(of_x0, x) * x0 + _column(of_x, x) * x
@@ -136,7 +137,7 @@ class Chain:
         return np.sqrt(before) * beta / (1 - after), np.sqrt(1 - beta) * (1 - before) / (1 - after)  # (4)
 
     def denoised(self, denoise, x, t):
-        """E[x_0 | x_t = x] by a denoiser of the sigma form; t is one integer, because sigma is one number."""
+        """E[x_0 | x_t = x], (N, D), by a denoiser of the sigma form, for one t."""
         x, t = self._at(x, checks.size(t, "t"))
         return denoise(x / _column(np.sqrt(self.alpha_bar[t]), x), float(self.sigma[t]))
 
@@ -146,13 +147,13 @@ class Chain:
         if t.dtype.kind not in "iu":
             raise TypeError(f"t must be integers, got {t.dtype}")
         if t.shape not in ((), (len(x),)) or t.min() < first or t.max() > self.steps:
-            raise ValueError(f"t must be one integer, or ({len(x)},) of them, from {first} to {self.steps}, got "
-                             f"shape {t.shape} from {t.min()} to {t.max()}")
+            raise ValueError(f"t must be one integer, or ({len(x)},) of them, from {first} to {self.steps}, "
+                             f"got shape {t.shape} from {t.min()} to {t.max()}")
         return x, t
 
 
 def _column(values, x):
-    """Constants of one t, or one per row, shaped and typed to multiply rows: float32 stays float32."""
+    """Constants of one t, or one per row, as a column in the dtype of x: float32 stays float32."""
     return np.asarray(values).astype(x.real.dtype).reshape(-1, 1)
 
 

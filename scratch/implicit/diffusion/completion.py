@@ -1,7 +1,7 @@
 """Completion: some coordinates of x are known, and a model of the whole x draws the others.
 
-Wanted is p(x_rest | x_known = y).  Given is a denoiser D(x, sigma) of the whole x that does not depend
-on y.  There are four methods, from the cheapest to the exact one:
+Wanted is p(x_rest | x_known = y).  Given is a denoiser D(x, sigma) of the whole x, which does not
+depend on y.  There are four methods, from the cheapest to the exact one:
 
 replacement   Sample the whole x.  Before each step from sigma to lower, noise y to the level of x:
 
@@ -23,22 +23,23 @@ exact         For a mixture E[x0 | x, y] is known.  Given y, x_known carries no 
 
                   D'_known = y,    D'_rest = E[x0_rest | x_rest, y]                          (4)
 
-The first two are biased for any number of steps.  They move the rest by E[x0_rest | x_rest, y + sigma
-eps], in which y has noise.  At large sigma the noisy part carries little information, and at small
-sigma the rest hardly moves any more.  The known coordinates look perfect all the same.  On
-Gaussian data all is linear and the bias is a number: for two coordinates of correlation 0.8, one of
-them known to be 1.5, replacement ends 0.31 nats from the truth after infinitely many steps.  Turns
-let the rest move at a sigma so small that the noise is negligible: with 64 turns of 1,000 steps
-0.0001 nats are left.  (3) is exact for one Gaussian, and an approximation for several modes.
+The first two are biased for any number of steps.  They move the rest by the denoiser at
+(x_rest, y + sigma eps), where y has noise.  At large sigma the noisy part carries little
+information, and at small sigma the rest hardly moves any more.  The known coordinates look perfect
+all the same.  On Gaussian data all is linear, and the bias is a number: for two coordinates of
+correlation 0.8, one of them known to be 1.5, replacement ends 0.31 nats from the truth after
+infinitely many steps.  Turns let the rest move at a sigma so small that the noise is negligible:
+with 64 turns of 1,000 steps 0.0001 nats are left.  (3) is exact for one Gaussian, and an
+approximation for several modes.
 
-Source: replacement: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential
-Equations", appendix I.2.  repaint: Lugmayr et al. 2022, "RePaint", algorithm 1 with jumps of one
-step.  guidance: Ho et al. 2022, "Video Diffusion Models", with the covariance of Boys et al. 2023,
-"Tweedie Moment Projected Diffusions".
+Source: replacement: Song et al. 2021, "Score-Based Generative Modeling through Stochastic
+Differential Equations", appendix I.2.  repaint: Lugmayr et al. 2022, "RePaint", algorithm 1 with
+jumps of one step.  guidance: Ho et al. 2022, "Video Diffusion Models", with the covariance of
+Boys et al. 2023, "Tweedie Moment Projected Diffusions".
 Checked in tests/implicit/diffusion/test_completion.py::test_both_moments_follow_a_linear_recursion
 Checked in tests/implicit/diffusion/test_completion.py::test_guidance_is_gaussian_conditioning
 Checked in tests/implicit/diffusion/test_completion.py::test_exact_guidance_is_the_posterior_mean
-Symbols: x is (N, D), `known` a dict from coordinate to value, k = len(known).
+Symbols: x is (N, dim), D the denoiser, `known` a dict from coordinate to value, k = len(known).
 """
 from itertools import pairwise
 from math import sqrt
@@ -50,7 +51,7 @@ from scratch.implicit.diffusion.samplers import ddim, noise_like, sampler_argume
 
 
 def replacement(denoise, x, sigmas, known, rng):
-    """Rows (N, D) with the known coordinates, completed by ancestral sampling from x, noise of level sigmas[0]."""
+    """Completed rows (N, dim), by ancestral sampling from x, which is noise of level sigmas[0]."""
     return repaint(denoise, x, sigmas, known, rng, turns=1)
 
 
@@ -63,7 +64,7 @@ def repaint(denoise, x, sigmas, known, rng, turns=10):
         for turn in range(turns):
             if turn > 0:
                 x = x + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng)        # (2)
-            x = _put(x, axes, y + sigma * noise_like(x[:, axes], rng))            # (1), at sigma, not yet lower
+            x = _put(x, axes, y + sigma * noise_like(x[:, axes], rng))            # (1), not yet at lower
             x = ddim(denoise, x, [sigma, lower], 1.0, rng)
     return _put(x, axes, y)
 
@@ -71,7 +72,7 @@ def repaint(denoise, x, sigmas, known, rng, turns=10):
 def reconstruction_guidance(denoise_jvp, known, least=0.0):
     """The denoiser (3), for any sampler: its known part is y at every sigma.
 
-    denoise_jvp(x, x_dot, sigma) -> (D, dD/dx x_dot), (N, D) each, is called once per known axis.
+    denoise_jvp(x, x_dot, sigma) -> D, dD/dx x_dot, (N, dim) each, is called once per known axis.
     least: for networks, whose J may by error be near 0 or negative, mostly at sigma of 10 and
     more, where the true one is tiny.  The eigenvalues of J[known, known] are kept above
     least^2 / (least^2 + sigma^2), their value for data N(0, least^2 I).
@@ -80,7 +81,7 @@ def reconstruction_guidance(denoise_jvp, known, least=0.0):
     if least.ndim or least < 0:
         raise ValueError(f"least must be one number, 0 or above, got {least}")
     if not callable(denoise_jvp):
-        raise TypeError(f"denoise_jvp must be a function (x, x_dot, sigma) -> (D, dD/dx x_dot), got {denoise_jvp!r}")
+        raise TypeError(f"denoise_jvp must be a function (x, x_dot, sigma) -> D, D_dot, got {denoise_jvp!r}")
     least = float(least)
 
     def denoise(x, sigma):
@@ -97,8 +98,8 @@ def reconstruction_guidance(denoise_jvp, known, least=0.0):
         size, V = np.linalg.eigh((J[:, axes] + J[:, axes].transpose(0, 2, 1)) / 2)     # V diag(size) V^T
         size = np.maximum(size, least ** 2 / (least ** 2 + sigma ** 2))           # (N, k)
         if not (size > 0).all():
-            raise ValueError(f"dD/dx of the known coordinates must be positive, got an eigenvalue of "
-                             f"{size.min():g} at sigma = {sigma:g}: give a least > 0, or start below this sigma")
+            raise ValueError("dD/dx of the known coordinates must be positive, got an eigenvalue of "
+                             f"{size.min():g} at sigma = {sigma:g}: give a least > 0, or start lower")
         missing = (y - D[:, axes])[:, :, None]                                    # (N, k, 1)
         solved = V @ (V.transpose(0, 2, 1) @ missing / size[:, :, None])          # J[known, known]^-1 missing
         return _put(D + (J @ solved)[:, :, 0], axes, y)                           # (3)
@@ -108,7 +109,7 @@ def reconstruction_guidance(denoise_jvp, known, least=0.0):
 def exact_guidance(law, known):
     """The denoiser (4) of a mixture, for any sampler."""
     if not hasattr(law, "conditional"):
-        raise TypeError(f"law must be a mixture with .denoise and .conditional, like GaussianMixture, got {law!r}")
+        raise TypeError(f"law must be a mixture with .conditional, like GaussianMixture, got {law!r}")
     axes, y = _axes_and_values(known, law.dim)
     given = law.conditional(axes, y)
     rest = [i for i in range(law.dim) if i not in axes]
@@ -128,7 +129,7 @@ def _put(x, axes, values):
 
 
 def _axes_and_values(known, dim):
-    """The coordinates and the values (k,) of the dict `known`, which must leave something to draw."""
+    """The coordinates and the values (k,) of the dict `known`, which must leave one to draw."""
     if not isinstance(known, dict):
         raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
     axes = [checks.size(axis, "each coordinate of known", minimum=0) for axis in known]
@@ -136,5 +137,5 @@ def _axes_and_values(known, dim):
         raise ValueError(f"known must hold 1 to {dim - 1} coordinates below {dim}, got {axes}")
     values = checks.constant(list(known.values()), "the values of known")
     if values.ndim != 1:
-        raise ValueError(f"known must hold one number for each coordinate, got values of shape {values.shape[1:]}")
+        raise ValueError(f"known must hold one number for each coordinate, got {known!r}")
     return axes, values

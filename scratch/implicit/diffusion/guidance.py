@@ -1,4 +1,4 @@
-"""Guidance: a denoiser made of two others, whose samples show a class more clearly than the data do.
+"""Guidance: a denoiser made of two others, whose samples show a class more clearly than the data.
 
 A sampler depends on its distribution only through the denoiser D(x, sigma) = E[x0 | x], that is,
 through the score of the noised distribution, grad log p_sigma(x) = (D - x) / sigma^2.  So a term
@@ -28,7 +28,7 @@ Guided samples do not follow the tilted distribution that (1) suggests,
 
 because the guided score at level sigma belongs to the tilted product of noised distributions,
 and this is in general not the noised tilted distribution, unless s = 0 or 1.  Then ODE and SDE
-disagree as well.  For p(x | c) = N(0, r) and p(x) = N(0, 1), r < 1, everything is linear, and the variances
+disagree as well.  For p(x | c) = N(0, r), p(x) = N(0, 1), r < 1, all is linear, and the variances
 
     of the tilted distribution  r / (1 + w (1 - r))                                          (6)
     where the ODE ends          r^(1 + w)                            exponentially smaller   (7)
@@ -43,8 +43,8 @@ Source: (2) Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synth
 Checked in tests/implicit/diffusion/test_guidance.py::test_with_and_without_classifier_is_the_same
 Checked in tests/implicit/diffusion/test_guidance.py::test_neutral_scales_give_the_parts_back
 Checked in tests/implicit/diffusion/test_guidance.py::test_between_gaussians_of_different_width
-Symbols: N rows, D data in shapes, else the denoiser.  All functions take and return a
-denoise(x, sigma) -> (N, D), exact or learned, for any sampler.
+Symbols: N rows, D the denoiser.  All functions take and return a denoise(x, sigma) -> (N, dim),
+exact or learned, for any sampler.
 """
 import numpy as np
 
@@ -55,7 +55,7 @@ from scratch.kernels.stable import logsumexp
 
 
 def classifier_guidance(unconditional, class_gradient, *, scale):
-    """(2), where class_gradient(x, sigma) is grad log p_sigma(c | x), (N, D)."""
+    """(2), where class_gradient(x, sigma) is grad log p_sigma(c | x), (N, dim)."""
     _functions(unconditional=unconditional, class_gradient=class_gradient)
     scale = _number(scale, "scale")
 
@@ -88,7 +88,7 @@ def autoguidance(good, bad, *, scale):
     def denoise(x, sigma):
         guide, guided = bad(x, sigma), good(x, sigma)
         if guide.shape != guided.shape:                     # would broadcast without an error
-            raise ValueError(f"both denoisers must return the same shape, got {guided.shape} and {guide.shape}")
+            raise ValueError(f"both denoisers must return one shape, got {guided.shape} and {guide.shape}")
         return guide + scale * (guided - guide)                                                     # (4)
     return denoise
 
@@ -108,9 +108,9 @@ def class_gradient(law, law_of_class):
 
 
 def tilted(log_p, log_p_of_class, bounds, *, scale, n=300):
-    """The distribution (5) as a log_prob(x), normalized by the midpoint rule with n cells per axis of `bounds`.
+    """The distribution (5) as a log_prob(x), normalized by the midpoint rule with n cells per axis.
 
-    log_p, log_p_of_class: the log-densities of p(x) and p(x | c), x (N, D).
+    log_p, log_p_of_class: the log-densities of p(x) and p(x | c), x (N, dim).
     """
     _functions(log_p=log_p, log_p_of_class=log_p_of_class)
     scale = _number(scale, "scale")

@@ -2,7 +2,7 @@
 
 Both need a denoiser D and its Jacobian-vector product (JVP), in one function, exact or learned:
 
-    denoise_jvp(x, x_dot, sigma) -> D, D_dot          D_dot = dD/dx x_dot, (N, D) each
+    denoise_jvp(x, x_dot, sigma) -> D, D_dot          D_dot = dD/dx x_dot, (N, dim) each
 
 ODE.   The probability flow dx/dsigma = (x - D) / sigma carries p_sigma up the noise levels.  Along
 a path with velocity u a log density changes by d log p / dsigma = -div u (Chen et al. 2018, "Neural
@@ -13,7 +13,7 @@ the path from the data to there gives log p.
 In x most of that path is growth in proportion to sigma, which costs steps.  In the network's units
 (denoiser.py), with s the scale of the data and c_skip, c_out, c_in as there,
 
-    y = c_in x = x / sqrt(sigma^2 + s^2),   phi = arctan(sigma / s),   F = (D - c_skip x) / c_out    (1)
+    y = c_in x = x / sqrt(sigma^2 + s^2),  phi = arctan(sigma / s),  F = (D - c_skip x) / c_out  (1)
 
 the product rule leaves dy/dphi = -F: for data N(0, s^2 I) F is 0 and y stays where it is.  So
 
@@ -21,9 +21,11 @@ the product rule leaves dy/dphi = -F: for data N(0, s^2 I) F is 0 and y stays wh
 
 by the classical Runge-Kutta method (order 4), in equal steps of u = phi^(1/3), which are finer at
 low noise, where the detail is.  With the exact denoisers of ring, grid, moons and spirals, sigma
-from 0.002 to 80, s = 1.5 and 500 rows, the error is at most 0.009 and 5e-5 in the mean.  (2) is the density at level sigma_min, a KL of at most
-dim/4 (sigma_min / std)^4 away from that of the data.  div F takes one JVP per coordinate.  (Where
-that is too many, Grathwohl et al. 2019, "FFJORD", estimate it: E v^T J v = tr J for random signs v.)
+from 0.002 to 80, s = 1.5 and 500 rows, the error is at most 0.009 and 5e-5 in the mean.
+
+(2) is the density at level sigma_min, a KL of at most dim/4 (sigma_min / std)^4 away from that of
+the data.  div F takes one JVP per coordinate.  (In many dimensions it can be estimated without
+bias, by E v^T J v = tr J for random signs v: Grathwohl et al. 2019, "FFJORD".)
 
 Sampler.  A sampler takes finite steps, so its samples have another density, q.  Without noise it is
 a differentiable map x -> x0, and (push_forward)
@@ -41,8 +43,8 @@ some distribution and pi is that distribution with noise.  It holds for the mode
 (2) of the ODE is the same only if D is exact.
 
 Checked in tests/implicit/diffusion/test_likelihood.py::test_log_prob_is_the_flow_in_x_written_out
-Checked in tests/implicit/diffusion/test_likelihood.py::test_push_forward_is_the_sampler_with_its_jacobian
-Checked in tests/implicit/diffusion/test_likelihood.py::test_girsanovs_bound_holds_for_wrong_denoisers
+Checked in tests/implicit/diffusion/test_likelihood.py::test_push_forward_has_the_samplers_jacobian
+Checked in tests/implicit/diffusion/test_likelihood.py::test_girsanovs_bound_holds
 Symbols: N rows, D the denoiser, dim data.
 """
 from math import log, pi
@@ -52,14 +54,14 @@ import numpy as np
 from scratch import checks
 from scratch.estimate import Estimate
 
-CHUNK = 500                     # rows worked on at once, to stay in the processor's cache; by hand, not swept
-STEPS = 32                      # swept over 8 to 64 as above: half as many have 5 to 30 times the worst error
-POWER = 3                       # phi = u^3, swept over 1 to 7: 3 to 5 are equal, 1 has 3 to 20 times the error
-LEVELS = 200                    # equal parts of log sigma in (4), one random level each; by hand, not swept
+CHUNK = 500                   # rows worked on at once, to stay in the processor's cache; by hand, not swept
+STEPS = 32                    # swept over 8 to 64: 16 have 5 to 30 times the largest error
+POWER = 3                     # phi = u^3; swept over 1 to 7: 3 to 5 are equal, 1 has 3 to 20 times the error
+LEVELS = 200                  # equal parts of log sigma in (4), one random level each; by hand, not swept
 
 
 def mixture_jvp(law):
-    """denoise_jvp of a mixture (any distribution with .denoise), by complex step: exact to rounding."""
+    """denoise_jvp of a mixture (or "law" with .denoise), by complex step: exact to rounding."""
     if not hasattr(law, "denoise"):
         raise TypeError(f"law must be a mixture with .denoise, like GaussianMixture, got {law!r}")
 
@@ -70,10 +72,11 @@ def mixture_jvp(law):
 
 
 def log_prob(denoise_jvp, x, sigma_min, sigma_max, scale=1.0, steps=STEPS):
-    """log p(x) in nats, (N,), along the ODE; scale is s, sigma_min and sigma_max are the ends of the path."""
+    """log p(x) in nats, (N,), along the ODE from sigma_min to sigma_max; scale is s."""
     x, steps, scale = checks.rows(x), checks.size(steps, "steps"), checks.positive(scale, "scale")
     _check_range(sigma_min, sigma_max)
-    return np.concatenate([_integrate(denoise_jvp, x[i:i + CHUNK].astype(float), sigma_min, sigma_max, scale, steps)
+    ends = sigma_min, sigma_max
+    return np.concatenate([_integrate(denoise_jvp, x[i:i + CHUNK].astype(float), *ends, scale, steps)
                            for i in range(0, len(x), CHUNK)])
 
 
@@ -109,10 +112,10 @@ def _integrate(denoise_jvp, x, sigma_min, sigma_max, scale, steps):
 
 
 def push_forward(sampler, denoise_jvp, x, log_p, sigmas):
-    """x0 (N, D) that a sampler without noise makes of x (N, D), and log q(x0) (N,) from log_p = log p(x) (N,).
+    """x0 (N, dim), which a sampler without noise makes of x, and log q(x0) from log_p = log p(x).
 
-    The Jacobian is exact, steps and all: samplers such as heun(denoise, x, sigmas) are linear in x
-    and D, so rows [x, dx/dx_1, ..., dx/dx_D] with D and its JVPs take the same steps.
+    The Jacobian is exact for any number of steps.  Samplers such as heun(denoise, x, sigmas) are
+    linear in x and D, so rows [x, dx/dx_1, ..., dx/dx_dim] with D and its JVPs take the same steps.
     """
     x = checks.rows(x)
     dim = x.shape[1]
@@ -125,7 +128,7 @@ def push_forward(sampler, denoise_jvp, x, log_p, sigmas):
         return np.hstack([pairs[0][0], *(D_dot for _, D_dot in pairs)])
     start = np.hstack([x, np.tile(np.eye(dim).reshape(-1), (len(x), 1))])
     end = np.concatenate([sampler(denoise, start[i:i + CHUNK], sigmas) for i in range(0, len(x), CHUNK)])
-    _, log_det = np.linalg.slogdet(end[:, dim:].reshape(-1, dim, dim))            # transposed: the same determinant
+    _, log_det = np.linalg.slogdet(end[:, dim:].reshape(-1, dim, dim))            # transposed: the same det
     return end[:, :dim], log_p - log_det                                          # (3)
 
 

@@ -13,9 +13,9 @@ Thus x_t / s is the same Brownian motion for every linear SDE; only the time sca
 differs (Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models",
 appendix B).  Networks and samplers need sigma alone (samplers.py).  "Variance preserving" (VP) is
 
-    f = -beta / 2,  g^2 = beta:   s = exp(-B / 2),   sigma^2 = exp(B) - 1,   B = int_0^t beta    (3)
+    f = -beta / 2,  g^2 = beta:   s = exp(-B / 2),  sigma^2 = exp(B) - 1,  B = int_0^t beta   (3)
 
-because s^2 (1 + sigma^2) = 1 keeps data of variance 1 at 1.  It is the limit of the chain (chain.py).
+because s^2 (1 + sigma^2) = 1 keeps data of variance 1 at 1.  It is the limit of chain.py.
 
 Backward.  The density of x_t obeys the Fokker-Planck equation.  With score = grad log p and
 lap p = div(score p) it reads
@@ -39,17 +39,17 @@ given x of x_0, of eps or of the velocity v, or the score.  Given x, each gives 
 
     x_0   = (x - b eps) / a                                                                  (6)
     eps   = (x - a x_0) / b                                                                  (7)
-    score = grad log p_t(x) = E[-eps / b | x]   (differentiate p_t = int p_0 N(x; a x_0, b^2 I))  (8)
+    score = grad log p_t(x) = E[-eps / b | x]     (as p_t = int p_0(x_0) N(x; a x_0, b^2 I))  (8)
     v     = a eps - b x_0 = dx / dphi,  a = cos phi, b = sin phi                             (9)
 
 (v: Salimans and Ho 2022, "Progressive Distillation for Fast Sampling of Diffusion Models".)
 
-Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential Equations",
-eqs. 5, 6, 13, 32, 33.
+Source: Song et al. 2021, "Score-Based Generative Modeling through Stochastic Differential
+Equations", eqs. 5, 6, 13, 32, 33.
 Checked in tests/implicit/diffusion/test_processes.py::test_scale_and_sigma_solve_the_forward_sde
 Checked in tests/implicit/diffusion/test_processes.py::test_score_is_the_gradient_of_the_log_density
 Checked in tests/implicit/diffusion/test_processes.py::test_marginals_on_gaussian_data_are_exact
-Checked in tests/implicit/diffusion/test_processes.py::test_known_data_and_noise_fit_the_four_formulas
+Checked in tests/implicit/diffusion/test_processes.py::test_predictions_fit_known_data_and_noise
 Symbols: N rows, D data.
 """
 from dataclasses import dataclass
@@ -61,13 +61,13 @@ from scratch import checks
 
 @dataclass(frozen=True)
 class VP:
-    """The variance preserving SDE with beta growing linearly in t; constants of Song et al. 2021, appendix C.
+    """The VP SDE with beta growing linearly in t, constants as in Song et al. 2021, appendix C.
 
     t is a number in [0, 1] or an array of them: beside rows x (N, D) a column (N, 1).
 
     >>> process = VP()
-    >>> print(f"at t = 1 the data are scaled by {process.scale(1.0):.4f}, the noise by {process.std(1.0):.4f}")
-    at t = 1 the data are scaled by 0.0066, the noise by 1.0000
+    >>> print(f"x_1 = {process.scale(1.0):.4f} x_0 + {process.std(1.0):.4f} eps")
+    x_1 = 0.0066 x_0 + 1.0000 eps
     """
     beta_min: float = 0.1
     beta_max: float = 20.0
@@ -101,7 +101,7 @@ class VP:
     # ---- backward ----
 
     def score(self, denoise, x, t):
-        """grad log p_t(x), (N, D), from a denoiser E[x_0 | y, sigma] of the sigma form y = x / s, for one t > 0."""
+        """grad log p_t(x), (N, D), from a denoiser of the sigma form y = x / s, for one t > 0."""
         x, t = checks.rows(x), checks.positive(t, "t")
         s, sigma = float(self.scale(t)), float(self.sigma(t))
         y = x / s
@@ -109,11 +109,13 @@ class VP:
 
     def probability_flow(self, x, t, score):
         """dx/dt, (N, D), of the ODE that has the densities of the SDE."""
-        return self.drift(x, t) - 0.5 * self.diffusion(t) ** 2 * _rows_like(x, score)               # (4)
+        score = checks.rows(score, np.shape(x)[-1], "score")
+        return self.drift(x, t) - 0.5 * self.diffusion(t) ** 2 * score            # (4)
 
     def reverse_drift(self, x, t, score):
         """The drift (N, D) of the SDE that runs back, dt < 0; its noise is diffusion(t)."""
-        return self.drift(x, t) - self.diffusion(t) ** 2 * _rows_like(x, score)   # (5)
+        score = checks.rows(score, np.shape(x)[-1], "score")
+        return self.drift(x, t) - self.diffusion(t) ** 2 * score                  # (5)
 
     def _beta(self, t):
         return self.beta_min + _time(t) * (self.beta_max - self.beta_min)
@@ -132,15 +134,9 @@ def _time(t):
 
 
 def _number_or_column(x, t):
-    """t, one for all rows of x or one for each; (N,) would be spread along D, or turn (N, 1) into (N, N)."""
+    """t, one for all rows of x or a column; (N,) would be spread along D without an error."""
     t = checks.constant(t, "t")
     if t.shape not in ((), (len(x), 1)):
         raise ValueError(f"t must be one number or a column ({len(x)}, 1), got shape {t.shape}")
     return t
 
-
-def _rows_like(x, score):
-    score = checks.rows(score, name="score")
-    if score.shape != np.shape(x):
-        raise ValueError(f"score must have the shape of x, {np.shape(x)}, got {score.shape}")
-    return score

@@ -20,20 +20,20 @@ linear, and its exact solution has the form
 
     x' = D + keep (x - D) + add z,    z ~ N(0, I)                                                (4)
 
-    method                       equation   fixed   keep                add^2
-    euler = ddim with eta = 0    ODE        D       lower / sigma       0
-    ddim with eta = 1            SDE        D       lower^2 / sigma^2   lower^2 (1 - lower^2 / sigma^2)
-    euler_maruyama               SDE        score   lower^2 / sigma^2   sigma^2 - lower^2
+    method                     equation   fixed   keep                add^2
+    euler = ddim with eta = 0  ODE        D       lower / sigma       0
+    ddim with eta = 1          SDE        D       lower^2 / sigma^2   lower^2 (1 - lower^2/sigma^2)
+    euler_maruyama             SDE        score   lower^2 / sigma^2   sigma^2 - lower^2
 
 The second row is ancestral sampling (DDPM), because it is also Bayes' rule: given x0 = D,
 x' given x is a Brownian bridge with this mean and variance.  All three are of order 1: their error
 falls as 1 / steps.  heun and dpm_solver_2m evaluate how D changes along the way and are of order 2.
 
 Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models".
-Checked in tests/implicit/diffusion/test_samplers.py::test_each_sampler_is_the_algorithm_of_its_paper
+Checked in tests/implicit/diffusion/test_samplers.py::test_each_sampler_is_its_papers_algorithm
 Checked in tests/implicit/diffusion/test_samplers.py::test_variance_follows_the_linear_recursion
 Checked in tests/implicit/diffusion/test_samplers.py::test_orders_one_and_two
-Symbols: x is (N, D), of float32, float64 or complex, and keeps its dtype unless D is wider.
+Symbols: N rows, D the denoiser.  x is (N, dim) and keeps its dtype, unless that of D is wider.
 """
 from itertools import pairwise
 from math import log, sqrt
@@ -70,9 +70,9 @@ def euler(denoise, x, sigmas):
 
 
 def heun(denoise, x, sigmas):
-    """Order 2, two evaluations a step: the mean of dx/dsigma at both ends (Karras et al. 2022, Alg. 1).
+    """Order 2, two evaluations a step: the mean of dx/dsigma at both ends.
 
-    (2) divides by sigma, so a step to level 0 is Euler's: x becomes D.
+    (2) divides by sigma, so a step to level 0 is Euler's: x becomes D (Karras et al. 2022, Alg. 1).
     """
     denoise, x, sigmas = sampler_arguments(denoise, x, sigmas)
     for sigma, lower in pairwise(sigmas):
@@ -149,35 +149,30 @@ def euler_maruyama(denoise, x, sigmas, rng):
 
 
 def predictor_corrector(denoise, x, sigmas, rng, ratio=0.16):
-    """A step of the reverse SDE (3), then one of Langevin dynamics at the level that it has reached.
+    """A step of the reverse SDE (3), then one of Langevin dynamics at the level reached:
 
         dx = score dt + sqrt(2 dt) z,    dt = 2 (ratio sigma)^2                                  (8)
 
     The stationary distribution of (8) is p_sigma up to O(dt), so it corrects the distribution of
     x: the variance V > sigma^2 of a Gaussian becomes V / (1 - dt / (2 V)).  In (8) the score's
-    displacement is `ratio` times as long as the noise's, if |score| = sqrt(D) / sigma (Song et
-    al. 2021, "Score-Based ...", Alg. 2 and 4; 0.16 as in their code for CIFAR-10).
+    displacement is `ratio` times as long as the noise's, if |score| = sqrt(dim) / sigma (Song
+    et al. 2021, "Score-Based ...", Alg. 2 and 4; 0.16 as in their code for CIFAR-10).
     """
     denoise, x, sigmas = sampler_arguments(denoise, x, sigmas)
     rng, ratio = checks.generator(rng), checks.positive(ratio, "ratio")
     for sigma, lower in pairwise(sigmas):
         x = _reverse_diffusion(denoise, x, sigma, lower, rng)
         if lower > 0:
-            x = _langevin(denoise, x, lower, 2 * (ratio * lower) ** 2, rng)
+            dt, score = 2 * (ratio * lower) ** 2, (denoise(x, lower) - x) / lower ** 2           # (1)
+            x = x + dt * score + sqrt(2 * dt) * noise_like(x, rng)                               # (8)
     return x
 
 
 def _reverse_diffusion(denoise, x, sigma, lower, rng):
-    """x + (sigma^2 - lower^2) score + sqrt(sigma^2 - lower^2) z; a step to 0 ends in D, without noise."""
+    """x + (sigma^2 - lower^2) score + sqrt(sigma^2 - lower^2) z; a step to 0 ends in D."""
     denoised = denoise(x, sigma)
     mean = denoised + (lower / sigma) ** 2 * (x - denoised)                                      # (4)
     return mean + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng) if lower > 0 else mean
-
-
-def _langevin(denoise, x, sigma, dt, rng):
-    """x + dt score + sqrt(2 dt) z."""
-    score = (denoise(x, sigma) - x) / sigma ** 2                                                 # (1)
-    return x + dt * score + sqrt(2 * dt) * noise_like(x, rng)                                    # (8)
 
 
 # ---- shared by all samplers, those of completion.py too ----
@@ -188,9 +183,9 @@ def noise_like(x, rng):
 
 
 def sampler_arguments(denoise, x, sigmas):
-    """The three arguments of all samplers, checked: denoise guarded, x as rows, sigmas as a list of floats."""
+    """The arguments of all samplers: denoise with checked shapes, x as rows, sigmas as floats."""
     if not callable(denoise):
-        raise TypeError(f"denoise must be a function (x, sigma) -> (n, D), got {denoise!r}")
+        raise TypeError(f"denoise must be a function (x, sigma) -> (n, dim), got {denoise!r}")
     x, sigmas = checks.rows(x), checks.constant(sigmas, "sigmas")
     if sigmas.ndim != 1 or len(sigmas) < 2 or not (np.diff(sigmas) < 0).all() or sigmas[-1] < 0:
         raise ValueError("sigmas must be two or more levels that decrease, down to 0 or above it, "

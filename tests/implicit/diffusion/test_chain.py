@@ -65,7 +65,7 @@ def test_data_of_unit_variance_keep_it_at_every_t(chain):
 
 
 @pytest.mark.parametrize("chain", CHAINS)
-def test_posterior_is_brute_force_conditioning_at_every_t(chain):
+def test_posterior_is_brute_force_conditioning(chain):
     """The joint Gaussian of (x_(t-1), x_t) given x_0 is built from `noised` and `step`, then conditioned."""
     x0, x = np.array([[0.7]]), np.array([[-1.3]])
     for t in range(1, chain.steps + 1):

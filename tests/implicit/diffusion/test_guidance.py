@@ -146,7 +146,7 @@ def test_the_tilted_law_is_the_density_times_a_power_of_the_class_probability(rn
     (lambda: classifier_guidance(CLASS.denoise, None, scale=1), TypeError, "class_gradient must be a function"),
     (lambda: autoguidance(CLASS, EVERYTHING.denoise, scale=1), TypeError, "good must be a function"),
     (lambda: autoguidance(lambda x, sigma: x, lambda x, sigma: x[:, :1], scale=2)(np.zeros((3, 2)), 1.0), ValueError,
-     r"same shape, got \(3, 2\) and \(3, 1\)"),
+     r"one shape, got \(3, 2\) and \(3, 1\)"),
     (lambda: classifier_free_guidance(CLASS.denoise, 3, w=1), TypeError, "unconditional must be a function"),
     (lambda: class_gradient(EVERYTHING, CLASS.denoise), TypeError, "law_of_class must be a law"),
     (lambda: tilted(None, CLASS.log_prob, BOUNDS, scale=1), TypeError, "log_p must be a function"),

@@ -91,7 +91,7 @@ def test_density_integrates_to_one():
 # ---- 3 two methods: the density of a sampler's own output ----
 
 @pytest.mark.parametrize("sampler", [euler, heun, dpm_solver_2m])
-def test_push_forward_is_the_sampler_with_its_jacobian(sampler, rng):
+def test_push_forward_has_the_samplers_jacobian(sampler, rng):
     denoise_jvp, x, sigmas = random_jvp(rng, 3), rng.normal(size=(4, 3)), [5.0, 2.0, 0.7, 0.0]
     log_p = rng.normal(size=4)
     end, log_q = push_forward(sampler, denoise_jvp, x, log_p, sigmas)
@@ -123,7 +123,7 @@ def test_score_gap_is_the_kl_where_both_denoisers_are_exact(rng):
 
 @pytest.mark.parametrize("bend", [lambda t: 0.9, lambda t: 1.1, lambda t: 1 + 0.3 * np.sin(3 * t),
                                   lambda t: 1 - 0.5 * np.exp(-t * t)])
-def test_girsanovs_bound_holds_for_wrong_denoisers(bend, rng):
+def test_girsanovs_bound_holds(bend, rng):
     """Data N(0, 1), D = bend(log sigma) D*, for which the SDE's variance V solves dV/dt = 4 (1 - a) V - 2 sigma^2."""
     law = GaussianMixture([[0.0]], [[[1.0]]], [1.0])
 

@@ -135,7 +135,7 @@ def test_the_flow_in_t_is_the_flow_in_sigma(process, rng):
 # ---- the predictions of a network ----
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_known_data_and_noise_fit_the_four_formulas(process, rng):
+def test_predictions_fit_known_data_and_noise(process, rng):
     """(6) to (9) of the docstring as they stand there: with a denoiser that returns the x_0 of its row."""
     t = 0.3
     a, b = float(process.scale(t)), float(process.std(t))
@@ -175,7 +175,7 @@ ROWS = np.zeros((3, 2))
     (lambda: VP().drift(np.zeros((3, 2), int), 0.5), TypeError, "floating point"),
     (lambda: VP().drift(ROWS, [0.5, 0.6]), ValueError, r"t must be one number or a column \(3, 1\), got shape"),
     (lambda: VP().reverse_drift(ROWS[:, :1], TIMES[:3], ROWS[:, :1]), ValueError, r"t must be one number"),
-    (lambda: VP().probability_flow(ROWS, 0.5, np.zeros((3, 1))), ValueError, "score must have the shape of x"),
+    (lambda: VP().probability_flow(ROWS, 0.5, np.zeros((3, 1))), ValueError, r"score must have shape \(n, 2\)"),
     (lambda: VP().reverse_drift(ROWS * np.nan, 0.5, ROWS), ValueError, "x must be finite"),
 ])
 def test_bad_input_is_named(call, error, says):

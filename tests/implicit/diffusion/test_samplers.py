@@ -107,7 +107,7 @@ def naive_predictor_corrector(ratio):
     ("ddim 0", naive_ddim(0.0)), ("ddim 0.5", naive_ddim(0.5)), ("ddim 1", naive_ddim(1.0)),
     ("euler_maruyama", naive_predictor_corrector(0.0)), ("predictor_corrector", naive_predictor_corrector(0.16))])
 @pytest.mark.parametrize("sigmas", [[5.0, 2.0, 1.1, 0.3, 0.0], [3.0, 0.9, 0.4]])
-def test_each_sampler_is_the_algorithm_of_its_paper(name, naive, sigmas, rng):
+def test_each_sampler_is_its_papers_algorithm(name, naive, sigmas, rng):
     x = start(6, sigmas[0], rng)
     ours = SAMPLERS[name][0](LAW.denoise, x, np.array(sigmas), np.random.default_rng(SEED))
     np.testing.assert_allclose(ours, naive(x, sigmas, np.random.default_rng(SEED)), rtol=1e-10, atol=1e-12)
