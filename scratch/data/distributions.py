@@ -28,9 +28,6 @@ from scratch import checks
 from scratch.data.beyond_mixtures import Checkerboard, WarpedGaussian
 from scratch.data.gaussian_mixture import GaussianMixture
 
-__all__ = ["GaussianMixture", "WarpedGaussian", "Checkerboard", "LAWS", "ring", "grid", "moons",
-           "spirals", "pinwheel", "checkerboard", "banana", "funnel"]
-
 MOST_COMPONENTS = 10_000                  # of one curve: a tiny std would fill the memory; not swept
 POINTS = 5000                             # of the polyline for a curve, 1e-6 off at most
 

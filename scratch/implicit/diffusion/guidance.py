@@ -93,20 +93,6 @@ def autoguidance(good, bad, *, scale):
     return denoise
 
 
-def class_gradient(law, law_of_class):
-    """(x, sigma) -> grad log p_sigma(c | x), exact, from p(x) and p(x | c), both mixtures ("laws").
-
-    By (1) it is a difference of scores, which does not depend on the prior of the class.
-    """
-    for name, value in (("law", law), ("law_of_class", law_of_class)):
-        if not hasattr(value, "noised"):
-            raise TypeError(f"{name} must be a law with .noised(sigma), like GaussianMixture, got {value!r}")
-
-    def gradient(x, sigma):
-        return law_of_class.noised(sigma).score(x) - law.noised(sigma).score(x)                     # (1)
-    return gradient
-
-
 def tilted(log_p, log_p_of_class, bounds, *, scale, n=300):
     """The distribution (5) as a log_prob(x), normalized by the midpoint rule with n cells per axis.
 

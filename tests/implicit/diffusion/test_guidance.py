@@ -3,8 +3,7 @@ import pytest
 
 from scratch.data.distributions import GaussianMixture
 from scratch.divergence.quadrature import kl_quadrature
-from scratch.implicit.diffusion.guidance import (autoguidance, class_gradient, classifier_free_guidance,
-                                                 classifier_guidance, tilted)
+from scratch.implicit.diffusion.guidance import autoguidance, classifier_free_guidance, classifier_guidance, tilted
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient
@@ -58,10 +57,12 @@ def test_a_scale_must_have_one_name(arguments, says):
 # ---- the classifier ----
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 30.0])
-def test_class_gradient_is_the_gradient_of_the_log_probability_of_the_class(sigma, rng):
+def test_bayes_rule_at_every_level(sigma, rng):
+    """(1): the gradient of the log-probability of the class is a difference of scores."""
     x = rng.normal(size=(5, 2))
     exact = gradient(lambda x: log_class_probability(x, sigma).sum(), x)
-    np.testing.assert_allclose(class_gradient(EVERYTHING, CLASS)(x, sigma), exact, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(CLASS.noised(sigma).score(x) - EVERYTHING.noised(sigma).score(x), exact,
+                               rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [-1.0, 0.0, 1.0, 2.0, 7.5])
@@ -148,7 +149,6 @@ def test_the_tilted_law_is_the_density_times_a_power_of_the_class_probability(rn
     (lambda: autoguidance(lambda x, sigma: x, lambda x, sigma: x[:, :1], scale=2)(np.zeros((3, 2)), 1.0), ValueError,
      r"one shape, got \(3, 2\) and \(3, 1\)"),
     (lambda: classifier_free_guidance(CLASS.denoise, 3, w=1), TypeError, "unconditional must be a function"),
-    (lambda: class_gradient(EVERYTHING, CLASS.denoise), TypeError, "law_of_class must be a law"),
     (lambda: tilted(None, CLASS.log_prob, BOUNDS, scale=1), TypeError, "log_p must be a function"),
     (lambda: tilted(EVERYTHING.log_prob, CLASS.log_prob, [(1, 0)], scale=1), ValueError, "low < high"),
 ])
