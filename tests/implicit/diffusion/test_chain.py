@@ -4,7 +4,7 @@ import pytest
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.implicit.diffusion.chain import Chain, cosine, linear
 
-CHAINS = [Chain(1000), Chain(1000, cosine), Chain(7), Chain(7, cosine), Chain(1), Chain(50, lambda u: 1 - 0.9 * u)]
+CHAINS = [Chain(1000), Chain(200, cosine), Chain(7), Chain(7, cosine), Chain(1), Chain(50, lambda u: 1 - 0.9 * u)]
 ONE, ZERO = np.ones((1, 1)), np.zeros((1, 1))
 
 

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -27,8 +29,8 @@ def law_of_the_rest(sigmas, turns, law=(MEAN, S, Y)):
     """
     (m_0, m_1), S, y = law
     mean, variance = 0.0, sigmas[0] ** 2
-    for sigma, lower in zip(sigmas[:-1], sigmas[1:]):
-        G_10, G_11 = np.linalg.solve(S + sigma ** 2 * np.eye(2), S[:, 1])          # G is symmetric
+    for sigma, lower in pairwise(np.asarray(sigmas).tolist()):
+        G_10, G_11 = np.linalg.solve(S + sigma ** 2 * np.eye(2), S[:, 1]).tolist()    # G is symmetric
         a = lower ** 2 / sigma ** 2
         for turn in range(turns):
             variance += (sigma ** 2 - lower ** 2) * (turn > 0)

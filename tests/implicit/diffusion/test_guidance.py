@@ -105,7 +105,8 @@ def test_between_gaussians_of_equal_width_guided_is_tilted_exactly(w, rng):
 def test_between_gaussians_of_different_width(w):
     """All is linear, and the three variances are (6) to (8) of the module's docstring."""
     r, whole, part = 0.3, normal(0.0, 1.0), normal(0.0, 0.3)
-    guided = classifier_free_guidance(part.denoise, whole.denoise, w=w)
+    denoise_whole, denoise_part = (lambda x, sigma, v=v: v / (v + sigma ** 2) * x for v in (1.0, r))
+    guided = classifier_free_guidance(denoise_part, denoise_whole, w=w)
     ode = heun(guided, np.array([[80.0]]), karras_sigmas(250))[0, 0] ** 2         # where one standard deviation ends
     assert abs(ode - r ** (1 + w)) < 5e-3 * r ** (1 + w)
     sde, sigmas = 80.0 ** 2, karras_sigmas(600)

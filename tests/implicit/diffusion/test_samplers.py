@@ -230,7 +230,7 @@ def test_ancestral_sampling_is_gaussian_conditioning(sigma, lower, rng):
     np.testing.assert_allclose(drawn, mean + np.sqrt(variance) * z, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "ddim 0"])     # the same as euler
 def test_the_exact_denoiser_gives_the_data_law(name, rng):
     """KL by nearest neighbors within its error of 0; means and covariances within theirs."""
     n, steps = 2000, 40 if name in ("heun", "dpm_solver_2m") else 160               # of order 2, of order 1
