@@ -55,7 +55,7 @@ class WarpedGaussian:
         """The inverse: u1, u2, and log s(x1), 1 / s(x1), (N,) each."""
         x1, x2 = double_rows(x, self.dim).T
         log_s = log(self.noise) + self.slope * x1 / 2
-        inverse_s = np.exp(-np.where(log_s.real > -700, log_s, -700))             # finite, as 0 inf is NaN: exp(709) overflows
+        inverse_s = np.exp(-np.where(log_s.real > -700, log_s, -700))             # finite below exp(709)
         return x1 / self.std, (x2 - self.curvature * (x1 ** 2 - self.std ** 2)) * inverse_s, log_s, inverse_s
 
     def sample(self, n, rng):

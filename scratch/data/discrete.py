@@ -26,7 +26,7 @@ import numpy as np
 
 from scratch import checks
 
-# Sizes chosen by hand, not swept; BITS and WINDOW as Dai et al. 2020.
+# BITS as Dai et al. 2020; the other sizes chosen by hand, not swept.
 KINDS, LENGTH = 2, 20                                       # of brackets; of a word
 ROWS, COLUMNS = 3, 4                                        # of the torus of spins
 SIDES = ROWS * COLUMNS

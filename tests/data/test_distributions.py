@@ -12,7 +12,7 @@ from scratch.learning.gradient_check import gradient_error
 each_law = pytest.mark.parametrize("law", LAWS.values(), ids=LAWS.keys())
 
 
-# ---- what every law promises ----
+# ---- what every distribution promises ----
 
 def test_the_eight_laws_are_there_under_their_names():
     assert list(LAWS) == ["ring", "grid", "moons", "spirals", "pinwheel", "checkerboard", "banana", "funnel"]
@@ -90,14 +90,14 @@ def test_entropy_by_quadrature_is_stable_under_refinement(name):
     (np.array([[0.0, np.inf]]), ValueError, "finite"),
     (np.array([[0.0, -1e200]]), ValueError, r"within 1e\+100 of the origin"),
 ])
-def test_bad_rows_are_stopped_at_the_door(law, x, error, message):
+def test_bad_rows_are_refused(law, x, error, message):
     for method in (law.log_prob, law.score):
         with pytest.raises(error, match=message):
             method(x)
 
 
 @each_law
-def test_bad_sample_requests_are_stopped_at_the_door(law, rng):
+def test_bad_sample_requests_are_refused(law, rng):
     with pytest.raises(ValueError, match="n must be at least 1, got -3"):
         law.sample(-3, rng)
     with pytest.raises(TypeError, match="rng must be a numpy.random.Generator"):

@@ -281,6 +281,6 @@ def test_impossible_constants_are_refused(means, covariances, weights, message):
     (lambda law: law.conditional([0], [0.0, 1.0]), ValueError, r"values must have shape \(1,\)"),
     (lambda law: law.conditional([0], [np.inf]), ValueError, "values must be finite"),
 ])
-def test_bad_input_is_stopped_at_the_door(call, error, message):
+def test_bad_input_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(lopsided(2))

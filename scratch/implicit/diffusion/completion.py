@@ -107,7 +107,7 @@ def reconstruction_guidance(denoise_jvp, known, least=0.0):
 
 
 def exact_guidance(law, known):
-    """The denoiser (4) of a mixture, for any sampler."""
+    """The denoiser (4) of a distribution ("law") with exact conditionals, for any sampler."""
     if not hasattr(law, "conditional"):
         raise TypeError(f"law must be a mixture with .conditional, like GaussianMixture, got {law!r}")
     axes, y = _axes_and_values(known, law.dim)

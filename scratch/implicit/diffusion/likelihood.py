@@ -66,7 +66,7 @@ def mixture_jvp(law):
         raise TypeError(f"law must be a mixture with .denoise, like GaussianMixture, got {law!r}")
 
     def denoise_jvp(x, x_dot, sigma):
-        moved = law.denoise(x + 1e-30j * x_dot, sigma)      # (learning/gradient_check.py)
+        moved = law.denoise(x + 1e-30j * x_dot, sigma)      # the step is derived: its square vanishes
         return moved.real, moved.imag / 1e-30
     return denoise_jvp
 
@@ -85,7 +85,7 @@ def _integrate(denoise_jvp, x, sigma_min, sigma_max, scale, steps):
     dim = x.shape[1]
 
     def velocity(u, y):
-        """dy/du and -d(log p)/du, from D and div D at the point x that y stands for."""
+        """dy/du and d(log p(y))/du, from D and div D at the point x that y stands for."""
         phi = u ** POWER
         sigma = scale * np.tan(phi)
         c_in = 1 / np.hypot(sigma, scale)

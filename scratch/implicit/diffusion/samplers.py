@@ -5,7 +5,8 @@ the denoiser D(x, sigma) = E[x0 | x_sigma = x], which gives the score of the noi
 
     grad log p_sigma(x) = (D - x) / sigma^2                        (Tweedie; Robbins 1956)       (1)
 
-A sampler takes x with the distribution p_sigma at sigmas[0] down to sigmas[-1], usually 0:
+A sampler takes x with the distribution p_sigma at sigmas[0] down to sigmas[-1], usually 0.  With a
+distribution ("law" in the code) whose denoiser is exact:
 
     sample = heun(law.denoise, law.noised(80.0).sample(n, rng), karras_sigmas(32))
 

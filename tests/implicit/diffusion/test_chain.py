@@ -42,7 +42,7 @@ def test_every_array_starts_at_the_data_and_ends_with_step_T(chain):
     assert (np.diff(chain.sigma) > 0).all() and (chain.beta[1:] > 0).all() and (chain.beta <= 0.999 + 1e-9).all()
 
 
-# ---- 3 two roads ----
+# ---- 3 two methods ----
 
 @pytest.mark.parametrize("chain", CHAINS)
 def test_step_by_step_is_the_closed_form_at_every_t(chain):
@@ -99,7 +99,7 @@ def test_sigma_form_is_data_plus_noise(chain, rng):
     np.testing.assert_allclose(x, x0 + chain.sigma[:, None] * eps, rtol=1e-11, atol=1e-12)
 
 
-# ---- 4 exact twin ----
+# ---- 4 exact counterpart ----
 
 @pytest.mark.parametrize("t", [1, 3, 7])
 def test_the_exact_denoiser_of_a_mixture_is_the_posterior_mean_along_the_chain(t):

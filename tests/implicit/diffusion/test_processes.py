@@ -136,7 +136,7 @@ def test_the_flow_in_t_is_the_flow_in_sigma(process, rng):
 
 @pytest.mark.parametrize("process", PROCESSES)
 def test_predictions_fit_known_data_and_noise(process, rng):
-    """(6) to (9) of the docstring as they stand there: with a denoiser that returns the x_0 of its row."""
+    """(6) to (9) of the docstring; for (8) with a denoiser that returns the x_0 of its row."""
     t = 0.3
     a, b = float(process.scale(t)), float(process.std(t))
     x0, eps = rng.normal(size=(2, 7, 3))

@@ -132,7 +132,7 @@ def test_number_of_evaluations(name, rng):
     assert len(levels) == a * 7 + b and min(levels) > 0
 
 
-# ---- 3 two roads: Gaussian data, where every step is linear ----
+# ---- 3 two methods: Gaussian data, where every step is linear ----
 
 PUBLISHED = {                                               # signed relative errors of the final x, by steps
     10: ("-2.696e-01", "+2.196e-01", "+1.588e-01"),
@@ -207,7 +207,7 @@ def test_langevin_rests_at_the_variance_that_is_stated():
     assert c ** 2 / (1 - a ** 2) == pytest.approx(V / (1 - dt / (2 * V)), rel=1e-10)
 
 
-# ---- 4 exact twin ----
+# ---- 4 exact counterpart ----
 
 def test_with_the_true_eps_ddim_lands_exactly_on_the_next_level(rng):
     """eta = 0 and x0 known: x0 + sigma eps becomes x0 + lower eps, for any step."""
@@ -231,7 +231,7 @@ def test_ancestral_sampling_is_gaussian_conditioning(sigma, lower, rng):
 
 
 @pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "ddim 0"])     # the same as euler
-def test_the_exact_denoiser_gives_the_data_law(name, rng):
+def test_the_exact_denoiser_gives_the_data_distribution(name, rng):
     """KL by nearest neighbors within its error of 0; means and covariances within theirs."""
     n, steps = 2000, 40 if name in ("heun", "dpm_solver_2m") else 160               # of order 2, of order 1
     x = SAMPLERS[name][0](LAW.denoise, start(n, 10.0, rng), karras_sigmas(steps, 0.005, 10.0), rng)
