@@ -1,10 +1,10 @@
 """Distributions over discrete vectors whose entropy is known (they have no score and no bounds).
 
 Brackets.   All well-formed words of T brackets are equally likely.  ways[r, d] counts the endings
-            of a word with r symbols left and d brackets open.  An opening bracket has K kinds,
-            and a closing one has the kind of the last open one:
+            of a word with r symbols left and d brackets open.  A bracket opens in any of the
+            kinds and closes in the kind of the last open one:
 
-                ways[r, d] = K ways[r-1, d+1] + ways[r-1, d-1],   ways[0, 0] = 1             (1)
+                ways[r, d] = kinds ways[r-1, d+1] + ways[r-1, d-1],   ways[0, 0] = 1         (1)
                 log p      = -log ways[T, 0] if x is well formed, else -inf                  (2)
 SpinGlass.  p(s) = exp(sum over neighbors J_ij s_i s_j) / Z,  s = 2 x - 1, on a torus        (3)
 GrayCoded.  Points of the plane as bits: for each coordinate a sign and 15 magnitude bits in Gray
@@ -17,7 +17,7 @@ GrayCoded.  Points of the plane as bits: for each coordinate a sign and 15 magni
 Checked in tests/data/test_discrete.py::test_brackets_by_enumeration_of_all_words
 Checked in tests/data/test_discrete.py::test_spin_glass_is_a_naive_sum_over_neighbors
 Checked in tests/data/test_discrete.py::test_probability_of_a_code_is_the_mass_of_its_cell
-Symbols: N rows, T symbols, K kinds.
+Symbols: N rows, T symbols in a word.
 """
 from dataclasses import dataclass
 from functools import cached_property

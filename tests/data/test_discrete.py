@@ -107,16 +107,19 @@ def test_neighboring_magnitudes_differ_in_one_bit_and_mirrored_points_in_the_sig
 
 
 def test_points_outside_the_window_get_the_code_of_its_border():
-    np.testing.assert_allclose(decode(encode(np.array([[9.0, -5.0]]))), [[4 - CELL / 2, -4 + CELL / 2]], rtol=1e-12)
+    corner = decode(encode(np.array([[9.0, -5.0]])))
+    np.testing.assert_allclose(corner, [[4 - CELL / 2, -4 + CELL / 2]], rtol=1e-12)
 
 
 def test_probability_of_a_code_is_the_mass_of_its_cell(rng):
-    law = GaussianMixture([[0.5, -0.2], [-1.0, 1.0]], [[[0.2, 0.1], [0.1, 0.3]], [[0.1, 0.0], [0.0, 0.4]]], [0.4, 0.6])
+    covariances = [[[0.2, 0.1], [0.1, 0.3]], [[0.1, 0.0], [0.0, 0.4]]]
+    law = GaussianMixture([[0.5, -0.2], [-1.0, 1.0]], covariances, [0.4, 0.6])
     coded = GrayCoded(law)
     for bits in coded.sample(4, rng):
         center = decode(bits[None])[0]
         nodes, area = midpoints(center[:, None] + CELL / 2 * np.array([[-1, 1]]), 3)
-        assert coded.log_prob(bits[None])[0] == pytest.approx(np.log(area * np.exp(law.log_prob(nodes)).sum()), abs=1e-6)
+        mass = area * np.exp(law.log_prob(nodes)).sum()
+        assert coded.log_prob(bits[None])[0] == pytest.approx(np.log(mass), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", ["ring", "checkerboard"])
@@ -132,7 +135,8 @@ def test_entropy_of_the_codes_is_minus_the_mean_of_their_log_probability(name):
 def test_draws_are_integers_of_finite_log_probability_and_the_seed_decides(law):
     first, second = (law.sample(20, np.random.default_rng(7)) for _ in range(2))
     np.testing.assert_array_equal(first, second)
-    assert first.dtype.kind == "i" and law.log_prob(first).shape == (20,) and np.isfinite(law.log_prob(first)).all()
+    log_p = law.log_prob(first)
+    assert first.dtype.kind == "i" and log_p.shape == (20,) and np.isfinite(log_p).all()
     assert isinstance(law.entropy(), float)
 
 
