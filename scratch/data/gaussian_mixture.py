@@ -1,22 +1,27 @@
-"""A Gaussian mixture with full covariances: a law about which everything is known.
+"""A Gaussian mixture with full covariances: a probability distribution known in closed form.
 
-    p(x) = sum_k w_k N(x; m_k, S_k)
+    p(x)    = sum_k w_k N(x; m_k, S_k)                                                       (1)
+    r_k(x)  = w_k N(x; m_k, S_k) / p(x),   the posterior probability of component k          (2)
 
-Adding noise, forgetting coordinates and fixing coordinates all turn a mixture
-into another mixture, so density, score, exact denoiser, marginals and
-conditionals have closed forms.  They are the answers that every model in this
-project is measured against.  With r_k(x) = w_k N(x; m_k, S_k) / p(x), the
-posterior probability that component k made x:
+Noise, marginals and conditionals of a mixture are mixtures ("laws" in the code) again:
 
-    score        grad log p(x)  = sum_k r_k(x) S_k^-1 (m_k - x)
-    noised       x + sigma eps  ~ sum_k w_k N(m_k, S_k + sigma^2 I)
-    conditional  each component is conditioned on its own, then reweighted by
-                 how well it explains the given values (Bishop 2006, sections
-                 2.3.1, 2.3.2 and 2.3.9)
+    score        grad log p(x) = sum_k r_k(x) S_k^-1 (m_k - x)                               (3)
+    noised       x + sigma eps ~ sum_k w_k N(m_k, S_k + sigma^2 I),   eps ~ N(0, I)          (4)
+    denoise      E[x0 | x0 + sigma eps = x] = sum_k r_k(x) [m_k + G_k (x - m_k)],            (5)
+                 G_k = S_k (S_k + sigma^2 I)^-1 (the Wiener filter), r_k of the noised mixture
+    conditional  given x_b = y, component k of x_a has the mean m_a + S_ab S_bb^-1 (y - m_b)  (6)
+                 and the covariance S_aa - S_ab S_bb^-1 S_ba; its weight is r_k(y)           (7)
 
-With the Cholesky factor S_k = L_k L_k^T everything is a function of the
-whitened z_k = L_k^-1 (x - m_k): one matrix product for all k at once.
-Symbols: n rows, D dimensions, K components.
+With the Cholesky factor S_k = L_k L_k^T and z_k = L_k^-1 (x - m_k), whitened,
+
+    log [w_k N(x; m_k, S_k)] = log w_k - log det L_k - D/2 log 2 pi - 1/2 |z_k|^2            (8)
+
+Source: Bishop 2006, "Pattern Recognition and Machine Learning", sections 2.3.1, 2.3.2, 2.3.9.
+Checked in tests/data/test_gaussian_mixture.py::test_log_prob_and_posterior_equal_a_naive_loop
+Checked in tests/data/test_gaussian_mixture.py::test_score_is_the_gradient_of_log_prob
+Checked in tests/data/test_gaussian_mixture.py::test_denoise_is_the_posterior_mean_by_quadrature
+Checked in tests/data/test_gaussian_mixture.py::test_joint_is_marginal_times_conditional
+Symbols: N rows, D data, K components.
 """
 from dataclasses import dataclass
 from functools import cached_property
@@ -27,20 +32,19 @@ import numpy as np
 from scratch import checks
 from scratch.grid import midpoints
 
-CHUNK = 2 ** 16                # numbers worked on at once: they stay in the processor's cache
-MOST_NODES = 2 ** 22           # the finest grid that entropy() will lay
-FARTHEST = 1e100               # beyond it squares in the exponents would overflow
+CHUNK = 2 ** 16                # numbers worked on at once: 512 kB fit a processor's cache; not swept
+MOST_NODES = 2 ** 22           # the finest grid of entropy(); chosen by hand, not swept
+FARTHEST = 1e100               # derived: squares of nearer coordinates stay below 1e308
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class GaussianMixture:
-    """sum_k weights_k N(means_k, covariances_k), immutable.
+    """sum_k weights_k N(means_k, covariances_k), immutable; float64, or complex128 for complex x.
 
-    Weights are positive and sum to 1 (within 1e-6; the rounding is divided
-    out).  Everything is computed in float64, or complex128 for complex x.
-
-    >>> GaussianMixture(means=[[-1.0], [1.0]], covariances=[[[0.1]], [[0.2]]], weights=[0.3, 0.7])
-    GaussianMixture(K=2, D=1)
+    >>> law = GaussianMixture([[-1.0], [1.0]], [[[0.1]], [[0.2]]], weights=[0.3, 0.7])
+    >>> x, sigma = np.array([[0.5]]), 2.0               # E[x0 | x] = x + sigma^2 score (Tweedie)
+    >>> bool(abs(law.denoise(x, sigma) - x - sigma ** 2 * law.noised(sigma).score(x)) < 1e-12)
+    True
     """
     means: np.ndarray                                                             # (K, D)
     covariances: np.ndarray                                                       # (K, D, D)
@@ -50,9 +54,9 @@ class GaussianMixture:
         means, covariances, weights, factors = _validated(self.means, self.covariances, self.weights)
         K, D = means.shape
         whiten = np.linalg.inv(factors)                                           # L_k^-1
-        center = weights @ means                     # subtracted first: far from 0 it saves digits
+        center = weights @ means               # subtracted from x first: far from 0 it saves digits
         cumulative = np.cumsum(weights)
-        log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)      # 1/2 log det S_k
+        log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)      # of L_k, (K,)
         fields = dict(
             means=means, covariances=covariances, weights=weights, _factors=factors, _center=center,
             _whiten=whiten.transpose(2, 1, 0).reshape(D, D * K),           # column i K + k: row i of L_k^-1
@@ -82,88 +86,85 @@ class GaussianMixture:
     # ---- density and samples ----
 
     def sample(self, n, rng):
-        """n independent draws: a component each, then its Gaussian."""
+        """n independent draws (n, D): a component k each, then x = m_k + L_k eps."""
         n, rng = checks.size(n, "n"), checks.generator(rng)
         k = np.searchsorted(self._cumulative, rng.random(n), side="right")        # (n,)
-        noise = rng.standard_normal((n, self.dim))
-        return self.means[k] + np.einsum("nij,nj->ni", self._factors[k], noise)
+        eps = rng.standard_normal((n, self.dim))
+        # L_k eps column by column, because L[k] would be (n, D, D)
+        return self.means[k] + sum(self._factors[k, :, j] * eps[:, j, None] for j in range(self.dim))    # (1)
 
     def log_prob(self, x):
-        """log p(x) in nats, (n,)."""
+        """log p(x) in nats, (N,)."""
         return self._by_chunks(lambda x: self._posterior(x)[0], x)
 
     def posterior(self, x):
-        """r_k(x), the probability that component k made x, (n, K)."""
+        """r_k(x), the probability that component k made x, (N, K)."""
         return self._by_chunks(lambda x: self._posterior(x)[1], x)
 
     def score(self, x):
-        """grad log p(x), (n, D)."""
+        """grad log p(x), (N, D)."""
         return self._by_chunks(self._score, x)
 
     def _posterior(self, x):
-        """log p(x), the r_k(x), and the whitened z_k they come from."""
+        """log p(x) (N,), the r_k(x) (N, K), and the whitened z_k (N, D, K) that they come from."""
         z = ((x - self._center) @ self._whiten - self._offset).reshape(len(x), self.dim, -1)
-        joint = self._log_scale - 0.5 * (z * z).sum(axis=1)                       # (n, K)
+        joint = self._log_scale - 0.5 * (z * z).sum(axis=1)                       # (N, K)  (8)
         peak = joint.real.max(axis=1, keepdims=True)
         r = np.exp(joint - peak)
         total = r.sum(axis=1, keepdims=True)
-        return (peak + np.log(total))[:, 0], r / total, z
+        return (peak + np.log(total))[:, 0], r / total, z                         # (1), (2)
 
     def _score(self, x):
         _, r, z = self._posterior(x)
-        return -(r[:, None, :] * z).reshape(len(x), -1) @ self._whiten.T          # -S^-1 (x - m) = -L^-T z
+        return -(r[:, None, :] * z).reshape(len(x), -1) @ self._whiten.T         # S^-1 (m - x) = -L^-T z  (3)
 
     def _by_chunks(self, function, x):
-        """function(x) some rows at a time: 160,000 rows and 200 components at once would take 500 MB."""
+        """function(x), some rows at a time: 160,000 rows of 200 components would take 500 MB."""
         x = double_rows(x, self.dim)
         rows = max(1, CHUNK // self._offset.size)
         return np.concatenate([function(x[i:i + rows]) for i in range(0, len(x), rows)])
 
-    # ---- other laws made from this one ----
+    # ---- distributions made from this one ----
 
     def noised(self, sigma):
-        """The law of x + sigma eps, eps ~ N(0, I)."""
+        """The distribution of x + sigma eps, eps ~ N(0, I)."""
         variance = checks.positive(sigma, "sigma") ** 2
-        return GaussianMixture(self.means, self.covariances + variance * np.eye(self.dim), self.weights)
+        return GaussianMixture(self.means, self.covariances + variance * np.eye(self.dim), self.weights) # (4)
 
     def denoise(self, x, sigma):
-        """E[x0 | x0 + sigma eps = x], (n, D): the best denoiser there is, in mean square.
-
-        Within component k it is the Wiener filter m_k + G_k (x - m_k) with gain
-        G_k = S_k (S_k + sigma^2 I)^-1; the r_k of the noised law average them.
-        """
+        """E[x0 | x0 + sigma eps = x], (N, D): no other denoiser has a smaller mean square error."""
         noised = self.noised(sigma)
-        gains = np.linalg.solve(noised.covariances, self.covariances)             # the factors commute
+        gains = np.linalg.solve(noised.covariances, self.covariances)             # G_k: the factors commute
         rest = self.means - np.einsum("kij,kj->ki", gains, self.means)            # (1 - G_k) m_k
 
         def posterior_mean(x):
             r = noised._posterior(x)[1]
             gain = (r @ gains.reshape(len(gains), -1)).reshape(-1, self.dim, self.dim)
-            return r @ rest + np.einsum("nij,nj->ni", gain, x)
+            return r @ rest + np.einsum("nij,nj->ni", gain, x)                    # (5)
         return noised._by_chunks(posterior_mean, x)
 
     def marginal(self, axes):
-        """The law of the coordinates `axes`, in that order."""
+        """The distribution of the coordinates `axes`, in that order."""
         axes = self._axes(axes, most=self.dim)
         return GaussianMixture(self.means[:, axes], self.covariances[:, axes][:, :, axes], self.weights)
 
     def conditional(self, axes, values):
-        """The law of the remaining coordinates, in their order, given x[axes] = values.
+        """The distribution of the remaining coordinates, in their order, given x[axes] = values.
 
-        Components that cannot have made the values (r_k underflows to 0) drop out.
+        Components whose weight r_k(values) underflows to 0 are left out.
         """
         given = self._axes(axes, most=self.dim - 1)
-        values = checks.finite(np.asarray(values, dtype=float), "values")
+        values = checks.constant(values, "values")
         if values.shape != (len(given),):
             raise ValueError(f"values must have shape ({len(given)},), one for each axis, got {values.shape}")
-        weights = self.marginal(given).posterior(values[None])[0]                 # (K,)
+        weights = self.marginal(given).posterior(values[None])[0]                 # (K,)  (7)
         keep = weights > 0
         free = [i for i in range(self.dim) if i not in given]
         means, S = self.means[keep], self.covariances[keep]
         across = S[:, free][:, :, given]                                          # cov(free, given)
         gain = np.linalg.solve(S[:, given][:, :, given], across.transpose(0, 2, 1)).transpose(0, 2, 1)
-        shifted = means[:, free] + np.einsum("kij,kj->ki", gain, values - means[:, given])
-        left = S[:, free][:, :, free] - gain @ across.transpose(0, 2, 1)          # Schur complement
+        shifted = means[:, free] + np.einsum("kij,kj->ki", gain, values - means[:, given])     # (6)
+        left = S[:, free][:, :, free] - gain @ across.transpose(0, 2, 1)          # (6), the Schur complement
         return GaussianMixture(shifted, left, weights[keep])
 
     def _axes(self, axes, most):
@@ -177,17 +178,15 @@ class GaussianMixture:
     # ---- quadrature ----
 
     def bounds(self):
-        """A box (D, 2) that holds all the mass but 2e-15 per axis: 8 standard deviations around each mean."""
+        """A box (D, 2): 8 standard deviations around each mean, which miss 2 Phi(-8) < 2e-15."""
         spread = 8 * np.sqrt(np.diagonal(self.covariances, axis1=1, axis2=2))     # (K, D)
         return np.stack([(self.means - spread).min(axis=0), (self.means + spread).max(axis=0)], axis=1)
 
     def entropy(self):
         """-E log p in nats: closed form for one component, else by quadrature.
 
-        The grid's step starts at the smallest standard deviation, which resolves
-        every component, and is halved until two values agree to 1e-8 nats.  The
-        midpoint rule then gains many digits per halving: on the laws of this
-        project the last value is off by less than 1e-10.
+        The grid's step starts at the smallest standard deviation and is halved until two values
+        agree to 1e-8 nats.  On LAWS the last value is then off by less than 1e-10 (as tested).
         """
         return self._entropy
 
@@ -210,7 +209,7 @@ class GaussianMixture:
 
 
 def double_rows(x, dim):
-    """x, checked, as rows in double precision, near enough for their squares to be finite."""
+    """x, checked, as rows in double precision within FARTHEST of the origin."""
     x = checks.rows(x, dim)
     x = x.astype(np.result_type(x, np.float64), copy=False)
     if np.abs(x).max() > FARTHEST:
@@ -220,21 +219,20 @@ def double_rows(x, dim):
 
 def _validated(means, covariances, weights):
     """The three as float64 arrays that fit, with the Cholesky factors of the covariances."""
-    means, covariances, weights = (checks.finite(np.array(value, dtype=float), name) for value, name in
-                                   ((means, "means"), (covariances, "covariances"), (weights, "weights")))
+    means, covariances = checks.constant(means, "means"), checks.constant(covariances, "covariances")
+    weights = checks.constant(weights, "weights")
     if means.ndim != 2 or means.size == 0:
         raise ValueError(f"means must have shape (K, D), got {means.shape}")
     K, D = means.shape
-    if covariances.shape != (K, D, D):
-        raise ValueError(f"covariances must have shape {(K, D, D)} to fit the means, got {covariances.shape}")
-    if weights.shape != (K,):
-        raise ValueError(f"weights must have shape {(K,)} to fit the means, got {weights.shape}")
-    if not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
+    for name, value, shape in (("covariances", covariances, (K, D, D)), ("weights", weights, (K,))):
+        if value.shape != shape:
+            raise ValueError(f"{name} must have shape {shape} to fit the means, got {value.shape}")
+    if not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:      # a rounded sum is divided out below
         raise ValueError(f"weights must be positive and sum to 1, got a least weight of {weights.min():g} "
                          f"and a sum of {weights.sum():g}")
     transposed = covariances.transpose(0, 2, 1)
     asymmetry = np.abs(covariances - transposed).max()
-    if asymmetry > 1e-9 * np.abs(covariances).max():
+    if asymmetry > 1e-9 * np.abs(covariances).max():       # rounding of float64, with room; not swept
         raise ValueError(f"covariances must be symmetric, got entries that differ by {asymmetry:g}")
     covariances = (covariances + transposed) / 2
     try:

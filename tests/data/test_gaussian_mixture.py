@@ -200,7 +200,7 @@ def test_entropy_agrees_with_monte_carlo_and_with_a_finer_grid(dim):
     law = lopsided(dim)
     log_p = law.log_prob(law.sample(100_000, np.random.default_rng(6)))
     assert abs(-log_p.mean() - law.entropy()) < 4 * log_p.std() / np.sqrt(len(log_p))
-    x, p = quadrature(law, 900)
+    x, p = quadrature(law, 500)
     assert law.entropy() == pytest.approx(-p @ law.log_prob(x), abs=1e-10)
 
 
@@ -281,6 +281,6 @@ def test_impossible_constants_are_refused(means, covariances, weights, message):
     (lambda law: law.conditional([0], [0.0, 1.0]), ValueError, r"values must have shape \(1,\)"),
     (lambda law: law.conditional([0], [np.inf]), ValueError, "values must be finite"),
 ])
-def test_bad_input_is_stopped_at_the_door(call, error, message):
+def test_bad_input_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(lopsided(2))

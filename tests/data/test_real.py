@@ -76,46 +76,20 @@ def test_dequantization_adds_a_fresh_uniform_number_to_every_pixel(rng):
     assert (train == real.mri_patches(3, np.random.default_rng(20260))[0]).all()
 
 
-# ---- EEG ----
-
-def test_the_eeg_has_four_standardized_channels():
-    x = real.eeg()
-    assert x.shape == (800, 4) and x.dtype == np.float64
-    assert np.abs(x.mean(axis=0)).max() < 1e-3 and x.std(axis=0) == pytest.approx(np.ones(4), abs=0.003)
-    lag = [np.corrcoef(c[1:], c[:-1])[0, 1] for c in x.T]
-    assert min(lag) > 0.8       # a signal in time, read in order
-
-
-@pytest.mark.parametrize("length", [1, 16, 30, 100])
-def test_eeg_windows_are_pieces_of_one_channel_and_share_no_time_step(length, monkeypatch):
-    monkeypatch.setattr(real, "eeg", lambda: np.arange(3200.0).reshape(800, 4))
-    train, held_out = real.eeg_windows(length)
-    assert train.shape == (4 * 6 * (101 - length), length)
-    assert held_out.shape == (4 * 2 * (100 // length), length)
-    for part in (train, held_out):
-        assert (np.diff(part, axis=1) == 4).all()       # one time step on, same channel
-        assert set(part.ravel() % 4) == {0, 1, 2, 3}
-    assert not np.intersect1d(train // 4, held_out // 4).size
-    assert len(np.unique(held_out)) == held_out.size
-
-
 # ---- bad input ----
 
-@pytest.mark.parametrize("load, name", [(real.mri_slice, "s1045.ima.gz"), (real.eeg, "eeg.dat")])
-def test_a_matplotlib_without_sample_data_is_named_clearly(load, name, monkeypatch, tmp_path):
+def test_a_matplotlib_without_sample_data_is_named_clearly(monkeypatch, tmp_path):
     monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path))
-    with pytest.raises(FileNotFoundError, match=f"{name} is missing: .* pip install"):
-        load()
+    with pytest.raises(FileNotFoundError, match="s1045.ima.gz is missing: .* pip install"):
+        real.mri_slice()
 
 
-@pytest.mark.parametrize("load, name, content", [
-    (real.mri_slice, "s1045.ima.gz", gzip.compress(bytes(100))), (real.eeg, "eeg.dat", bytes(100))])
-def test_another_file_under_that_name_is_refused(load, name, content, monkeypatch, tmp_path):
+def test_another_file_under_that_name_is_refused(monkeypatch, tmp_path):
     monkeypatch.setattr(matplotlib, "get_data_path", lambda: str(tmp_path))
     (tmp_path / "sample_data").mkdir()
-    (tmp_path / "sample_data" / name).write_bytes(content)
-    with pytest.raises(ValueError, match=f"{name} must hold .* bytes, got 100"):
-        load()
+    (tmp_path / "sample_data" / "s1045.ima.gz").write_bytes(gzip.compress(bytes(100)))
+    with pytest.raises(ValueError, match="s1045.ima.gz must hold 131072 bytes, got 100"):
+        real.mri_slice()
 
 
 @pytest.mark.parametrize("call, error, message", [
@@ -123,9 +97,7 @@ def test_another_file_under_that_name_is_refused(load, name, content, monkeypatc
     (lambda rng: real.mri_patches(17, rng), ValueError, "size must be at most 16"),
     (lambda rng: real.mri_patches(3.0, rng), TypeError, "size must be an integer"),
     (lambda rng: real.mri_patches(3, 0), TypeError, "rng must be"),
-    (lambda rng: real.eeg_windows(0), ValueError, "length must be at least 1"),
-    (lambda rng: real.eeg_windows(101), ValueError, "length must be at most 100"),
 ])
-def test_bad_requests_are_stopped_at_the_door(call, error, message, rng):
+def test_bad_requests_are_refused(call, error, message, rng):
     with pytest.raises(error, match=message):
         call(rng)

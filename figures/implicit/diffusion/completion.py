@@ -7,7 +7,7 @@ from scratch.divergence.closed_form import kl_gaussians
 from scratch.divergence.entropy import kl_cross_entropy
 from scratch.implicit.diffusion.completion import exact_guidance, reconstruction_guidance, repaint, replacement
 from scratch.implicit.diffusion.denoiser import Diffusion
-from scratch.implicit.diffusion.likelihood import mixture_tangent
+from scratch.implicit.diffusion.likelihood import mixture_jvp
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.grid import midpoints
 from scratch.learning.training import fit
@@ -43,16 +43,16 @@ def evaluations(method, steps):
 
 def complete(method, denoise, tangent, least, y, n, steps, rng):
     """n draws of x_2 given x_1 = y, (n, 1)."""
-    high, known = HIGH_GUIDANCE if method == "guidance" else HIGH, ([0], [y])
+    high, known = HIGH_GUIDANCE if method == "guidance" else HIGH, {0: y}
     x, sigmas = high * rng.standard_normal((n, 2)), karras_sigmas(steps, LOW, high)
     if method == "exact":
-        x = heun(exact_guidance(LAW, *known), x, sigmas)
+        x = heun(exact_guidance(LAW, known), x, sigmas)
     elif method == "guidance":
-        x = heun(reconstruction_guidance(tangent, *known, least), x, sigmas)
+        x = heun(reconstruction_guidance(tangent, known, least), x, sigmas)
     elif method == "replacement":
-        x = replacement(denoise, x, sigmas, *known, rng)
+        x = replacement(denoise, x, sigmas, known, rng)
     else:
-        x = repaint(denoise, x, sigmas, *known, rng, turns=int(method.split()[1]))
+        x = repaint(denoise, x, sigmas, known, rng, turns=int(method.split()[1]))
     return x[:, 1:].astype(float)
 
 
@@ -62,7 +62,7 @@ def compute(effort, rng):
     n, training = (20, 3) if quick else (2500, 6000)
     model = Diffusion(dim=2, hidden=(8,) if quick else (64, 64, 64))
     theta = fit(model, model.init(rng), LAW, rng, steps=training)
-    parts = {"exact": (LAW.denoise, mixture_tangent(LAW)),
+    parts = {"exact": (LAW.denoise, mixture_jvp(LAW)),
              "learned": (lambda x, s: model.denoise(theta, x, s),
                          lambda x, v, s: model.denoise_tangent(theta, x, v, s))}
     known = np.quantile(LAW.sample(100_000, rng)[:, 0], SHARES)

@@ -7,7 +7,7 @@ from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.divergence.monte_carlo import k3
 from scratch.divergence.nearest_neighbor import kl_nearest_neighbor
 from scratch.implicit.diffusion.denoiser import Diffusion
-from scratch.implicit.diffusion.likelihood import mixture_tangent, push_forward, score_gap
+from scratch.implicit.diffusion.likelihood import mixture_jvp, push_forward, score_gap
 from scratch.implicit.diffusion.samplers import euler_maruyama, heun, karras_sigmas
 from scratch.learning.training import train
 
@@ -46,7 +46,7 @@ def compute(effort, rng):
         terms = k3(law.log_prob(x) - log_q)
         return terms.mean(), terms.std() / np.sqrt(n)
 
-    exact = mixture_tangent(law)
+    exact = mixture_jvp(law)
     return dict(checkpoints=checkpoints, bounds=bounds, sde=roads, counts=counts, fine=fine, n=n,
                 nothing=kl(exact, noised, fine), prior=kl(exact, prior, fine), score=kl(learned, noised, fine),
                 steps=[kl(exact, noised, count) for count in counts],

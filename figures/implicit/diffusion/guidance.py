@@ -12,7 +12,7 @@ from scratch.divergence.entropy import kl_cross_entropy
 from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
 from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.diffusion.guidance import autoguidance, classifier_free_guidance, tilted
-from scratch.implicit.diffusion.likelihood import log_prob, mixture_tangent
+from scratch.implicit.diffusion.likelihood import log_prob, mixture_jvp
 from scratch.implicit.diffusion.samplers import euler_maruyama, heun, karras_sigmas
 from scratch.grid import midpoints
 from scratch.learning.training import fit, train
@@ -57,7 +57,7 @@ def compute(effort, rng):
                     results[f"samples_{way}_{w:g}"] = x[:1000].astype(np.float32)
             if name == "exact":
                 x = samples["ode"][:results["n_density"]]
-                tangent = _guided_tangent(mixture_tangent(PART), mixture_tangent(WHOLE), 1 + w)
+                tangent = _guided_tangent(mixture_jvp(PART), mixture_jvp(WHOLE), 1 + w)
                 terms = log_prob(tangent, x, LOW, HIGH, steps=4 if quick else 32) - target(x)
                 results.setdefault("density", []).append((terms.mean(), terms.std() / np.sqrt(len(x))))
         if w in (1, 4, 8):

@@ -1,33 +1,38 @@
-"""The discrete chain of Ho et al. 2020: data turn into noise in T small Gaussian steps, all known in closed form.
+"""The discrete chain: data turn into noise in T small Gaussian steps, all known in closed form.
 
-Step.       q(x_t | x_(t-1)) = N(sqrt(1 - beta_t) x_(t-1), beta_t I),      t = 1 ... T               (eq. 2)
+Step.       q(x_t | x_(t-1)) = N(sqrt(1 - beta_t) x_(t-1), beta_t I),      t = 1 ... T           (1)
 
-The mean shrinks by just as much as keeps unit variance: (1 - beta_t) + beta_t = 1.
-Two steps in a row are one longer step of the same kind, because Gaussian noise adds up,
+The mean shrinks by the factor that keeps unit variance: (1 - beta_t) + beta_t = 1.  With
+independent e, e', e'' ~ N(0, I), two steps in a row have the distribution of one longer step,
 
-    sqrt(a') (sqrt(a) x + sqrt(1 - a) e) + sqrt(1 - a') e'  =  sqrt(a a') x + sqrt(1 - a a') e''     in law,
+    sqrt(a') (sqrt(a) x + sqrt(1 - a) e) + sqrt(1 - a') e'  ~  sqrt(a a') x + sqrt(1 - a a') e''
 
-and so, with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t, any x_t comes from x_0 at once:
+because Gaussian noise adds in variance.  So with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t:
 
-Marginal.   q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)                                       (eq. 4)
+Marginal.   q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)                                   (2)
 
-Posterior.  Looking back from x_t when x_0 is known, two Gaussians in x_(t-1) are
-multiplied, q(x_t | x_(t-1)) q(x_(t-1) | x_0): precisions add, means are weighted by them.
+Posterior.  q(x_(t-1) | x_t, x_0) is proportional to q(x_t | x_(t-1)) q(x_(t-1) | x_0), a product of
+two Gaussians in x_(t-1).  Precisions add, and means are weighted by them:
 
-    1 / btilde_t = a_t / beta_t + 1 / (1 - abar_(t-1))      ->   btilde_t = beta_t (1 - abar_(t-1)) / (1 - abar_t)
-    mean         = btilde_t (sqrt(a_t) x_t / beta_t + sqrt(abar_(t-1)) x_0 / (1 - abar_(t-1)))       (eqs. 6, 7)
-                 = [sqrt(abar_(t-1)) beta_t x_0 + sqrt(a_t) (1 - abar_(t-1)) x_t] / (1 - abar_t)
+    1 / btilde_t = a_t / beta_t + 1 / (1 - abar_(t-1))
+    btilde_t     = beta_t (1 - abar_(t-1)) / (1 - abar_t)                                        (3)
+    mean         = btilde_t (sqrt(a_t) x_t / beta_t + sqrt(abar_(t-1)) x_0 / (1 - abar_(t-1)))
+                 = [sqrt(abar_(t-1)) beta_t x_0 + sqrt(a_t) (1 - abar_(t-1)) x_t] / (1 - abar_t) (4)
 
-Sigma form.  Divided by its own shrinkage, x_t is data plus noise and nothing else:
+Sigma form.  Divided by sqrt(abar_t), x_t is data plus noise:
 
-    x_t / sqrt(abar_t) = x_0 + sigma_t eps,      sigma_t^2 = (1 - abar_t) / abar_t = 1 / SNR_t
+    x_t / sqrt(abar_t) = x_0 + sigma_t eps,      sigma_t^2 = (1 - abar_t) / abar_t               (5)
 
-So a denoiser E[x_0 | x_0 + sigma eps], of a law or of a network, serves the chain as well.
+So a denoiser E[x_0 | x_0 + sigma eps], exact or learned, serves the chain as well.
+
+Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eqs. 2, 4, 6, 7.
+Checked in tests/implicit/diffusion/test_chain.py::test_step_by_step_is_the_closed_form_at_every_t
+Checked in tests/implicit/diffusion/test_chain.py::test_posterior_is_brute_force_conditioning
+Checked in tests/implicit/diffusion/test_chain.py::test_sigma_form_is_data_plus_noise
 
 Arrays run over t = 0 ... T, and t = 0 is the data: abar_0 = 1, beta_0 = 0, sigma_0 = 0.
-That makes `array[t]` what the formula says; shifted indices are the classic error here.
-
-Symbols: n rows, D data, T steps; t is one integer, or (n,) of them, one for each row.
+So `array[t]` is the symbol with the index t; a shift by one is the classic error here.
+Symbols: N rows, D data, T steps; t is one integer, or (N,) of them, one for each row.
 """
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,23 +43,26 @@ import numpy as np
 from scratch import checks
 
 HO_BETAS = np.linspace(1e-4, 0.02, 1000)                    # Ho et al. 2020, section 4
-MOST_BETA = 0.999                                           # Nichol and Dhariwal 2021, below eq. 17
+MOST_BETA, COSINE_OFFSET = 0.999, 0.008                     # Nichol and Dhariwal 2021, at eq. 17
 
 
 # ---- schedules: abar as a curve over u = t / T in [0, 1], from 1 down ----
 
 def linear(u):
-    """abar(u) of the chain whose beta_t grows linearly (Ho et al. 2020), from 1 to 4e-5.
+    """abar(u) of the chain of 1,000 steps whose beta_t grows linearly: from 1 to 4e-5.
 
-    It is defined by its 1,000 steps; shorter chains read the same curve at fewer places.
+    A shorter chain reads the same curve at fewer places.
     """
     log_curve = np.concatenate([[0.0], np.cumsum(np.log1p(-HO_BETAS))])
     return np.exp(np.interp(np.asarray(u) * len(HO_BETAS), np.arange(len(log_curve)), log_curve))
 
 
 def cosine(u):
-    """abar(u) = f(u) / f(0), f(u) = cos^2(pi/2 (u + s) / (1 + s)), s = 0.008: noise comes more evenly (eq. 17)."""
-    s = 0.008
+    """abar(u) = f(u) / f(0), f(u) = cos^2(pi/2 (u + s) / (1 + s)), which falls more evenly.
+
+    (Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17.)
+    """
+    s = COSINE_OFFSET
     return (np.cos((np.asarray(u) + s) / (1 + s) * np.pi / 2) / np.cos(s / (1 + s) * np.pi / 2)) ** 2
 
 
@@ -63,9 +71,9 @@ class Chain:
     """T = steps Gaussian steps from data to noise along a schedule, u in [0, 1] -> abar.
 
     >>> chain = Chain(steps=1000)
-    >>> x, t = chain.noised(np.ones((2, 3)), 1000, eps=np.zeros((2, 3))), chain.sigma[1000]
-    >>> print(f"{x[0, 0]:.5f} of the data is left under {t:.1f} times as much noise")
-    0.00635 of the data is left under 157.4 times as much noise
+    >>> x = chain.noised(np.ones((2, 3)), 1000, eps=np.zeros((2, 3)))
+    >>> print(f"{x[0, 0]:.5f} of x_0 is left under {chain.sigma[1000]:.1f} times as much noise")
+    0.00635 of x_0 is left under 157.4 times as much noise
     """
     steps: int
     schedule: Callable = linear
@@ -83,7 +91,7 @@ class Chain:
 
     @cached_property
     def alpha_bar(self):
-        """abar_t, with no beta_t above 0.999: the cosine would end in pure noise, SNR = 0."""
+        """abar_t, with no beta_t above 0.999: the cosine would end with abar_T = 0."""
         curve = self.schedule(np.arange(self.steps + 1) / self.steps)
         return _frozen(np.cumprod(np.concatenate([[1.0], np.maximum(curve[1:] / curve[:-1], 1 - MOST_BETA)])))
 
@@ -95,47 +103,41 @@ class Chain:
     @cached_property
     def sigma(self):
         """The noise in x_t relative to the data in it."""
-        return _frozen(np.sqrt((1 - self.alpha_bar) / self.alpha_bar))
-
-    @cached_property
-    def snr(self):
-        """abar_t / (1 - abar_t) = 1 / sigma_t^2, the signal-to-noise ratio; inf at t = 0."""
-        with np.errstate(divide="ignore"):
-            return _frozen(self.alpha_bar / (1 - self.alpha_bar))
+        return _frozen(np.sqrt((1 - self.alpha_bar) / self.alpha_bar))                              # (5)
 
     @cached_property
     def posterior_variance(self):
-        """btilde_t; 0 at t = 1, where x_0 itself is looked back at."""
+        """btilde_t; 0 at t = 1, because x_0 is given."""
         a = self.alpha_bar
-        return _frozen(np.concatenate([[0.0], self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])]))
+        return _frozen(np.concatenate([[0.0], self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])]))         # (3)
 
-    # ---- the laws ----
+    # ---- the distributions ----
 
     def step(self, x, t, eps):
-        """x_t from x_(t-1) = x and eps ~ N(0, I), (n, D)."""
+        """x_t from x_(t-1) = x and eps ~ N(0, I), (N, D)."""
         x, t = self._at(x, t)
         beta = _column(self.beta[t], x)
-        return np.sqrt(1 - beta) * x + np.sqrt(beta) * eps
+        return np.sqrt(1 - beta) * x + np.sqrt(beta) * eps                                          # (1)
 
     def noised(self, x0, t, eps):
-        """x_t from x_0 and eps ~ N(0, I), (n, D), in one step; t = 0 gives x_0 back."""
+        """x_t from x_0 and eps ~ N(0, I), (N, D), at once; t = 0 gives x_0 back."""
         x0, t = self._at(x0, t, first=0)
         alpha_bar = self.alpha_bar[t]
-        return _column(np.sqrt(alpha_bar), x0) * x0 + _column(np.sqrt(1 - alpha_bar), x0) * eps
+        return _column(np.sqrt(alpha_bar), x0) * x0 + _column(np.sqrt(1 - alpha_bar), x0) * eps      # (2)
 
     def posterior_mean(self, x, x0, t):
-        """The mean (n, D) of q(x_(t-1) | x_t = x, x_0); its covariance is posterior_variance[t] I."""
+        """The mean (N, D) of q(x_(t-1) | x_t, x_0); the covariance is posterior_variance[t] I."""
         x, t = self._at(x, t)
         of_x0, of_x = self.posterior_weights(t)
         return _column(of_x0, x) * x0 + _column(of_x, x) * x
 
     def posterior_weights(self, t):
-        """What x_0 and x_t weigh in the posterior mean, each of the shape of t."""
+        """The weights of x_0 and of x_t in the posterior mean, each of the shape of t."""
         before, after, beta = self.alpha_bar[t - 1], self.alpha_bar[t], self.beta[t]
-        return np.sqrt(before) * beta / (1 - after), np.sqrt(1 - beta) * (1 - before) / (1 - after)
+        return np.sqrt(before) * beta / (1 - after), np.sqrt(1 - beta) * (1 - before) / (1 - after)  # (4)
 
     def denoised(self, denoise, x, t):
-        """E[x_0 | x_t = x] by a denoiser in the sigma form; t is one integer, because sigma is one number."""
+        """E[x_0 | x_t = x], (N, D), by a denoiser of the sigma form, for one t."""
         x, t = self._at(x, checks.size(t, "t"))
         return denoise(x / _column(np.sqrt(self.alpha_bar[t]), x), float(self.sigma[t]))
 
@@ -145,13 +147,13 @@ class Chain:
         if t.dtype.kind not in "iu":
             raise TypeError(f"t must be integers, got {t.dtype}")
         if t.shape not in ((), (len(x),)) or t.min() < first or t.max() > self.steps:
-            raise ValueError(f"t must be one integer, or ({len(x)},) of them, from {first} to {self.steps}, got "
-                             f"shape {t.shape} from {t.min()} to {t.max()}")
+            raise ValueError(f"t must be one integer, or ({len(x)},) of them, from {first} to {self.steps}, "
+                             f"got shape {t.shape} from {t.min()} to {t.max()}")
         return x, t
 
 
 def _column(values, x):
-    """Constants of one t, or one per row, shaped and typed to multiply rows: float32 stays float32."""
+    """Constants of one t, or one per row, as a column in the dtype of x: float32 stays float32."""
     return np.asarray(values).astype(x.real.dtype).reshape(-1, 1)
 
 

@@ -1,34 +1,45 @@
-"""Completion: some coordinates of x are known, a model of the whole x draws the others.
+"""Completion: some coordinates of x are known, and a model of the whole x draws the others.
 
-Wanted is p(x_rest | x_known = y).  At hand is a denoiser of the whole x, which knows
-nothing of y.  Four ways, from the cheapest to the exact one (s for sigma, eps ~ N(0, I)):
+Wanted is p(x_rest | x_known = y).  Given is a denoiser D(x, sigma) of the whole x, which does not
+depend on y.  There are four methods, from the cheapest to the exact one:
 
-replacement   Sample the whole x, but before each step put the known part, noised to the
-              level that x has now, in its place: x_known = y + s eps, eps fresh
-              (Song et al. 2021, SDE, section 5 and appendix I.2).
-repaint       The same with each step taken several times: noise is added to return to the
-              level before it, and the step is repeated, so that the rest can adapt to the
-              known part (Lugmayr et al. 2022, algorithm 1, jumps of one step; one turn is replacement).
-guidance      Tell the denoiser: E[x0 | x] becomes E[x0 | x, y], if x0 given x is taken as
-              Gaussian.  Its mean is D; its covariance is s^2 J, J = dD/dx (Tweedie's rule
-              once more), so Gaussian conditioning on x0_known = y gives, s^2 canceling,
+replacement   Sample the whole x.  Before each step from sigma to lower, noise y to the level of x:
 
-                  D' = D + J[:, known] J[known, known]^-1 (y - D_known)                  (1)
+                  x_known = y + sigma eps,    eps ~ N(0, I) fresh at every step              (1)
 
-              (the reconstruction guidance of Ho et al. 2022, Video Diffusion, with the
-              covariance of Boys et al. 2023, "Tweedie moment projected diffusions").
-exact         For a mixture E[x0 | x, y] is known: the rest is denoised by the law
-              given y; the noisy x_known says nothing that y has not said.
+repaint       Take each step of replacement several times ("turns").  Between turns, return to
+              the level before the step, so that the rest can adapt to the known part:
 
-The first two are biased however many steps they take.  The rest is moved by
-E[x0_rest | x_rest, x_known noised], whereas y is known without noise: while sigma is
-large the noised part says little, and when it says much the rest hardly moves any
-more.  The known coordinates look perfect all the same.  On Gaussian data all is
-linear and the bias is a number (see the tests): for two coordinates of correlation 0.8,
-one of them known to be 1.5, replacement ends 0.31 nats from the truth after infinitely
-many steps.  Turns let the rest mix again at a sigma so small that the noise does not
-matter: with 64 of them, and 1,000 steps, 0.0001 nats are left.  (1) is exact for one
-Gaussian, and an approximation where x0 given x has several modes.
+                  x + sqrt(sigma^2 - lower^2) eps                                            (2)
+
+guidance      Replace D = E[x0 | x] by E[x0 | x, y].  Approximate p(x0 | x) by a Gaussian with
+              the mean D and the exact covariance sigma^2 J, J = dD/dx (Tweedie).
+              Conditioning this Gaussian on x0_known = y gives, as sigma^2 cancels,
+
+                  D' = D + J[:, known] J[known, known]^-1 (y - D_known)                      (3)
+
+exact         For a mixture E[x0 | x, y] is known.  Given y, x_known carries no information, so
+              x_rest is denoised by the conditional distribution:
+
+                  D'_known = y,    D'_rest = E[x0_rest | x_rest, y]                          (4)
+
+The first two are biased for any number of steps.  They move the rest by the denoiser at
+(x_rest, y + sigma eps), where y has noise.  At large sigma the noisy part carries little
+information, and at small sigma the rest hardly moves any more.  The known coordinates look perfect
+all the same.  On Gaussian data all is linear, and the bias is a number: for two coordinates of
+correlation 0.8, one of them known to be 1.5, replacement ends 0.31 nats from the truth after
+infinitely many steps.  Turns let the rest move at a sigma so small that the noise is negligible:
+with 64 turns of 1,000 steps 0.0001 nats are left.  (3) is exact for one Gaussian, and an
+approximation for several modes.
+
+Source: replacement: Song et al. 2021, "Score-Based Generative Modeling through Stochastic
+Differential Equations", appendix I.2.  repaint: Lugmayr et al. 2022, "RePaint", algorithm 1 with
+jumps of one step.  guidance: Ho et al. 2022, "Video Diffusion Models", with the covariance of
+Boys et al. 2023, "Tweedie Moment Projected Diffusions".
+Checked in tests/implicit/diffusion/test_completion.py::test_both_moments_follow_a_linear_recursion
+Checked in tests/implicit/diffusion/test_completion.py::test_guidance_is_gaussian_conditioning
+Checked in tests/implicit/diffusion/test_completion.py::test_exact_guidance_is_the_posterior_mean
+Symbols: x is (N, dim), D the denoiser, `known` a dict from coordinate to value, k = len(known).
 """
 from itertools import pairwise
 from math import sqrt
@@ -39,80 +50,75 @@ from scratch import checks
 from scratch.implicit.diffusion.samplers import ddim, noise_like, sampler_arguments
 
 
-def replacement(denoise, x, sigmas, axes, values, rng):
-    """Rows (n, D) with x[:, axes] = values, completed by ancestral sampling from x, noise of level sigmas[0]."""
-    return repaint(denoise, x, sigmas, axes, values, rng, turns=1)
+def replacement(denoise, x, sigmas, known, rng):
+    """Completed rows (N, dim), by ancestral sampling from x, which is noise of level sigmas[0]."""
+    return repaint(denoise, x, sigmas, known, rng, turns=1)
 
 
-def repaint(denoise, x, sigmas, axes, values, rng, turns=10):
-    """As replacement, with every step taken `turns` times: turns (len(sigmas) - 1) evaluations."""
+def repaint(denoise, x, sigmas, known, rng, turns=10):
+    """As replacement, with turns (len(sigmas) - 1) evaluations; 10 turns as Lugmayr et al. 2022."""
     denoise, x, sigmas = sampler_arguments(denoise, x, sigmas)
     turns, rng = checks.size(turns, "turns"), checks.generator(rng)
-    axes, values = _known(axes, values, x.shape[1])
+    axes, y = _axes_and_values(known, x.shape[1])
     for sigma, lower in pairwise(sigmas):
         for turn in range(turns):
-            if turn > 0:                                    # back up, from lower to sigma
-                x = x + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng)
-            # The known part is noised to the level of x: here that is sigma, not yet lower.
-            x = _put(x, axes, values + sigma * noise_like(x[:, axes], rng))
+            if turn > 0:
+                x = x + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng)        # (2)
+            x = _put(x, axes, y + sigma * noise_like(x[:, axes], rng))            # (1), not yet at lower
             x = ddim(denoise, x, [sigma, lower], 1.0, rng)
-    return _put(x, axes, values)
+    return _put(x, axes, y)
 
 
-def reconstruction_guidance(tangent, axes, values, least=0.0):
-    """The denoiser (1), for any sampler: its known part is `values` at every sigma.
+def reconstruction_guidance(denoise_jvp, known, least=0.0):
+    """The denoiser (3), for any sampler: its known part is y at every sigma.
 
-    tangent(x, x_dot, sigma) -> (D, dD/dx x_dot), (n, D) each.  One call for each known axis.
-    least: for networks, whose J may by error be near 0 or negative, above all at sigma of 10
-    and more, where the true one is tiny.  The eigenvalues of J[known, known] are kept above
+    denoise_jvp(x, x_dot, sigma) -> D, dD/dx x_dot, (N, dim) each, is called once per known axis.
+    least: for networks, whose J may by error be near 0 or negative, mostly at sigma of 10 and
+    more, where the true one is tiny.  The eigenvalues of J[known, known] are kept above
     least^2 / (least^2 + sigma^2), their value for data N(0, least^2 I).
     """
     least = checks.constant(least, "least")
     if least.ndim or least < 0:
         raise ValueError(f"least must be one number, 0 or above, got {least}")
-    if not callable(tangent):
-        raise TypeError(f"tangent must be a function (x, x_dot, sigma) -> (D, dD/dx x_dot), got {tangent!r}")
+    if not callable(denoise_jvp):
+        raise TypeError(f"denoise_jvp must be a function (x, x_dot, sigma) -> D, D_dot, got {denoise_jvp!r}")
     least = float(least)
 
     def denoise(x, sigma):
         x = checks.rows(x)
-        known, y = _known(axes, values, x.shape[1])
+        axes, y = _axes_and_values(known, x.shape[1])
         y = y.astype(x.real.dtype)                          # float32 stays float32
         columns = []
-        for axis in known:
+        for axis in axes:
             x_dot = np.zeros_like(x)
             x_dot[:, axis] = 1
-            denoised, column = tangent(x, x_dot, sigma)
+            D, column = denoise_jvp(x, x_dot, sigma)
             columns.append(column)
-        J = np.stack(columns, axis=2)                                             # (n, D, k) = dD / dx_known
-        size, V = np.linalg.eigh((J[:, known] + J[:, known].transpose(0, 2, 1)) / 2)   # V diag(size) V^T
-        size = np.maximum(size, least ** 2 / (least ** 2 + sigma ** 2))           # (n, k)
+        J = np.stack(columns, axis=2)                                             # (N, D, k) = dD / dx_known
+        size, V = np.linalg.eigh((J[:, axes] + J[:, axes].transpose(0, 2, 1)) / 2)     # V diag(size) V^T
+        size = np.maximum(size, least ** 2 / (least ** 2 + sigma ** 2))           # (N, k)
         if not (size > 0).all():
-            raise ValueError(f"dD/dx of the known coordinates must be positive, got an eigenvalue of "
-                             f"{size.min():g} at sigma = {sigma:g}: give a least > 0, or start below this sigma")
-        missing = (y - denoised[:, known])[:, :, None]                            # (n, k, 1)
-        pull = V @ (V.transpose(0, 2, 1) @ missing / size[:, :, None])
-        return _put(denoised + (J @ pull)[:, :, 0], known, y)
+            raise ValueError("dD/dx of the known coordinates must be positive, got an eigenvalue of "
+                             f"{size.min():g} at sigma = {sigma:g}: give a least > 0, or start lower")
+        missing = (y - D[:, axes])[:, :, None]                                    # (N, k, 1)
+        solved = V @ (V.transpose(0, 2, 1) @ missing / size[:, :, None])          # J[known, known]^-1 missing
+        return _put(D + (J @ solved)[:, :, 0], axes, y)                           # (3)
     return denoise
 
 
-def exact_guidance(law, axes, values):
-    """E[x0 | x, x0_known = values] of a mixture, as a denoiser of the whole x for any sampler."""
-    _mixture(law)
-    axes, values = _known(axes, values, law.dim)
-    given = law.conditional(axes, values)
+def exact_guidance(law, known):
+    """The denoiser (4) of a distribution ("law") with exact conditionals, for any sampler."""
+    if not hasattr(law, "conditional"):
+        raise TypeError(f"law must be a mixture with .conditional, like GaussianMixture, got {law!r}")
+    axes, y = _axes_and_values(known, law.dim)
+    given = law.conditional(axes, y)
     rest = [i for i in range(law.dim) if i not in axes]
 
     def denoise(x, sigma):
-        x = _put(checks.rows(x, law.dim), axes, values)
-        x[:, rest] = given.denoise(x[:, rest], sigma)
+        x = _put(checks.rows(x, law.dim), axes, y)                                # (4)
+        x[:, rest] = given.denoise(x[:, rest], sigma)                             # (4)
         return x
     return denoise
-
-
-def _mixture(law):
-    if not hasattr(law, "conditional"):
-        raise TypeError(f"law must be a mixture with .denoise and .conditional, like GaussianMixture, got {law!r}")
 
 
 def _put(x, axes, values):
@@ -122,13 +128,14 @@ def _put(x, axes, values):
     return x
 
 
-def _known(axes, values, dim):
-    """axes as a list of different coordinates, not all of them, and values (k,), one for each."""
-    if not np.iterable(axes):
-        raise TypeError(f"axes must be a list of coordinate numbers, got {axes!r}")
-    axes, values = [checks.size(axis, "each axis", minimum=0) for axis in axes], checks.constant(values, "values")
-    if not 1 <= len(axes) < dim or len(set(axes)) < len(axes) or max(axes) >= dim:
-        raise ValueError(f"axes must be 1 to {dim - 1} different numbers below {dim}, got {axes}")
-    if values.shape != (len(axes),):
-        raise ValueError(f"values must have shape ({len(axes)},), one for each axis, got {values.shape}")
+def _axes_and_values(known, dim):
+    """The coordinates and the values (k,) of the dict `known`, which must leave one to draw."""
+    if not isinstance(known, dict):
+        raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
+    axes = [checks.size(axis, "each coordinate of known", minimum=0) for axis in known]
+    if not 1 <= len(axes) < dim or max(axes) >= dim:
+        raise ValueError(f"known must hold 1 to {dim - 1} coordinates below {dim}, got {axes}")
+    values = checks.constant(list(known.values()), "the values of known")
+    if values.ndim != 1:
+        raise ValueError(f"known must hold one number for each coordinate, got {known!r}")
     return axes, values

@@ -1,48 +1,50 @@
-"""Guidance: a denoiser made of two others, whose samples show a class more clearly than the data do.
+"""Guidance: a denoiser made of two others, whose samples show a class more clearly than the data.
 
-A sampler sees its law only through the denoiser D(x, sigma) = E[x0 | x], that
-is, through the score of the noised law, grad log p_sigma(x) = (D - x) / sigma^2.
-What is added to the score is therefore added to D, times sigma^2.  Let D_none be
-the denoiser of all data and D_c that of class c alone.  Bayes' rule at noise level
-sigma,
+A sampler depends on its distribution only through the denoiser D(x, sigma) = E[x0 | x], that is,
+through the score of the noised distribution, grad log p_sigma(x) = (D - x) / sigma^2.  So a term
+added to the score is added to D, times sigma^2.  Let D_none be the denoiser of all data and D_c
+that of class c alone.  By Bayes' rule at noise level sigma,
 
-    grad log p_sigma(x | c) = grad log p_sigma(x) + grad log p_sigma(c | x)                       (1)
+    grad log p_sigma(x | c) = grad log p_sigma(x) + grad log p_sigma(c | x)                  (1)
 
-invites one to count the last term more than once:
+Guidance multiplies the last term by a scale s:
 
-    classifier guidance      D = D_none + s sigma^2 grad log p_sigma(c | x)
-        (Dhariwal and Nichol 2021, algorithm 1; Song et al. 2021, section 5)
-    classifier-free          D = D_none + s (D_c - D_none) = (1 + w) D_c - w D_none,    w = s - 1
-        (Ho and Salimans 2022, eq. 6): the same by (1), without a classifier
-    autoguidance             D = D_bad + s (D_good - D_bad)
-        (Karras et al. 2024, eq. 3): the guide is a worse version of the same model
+    classifier guidance   D = D_none + s sigma^2 grad log p_sigma(c | x)                     (2)
+    classifier-free       D = D_none + s (D_c - D_none) = (1 + w) D_c - w D_none,  w = s - 1 (3)
+    autoguidance          D = D_bad  + s (D_good - D_bad)                                    (4)
 
-Two conventions are in use for the same number, and code that takes the one for
-the other runs without complaint.  Here each is called by its name:
+(3) is (2) without a classifier, by (1).  In (4) the guide is a worse version of the same model.
+Two conventions are in use for the same number, and confusing them raises no error.  Here each is
+called by its name:
 
                                              w        scale s
     the unconditional model (the guide)     -1           0
     the conditional model, unguided          0           1
     guided                                 > 0         > 1
 
-What guided samples are not.  Adding up scores suggests the tilted law
+Guided samples do not follow the tilted distribution that (1) suggests,
 
-    p(x) p(c | x)^s / Z  =  p(x | c)^s p(x)^(1-s) / Z'                                            (2)
+    p(x) p(c | x)^s / Z  =  p(x | c)^s p(x)^(1-s) / Z'                                       (5)
 
-but its noised versions are not the tilted noised laws, which the guided scores
-belong to: noising and tilting commute for s = 0 and 1, and else in general not.
-Where they do not, ODE and SDE disagree as well.  For
-p(x | c) = N(0, r) and p(x) = N(0, 1), r < 1, everything is linear, and the variances
+because the guided score at level sigma belongs to the tilted product of noised distributions,
+and this is in general not the noised tilted distribution, unless s = 0 or 1.  Then ODE and SDE
+disagree as well.  For p(x | c) = N(0, r), p(x) = N(0, 1), r < 1, all is linear, and the variances
 
-    of the tilted law          r / (1 + w (1 - r))
-    where the ODE ends         r r^w                                              exponentially narrower
-    where the SDE ends         r (1 - r^(1 + 2 w)) / ((1 - r) (1 + 2 w))          by a factor of 2 at most
+    of the tilted distribution  r / (1 + w (1 - r))                                          (6)
+    where the ODE ends          r^(1 + w)                            exponentially smaller   (7)
+    where the SDE ends          r (1 - r^(1 + 2 w)) / ((1 - r) (1 + 2 w))                    (8)
 
-differ for all w > 0.  Between Gaussians of equal width, which differ in the mean
-alone, all three are the law of mean m_c + w (m_c - m_none).
+differ for all w > 0; (8) is smaller than (6) by a factor of at most 2.  Between Gaussians of equal
+variance and means m_c and m_none all three agree: the mean is m_c + w (m_c - m_none).
 
-Every function here takes and returns a denoise(x, sigma) -> (n, D): exact ones
-of mixtures and learned ones are exchangeable, and so are all samplers.
+Source: (2) Dhariwal and Nichol 2021, "Diffusion Models Beat GANs on Image Synthesis", algorithm 1;
+(3) Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", eq. 6; (4) Karras et al. 2024,
+"Guiding a Diffusion Model with a Bad Version of Itself", eq. 3.
+Checked in tests/implicit/diffusion/test_guidance.py::test_with_and_without_classifier_is_the_same
+Checked in tests/implicit/diffusion/test_guidance.py::test_neutral_scales_give_the_parts_back
+Checked in tests/implicit/diffusion/test_guidance.py::test_between_gaussians_of_different_width
+Symbols: N rows, D the denoiser.  All functions take and return a denoise(x, sigma) -> (N, dim),
+exact or learned, for any sampler.
 """
 import numpy as np
 
@@ -53,69 +55,57 @@ from scratch.kernels.stable import logsumexp
 
 
 def classifier_guidance(unconditional, class_gradient, *, scale):
-    """The unconditional denoiser, pushed along class_gradient(x, sigma) = grad log p_sigma(c | x), (n, D)."""
+    """(2), where class_gradient(x, sigma) is grad log p_sigma(c | x), (N, dim)."""
     _functions(unconditional=unconditional, class_gradient=class_gradient)
     scale = _number(scale, "scale")
 
     def denoise(x, sigma):
-        return unconditional(x, sigma) + scale * sigma ** 2 * class_gradient(x, sigma)
+        return unconditional(x, sigma) + scale * sigma ** 2 * class_gradient(x, sigma)              # (2)
     return denoise
 
 
 def classifier_free_guidance(conditional, unconditional, *, w=None, scale=None):
-    """(1 + w) conditional - w unconditional, by w or by scale = 1 + w: exactly one of them, by name.
+    """(3), by w or by scale = 1 + w: exactly one of them, by name.
 
-    >>> sure, unsure = lambda x, sigma: x * 0 + 1.0, lambda x, sigma: x * 0
+    >>> conditional, unconditional = lambda x, sigma: x * 0 + 1.0, lambda x, sigma: x * 0
     >>> x = np.zeros((1, 1))
-    >>> float(classifier_free_guidance(sure, unsure, w=2)(x, 1.0)[0, 0])
+    >>> float(classifier_free_guidance(conditional, unconditional, w=2)(x, 1.0)[0, 0])
     3.0
-    >>> float(classifier_free_guidance(sure, unsure, scale=2)(x, 1.0)[0, 0])
+    >>> float(classifier_free_guidance(conditional, unconditional, scale=2)(x, 1.0)[0, 0])
     2.0
     """
     _functions(conditional=conditional, unconditional=unconditional)
     if (w is None) == (scale is None):
         raise TypeError(f"give exactly one of w and scale = 1 + w, by name; got w = {w}, scale = {scale}")
-    return autoguidance(conditional, unconditional, scale=scale if w is None else 1 + _number(w, "w"))
+    return autoguidance(conditional, unconditional, scale=scale if w is None else 1 + _number(w, "w"))   # (3)
 
 
 def autoguidance(good, bad, *, scale):
-    """bad + scale (good - bad): the bad one at scale 0, the good one at 1, farther from the bad one above."""
+    """(4): the bad denoiser at scale 0, the good one at 1, and farther from the bad one above 1."""
     _functions(good=good, bad=bad)
     scale = _number(scale, "scale")
 
     def denoise(x, sigma):
-        guide = bad(x, sigma)
-        return guide + scale * (good(x, sigma) - guide)
+        guide, guided = bad(x, sigma), good(x, sigma)
+        if guide.shape != guided.shape:                     # would broadcast without an error
+            raise ValueError(f"both denoisers must return one shape, got {guided.shape} and {guide.shape}")
+        return guide + scale * (guided - guide)                                                     # (4)
     return denoise
 
 
-def class_gradient(law, law_of_class):
-    """The exact classifier's (x, sigma) -> grad log p_sigma(c | x), from p(x) and p(x | c), both mixtures.
-
-    By (1) it is a difference of scores; how frequent the class is does not matter.
-    """
-    for name, value in (("law", law), ("law_of_class", law_of_class)):
-        if not hasattr(value, "noised"):
-            raise TypeError(f"{name} must be a law with .noised(sigma), like GaussianMixture, got {value!r}")
-
-    def gradient(x, sigma):
-        return law_of_class.noised(sigma).score(x) - law.noised(sigma).score(x)
-    return gradient
-
-
 def tilted(log_p, log_p_of_class, bounds, *, scale, n=300):
-    """The law (2) as a log_prob(x), normalized by the midpoint rule with n cells an axis of the box `bounds`.
+    """The distribution (5) as a log_prob(x), normalized by the midpoint rule with n cells per axis.
 
-    log_p, log_p_of_class: the log-densities of p(x) and p(x | c), x (n, D).
+    log_p, log_p_of_class: the log-densities of p(x) and p(x | c), x (N, dim).
     """
     _functions(log_p=log_p, log_p_of_class=log_p_of_class)
     scale = _number(scale, "scale")
 
     def unnormalized(x):
-        return scale * log_p_of_class(x) + (1 - scale) * log_p(x)
+        return scale * log_p_of_class(x) + (1 - scale) * log_p(x)                                   # (5)
 
     nodes, cell = midpoints(bounds, n)
-    log_z = logsumexp(evaluate(unnormalized, nodes, "p(x) p(c | x)^scale"))[0] + np.log(cell)
+    log_z = logsumexp(evaluate(unnormalized, nodes, "p(x) p(c | x)^scale"))[0] + np.log(cell)     # Z'
     return lambda x: unnormalized(x) - log_z
 
 

@@ -3,8 +3,7 @@ import pytest
 
 from scratch.data.distributions import GaussianMixture
 from scratch.divergence.quadrature import kl_quadrature
-from scratch.implicit.diffusion.guidance import (autoguidance, class_gradient, classifier_free_guidance,
-                                                 classifier_guidance, tilted)
+from scratch.implicit.diffusion.guidance import autoguidance, classifier_free_guidance, classifier_guidance, tilted
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient
@@ -58,15 +57,17 @@ def test_a_scale_must_have_one_name(arguments, says):
 # ---- the classifier ----
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 30.0])
-def test_class_gradient_is_the_gradient_of_the_log_probability_of_the_class(sigma, rng):
+def test_bayes_rule_at_every_level(sigma, rng):
+    """(1): the gradient of the log-probability of the class is a difference of scores."""
     x = rng.normal(size=(5, 2))
     exact = gradient(lambda x: log_class_probability(x, sigma).sum(), x)
-    np.testing.assert_allclose(class_gradient(EVERYTHING, CLASS)(x, sigma), exact, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(CLASS.noised(sigma).score(x) - EVERYTHING.noised(sigma).score(x), exact,
+                               rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("scale", [-1.0, 0.0, 1.0, 2.0, 7.5])
-def test_with_and_without_classifier_is_the_same_when_both_are_exact(scale, rng):
-    """The classifier knows nothing of denoisers here: its gradient is a derivative of posteriors."""
+def test_with_and_without_classifier_is_the_same(scale, rng):
+    """The classifier is independent of the denoisers here: its gradient is a derivative of posteriors."""
     x = rng.normal(size=(5, 2))
     for sigma in (0.1, 1.0, 30.0):
         with_classifier = classifier_guidance(
@@ -101,10 +102,11 @@ def test_between_gaussians_of_equal_width_guided_is_tilted_exactly(w, rng):
 
 
 @pytest.mark.parametrize("w", [1.0, 3.0])
-def test_between_gaussians_of_different_width_guided_is_narrower_than_tilted(w):
-    """All is linear, and the three variances are those of the module's docstring."""
+def test_between_gaussians_of_different_width(w):
+    """All is linear, and the three variances are (6) to (8) of the module's docstring."""
     r, whole, part = 0.3, normal(0.0, 1.0), normal(0.0, 0.3)
-    guided = classifier_free_guidance(part.denoise, whole.denoise, w=w)
+    denoise_whole, denoise_part = (lambda x, sigma, v=v: v / (v + sigma ** 2) * x for v in (1.0, r))
+    guided = classifier_free_guidance(denoise_part, denoise_whole, w=w)
     ode = heun(guided, np.array([[80.0]]), karras_sigmas(250))[0, 0] ** 2         # where one standard deviation ends
     assert abs(ode - r ** (1 + w)) < 5e-3 * r ** (1 + w)
     sde, sigmas = 80.0 ** 2, karras_sigmas(600)
@@ -119,7 +121,7 @@ def test_between_gaussians_of_different_width_guided_is_narrower_than_tilted(w):
     assert ode < sde < 0.9 * exact.covariances[0, 0, 0]
 
 
-# ---- the tilted law ----
+# ---- the tilted distribution ----
 
 def test_the_tilted_law_at_its_neutral_scales_and_its_mass():
     x, _ = midpoints(BOUNDS, 7)
@@ -145,8 +147,9 @@ def test_the_tilted_law_is_the_density_times_a_power_of_the_class_probability(rn
     (lambda: classifier_free_guidance(CLASS.denoise, EVERYTHING.denoise, w=[1, 2]), ValueError, "w must be one"),
     (lambda: classifier_guidance(CLASS.denoise, None, scale=1), TypeError, "class_gradient must be a function"),
     (lambda: autoguidance(CLASS, EVERYTHING.denoise, scale=1), TypeError, "good must be a function"),
+    (lambda: autoguidance(lambda x, sigma: x, lambda x, sigma: x[:, :1], scale=2)(np.zeros((3, 2)), 1.0), ValueError,
+     r"one shape, got \(3, 2\) and \(3, 1\)"),
     (lambda: classifier_free_guidance(CLASS.denoise, 3, w=1), TypeError, "unconditional must be a function"),
-    (lambda: class_gradient(EVERYTHING, CLASS.denoise), TypeError, "law_of_class must be a law"),
     (lambda: tilted(None, CLASS.log_prob, BOUNDS, scale=1), TypeError, "log_p must be a function"),
     (lambda: tilted(EVERYTHING.log_prob, CLASS.log_prob, [(1, 0)], scale=1), ValueError, "low < high"),
 ])

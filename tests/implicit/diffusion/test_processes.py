@@ -3,20 +3,19 @@ import pytest
 from scipy.integrate import quad, solve_ivp
 
 from scratch.data.gaussian_mixture import GaussianMixture
-from scratch.implicit.diffusion.processes import VE, VP, as_eps, as_score, as_v, as_x0, translate
+from scratch.implicit.diffusion.processes import VP
 from scratch.implicit.diffusion.samplers import heun
 from scratch.learning.gradient_check import gradient
 
-PROCESSES = [VP(), VP(0.3, 5.0), VE(), VE(0.1, 7.0)]
+PROCESSES = [VP(), VP(0.3, 5.0), VP(4.0, 1.0)]
 TIMES = np.array([0.0, 0.01, 0.2, 0.5, 0.9, 1.0])
-WORDS = [as_x0, as_eps, as_v, as_score]
 MIXTURE = GaussianMixture([[-1.0, 0.2], [1.0, -0.5], [0.3, 1.1]],
                           [[[0.2, 0.1], [0.1, 0.3]], [[0.1, 0.0], [0.0, 0.4]], [[0.3, -0.1], [-0.1, 0.2]]],
                           [0.5, 0.2, 0.3])
 
 
 def law_at(process, t):
-    """The law of x_t = s (x_0 + sigma eps) for data from the mixture, component by component."""
+    """The distribution of x_t = s (x_0 + sigma eps) for data from the mixture, component by component."""
     s, b = float(process.scale(t)), float(process.std(t))
     return GaussianMixture(s * MIXTURE.means, s ** 2 * MIXTURE.covariances + b ** 2 * np.eye(2), MIXTURE.weights)
 
@@ -54,36 +53,24 @@ def test_the_clock_is_the_integral_of_g_over_s_squared(process):
         assert process.sigma(t) ** 2 == pytest.approx(clock, rel=1e-10)
 
 
-@pytest.mark.parametrize("process", [VP(), VP(0.3, 5.0), VP(4.0, 1.0)])
-def test_vp_keeps_variance_one(process, rng):
-    """In exact numbers, and for noised rows of unit data."""
+@pytest.mark.parametrize("process", [*PROCESSES, VP(2.0, 2.0)])
+def test_data_stand_at_time_zero_and_unit_variance_is_kept(process):
+    assert process.scale(0.0) == 1 and process.sigma(0.0) == 0
     t = np.linspace(0, 1, 101)
     np.testing.assert_allclose(process.scale(t) ** 2 + process.std(t) ** 2, 1, atol=1e-14)
-    for t in TIMES:
-        x = process.add_noise(rng.choice([-1.0, 1.0], (20_000, 1)), t, rng.standard_normal((20_000, 1)))
-        squares = x ** 2
-        assert abs(squares.mean() - 1) <= 4 * squares.std() / np.sqrt(20_000) + 1e-12
-
-
-@pytest.mark.parametrize("process", [*PROCESSES, VP(4.0, 1.0), VP(2.0, 2.0)])
-def test_data_stand_at_time_zero_and_time_inverts_sigma(process):
-    assert process.scale(0.0) == 1 and process.sigma(0.0) == 0
-    np.testing.assert_allclose(process.time(process.sigma(TIMES)), TIMES, rtol=1e-12, atol=1e-15)
 
 
 def test_published_constants():
-    """Song et al. 2021: at t = 1 VP keeps exp(-(beta_min + beta_max) / 4) of the data; VE ends at sigma_max."""
+    """Song et al. 2021: at t = 1 VP keeps exp(-(beta_min + beta_max) / 4) of the data."""
     assert VP().scale(1.0) == pytest.approx(np.exp(-20.1 / 4), rel=1e-14)
-    assert VE(0.01, 50.0).sigma(1.0) == pytest.approx(np.sqrt(50.0 ** 2 - 0.01 ** 2), rel=1e-14)
-    assert VE(0.01, 50.0).diffusion(0.5) == pytest.approx(np.sqrt(0.5) * np.sqrt(2 * np.log(5000)), rel=1e-13)
 
 
-def test_noise_takes_a_column_of_times(rng):
-    x0, eps, t = rng.normal(size=(6, 2)), rng.normal(size=(6, 2)), TIMES[:, None]
-    for process in PROCESSES:
-        rowwise = [process.add_noise(x0[i:i + 1], float(t[i, 0]), eps[i:i + 1])[0] for i in range(6)]
-        np.testing.assert_allclose(process.add_noise(x0, t, eps), rowwise, rtol=1e-14)
-        assert process.reverse_drift(x0, t, eps).shape == process.probability_flow(x0, t, eps).shape == (6, 2)
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_column_of_times_gives_each_row_its_own(process, rng):
+    x, score, t = rng.normal(size=(6, 2)), rng.normal(size=(6, 2)), TIMES[:, None]
+    for method in (process.probability_flow, process.reverse_drift):
+        rowwise = [method(x[i:i + 1], float(t[i, 0]), score[i:i + 1])[0] for i in range(6)]
+        np.testing.assert_allclose(method(x, t, score), rowwise, rtol=1e-14)
 
 
 # ---- backward ----
@@ -97,25 +84,25 @@ def test_score_is_the_gradient_of_the_log_density(process, rng):
         np.testing.assert_allclose(score, gradient(lambda x: law.log_prob(x).sum(), x), rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("road", ["ODE", "SDE"])
+@pytest.mark.parametrize("equation", ["ODE", "SDE"])
 @pytest.mark.parametrize("process", PROCESSES)
-def test_marginals_on_gaussian_data_are_exact_at_all_times(process, road):
+def test_marginals_on_gaussian_data_are_exact(process, equation):
     """Both equations are linear there: mean and variance, run back from t = 1, against s and s sigma."""
     mean, var = 1.7, 0.6
     law, times = GaussianMixture([[mean]], [[[var]]], [1.0]), TIMES[:0:-1]
 
     def drift(x, t):
-        backward = process.probability_flow if road == "ODE" else process.reverse_drift
+        backward = process.probability_flow if equation == "ODE" else process.reverse_drift
         return backward(x, t, process.score(law.denoise, x, t))
 
     s, b = process.scale(times), process.std(times)
     exact = np.array([s * mean, s ** 2 * var + b ** 2])
-    g = (lambda t: 0.0) if road == "ODE" else process.diffusion
+    g = (lambda t: 0.0) if equation == "ODE" else process.diffusion
     solved = moments(lambda t: rates(lambda x: drift(x, t)), lambda t: -g(t) ** 2, exact[:, 0], times)
     np.testing.assert_allclose(solved, exact, rtol=1e-7)    # noise adds variance as t falls: -g^2 per dt
 
 
-@pytest.mark.parametrize("process", [VP(), VE(0.1, 7.0)])
+@pytest.mark.parametrize("process", [VP(), VP(0.3, 5.0)])
 def test_samples_of_the_reverse_sde_have_the_marginals(process, rng):
     """Euler-Maruyama in t itself, on the mixture: first and second moments at every fifth of time."""
     n, times = 2000, np.linspace(1, 0.02, 146)
@@ -131,7 +118,7 @@ def test_samples_of_the_reverse_sde_have_the_marginals(process, rng):
             assert (np.abs(products.mean(axis=0) - law.covariance()) < 4 * products.std(axis=0) / np.sqrt(n)).all()
 
 
-@pytest.mark.parametrize("process", [VP(), VE(0.1, 7.0)])
+@pytest.mark.parametrize("process", [VP(), VP(0.3, 5.0)])
 def test_the_flow_in_t_is_the_flow_in_sigma(process, rng):
     """x_t / s(t) moves as in the sigma form, where s = 1 and sigma is the time."""
     start, stop, x = 0.9, 0.2, rng.normal(size=(4, 2))
@@ -145,55 +132,31 @@ def test_the_flow_in_t_is_the_flow_in_sigma(process, rng):
     np.testing.assert_allclose(in_t / process.scale(stop), in_sigma, atol=1e-4)
 
 
-# ---- the dictionary ----
-
-@pytest.mark.parametrize("source", WORDS)
-@pytest.mark.parametrize("target", WORDS)
-def test_every_translation_and_its_way_back(source, target, rng):
-    a, b = rng.uniform(0.2, 1.5, (2, 7, 1))                 # a column each, not on the circle: VE too
-    x, said = rng.normal(size=(2, 7, 3))
-    there = translate(said, x, a, b, source, target)
-    np.testing.assert_allclose(translate(there, x, a, b, target, source), said, rtol=1e-10, atol=1e-12)
-
-
-def test_known_data_and_noise_fit_every_word(rng):
-    a, b = 0.28, 0.96                                       # a^2 + b^2 = 1
-    x0, eps = rng.normal(size=(2, 7, 3))
-    x = a * x0 + b * eps
-    for word, meaning in ((as_x0, x0), (as_eps, eps), (as_v, a * eps - b * x0), (as_score, -eps / b)):
-        np.testing.assert_allclose(translate(x0, x, a, b, as_x0, word), meaning, rtol=1e-12, atol=1e-13)
-        np.testing.assert_allclose(translate(meaning, x, a, b, word, as_x0), x0, rtol=1e-12, atol=1e-13)
-
+# ---- the predictions of a network ----
 
 @pytest.mark.parametrize("process", PROCESSES)
-def test_on_a_mixture_every_word_means_what_it_says(process, rng):
-    """The best denoiser, translated: score = grad log p_t; eps and v = their posterior means, by enumeration."""
-    atoms = GaussianMixture(rng.normal(size=(5, 2)), np.broadcast_to(1e-12 * np.eye(2), (5, 2, 2)), [0.2] * 5)
+def test_predictions_fit_known_data_and_noise(process, rng):
+    """(6) to (9) of the docstring; for (8) with a denoiser that returns the x_0 of its row."""
     t = 0.3
-    s, a, b = (float(f(t)) for f in (process.scale, process.scale, process.std))
-    x = process.add_noise(atoms.means, t, rng.normal(size=(5, 2)))
-    x0 = atoms.denoise(x / s, b / s)
-    square = ((x[:, None] - a * atoms.means) ** 2).sum(axis=2)                     # (5, atoms)
-    weight = np.exp(-(square - square.min(axis=1, keepdims=True)) / (2 * b * b))
-    weight /= weight.sum(axis=1, keepdims=True)
-    noise = (x[:, None] - a * atoms.means) / b                                    # eps, if x_0 were that atom
-    for word, meaning in ((as_x0, np.broadcast_to(atoms.means, noise.shape)), (as_eps, noise),
-                          (as_v, a * noise - b * atoms.means), (as_score, -noise / b)):
-        posterior_mean = np.einsum("nk,nkd->nd", weight, meaning)
-        np.testing.assert_allclose(translate(x0, x, a, b, as_x0, word), posterior_mean, rtol=1e-6, atol=1e-6)
-    x = process.add_noise(MIXTURE.sample(5, rng), t, rng.normal(size=(5, 2)))
-    score = translate(MIXTURE.denoise(x / s, b / s), x, a, b, as_x0, as_score)
-    np.testing.assert_allclose(score, process.score(MIXTURE.denoise, x, t), rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(score, law_at(process, t).score(x), rtol=1e-9, atol=1e-12)
+    a, b = float(process.scale(t)), float(process.std(t))
+    x0, eps = rng.normal(size=(2, 7, 3))
+    x = a * x0 + b * eps
+    np.testing.assert_allclose((x - b * eps) / a, x0, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose((x - a * x0) / b, eps, rtol=1e-11, atol=1e-12)
+    np.testing.assert_allclose(process.score(lambda y, sigma: x0, x, t), -eps / b, rtol=1e-11, atol=1e-12)
+    phi = np.arctan2(b, a)
+    v = (np.cos(phi + 1e-30j) * x0 + np.sin(phi + 1e-30j) * eps).imag / 1e-30    # dx / dphi by complex step
+    np.testing.assert_allclose(v, a * eps - b * x0, rtol=1e-11, atol=1e-12)
 
 
-def test_v_is_the_velocity_of_the_vp_flow_in_the_angle(rng):
+def test_v_is_the_velocity_of_the_flow_in_the_angle(rng):
     """a = cos phi, b = sin phi: dx/dphi = (dx/dt) / (dphi/dt), with dphi/dt = -a' / b = beta a / (2 b)."""
     process, t = VP(), 0.3
     a, b = float(process.scale(t)), float(process.std(t))
     x = rng.normal(size=(5, 2))
     velocity = process.probability_flow(x, t, process.score(MIXTURE.denoise, x, t))
-    v = translate(MIXTURE.denoise(x / a, b / a), x, a, b, as_x0, as_v)
+    x0 = MIXTURE.denoise(x / a, b / a)
+    v = a * (x - a * x0) / b - b * x0                       # (7) in (9)
     np.testing.assert_allclose(velocity / (process.diffusion(t) ** 2 * a / (2 * b)), v, rtol=1e-9, atol=1e-12)
 
 
@@ -205,25 +168,15 @@ ROWS = np.zeros((3, 2))
 @pytest.mark.parametrize("call, error, says", [
     (lambda: VP(0.0, 1.0), ValueError, "beta_min must be a positive"),
     (lambda: VP(0.1, "20"), TypeError, "beta_max must be a positive"),
-    (lambda: VE(2.0, 1.0), ValueError, "sigma_min must be below sigma_max"),
-    (lambda: VE(-1.0, 1.0), ValueError, "sigma_min must be a positive"),
     (lambda: VP().scale(1.5), ValueError, r"t must lie in \[0, 1\]"),
-    (lambda: VE().sigma(np.nan), ValueError, "t must be finite"),
-    (lambda: VE().drift(ROWS, -0.1), ValueError, "t must lie in"),
-    (lambda: VP().time(1e9), ValueError, r"sigma must lie in \[0"),
-    (lambda: VE().time(50.0), ValueError, "49.999999"),                           # sigma(1) is just below
-    (lambda: VE().time(-1.0), ValueError, r"sigma must lie in \[0"),
+    (lambda: VP().sigma(np.nan), ValueError, "t must be finite"),
+    (lambda: VP().drift(ROWS, -0.1), ValueError, "t must lie in"),
     (lambda: VP().score(MIXTURE.denoise, ROWS, 0.0), ValueError, "t must be a positive"),
     (lambda: VP().drift(np.zeros((3, 2), int), 0.5), TypeError, "floating point"),
-    (lambda: VP().add_noise(ROWS, 0.5, np.zeros((2, 2))), ValueError, "eps must have the shape of x"),
-    (lambda: VE().add_noise(ROWS[:, :1], TIMES[:3], ROWS[:, :1]), ValueError, r"t must be one .* \(3, 1\)"),
     (lambda: VP().drift(ROWS, [0.5, 0.6]), ValueError, r"t must be one number or a column \(3, 1\), got shape"),
-    (lambda: VE().reverse_drift(ROWS[:, :1], TIMES[:3], ROWS[:, :1]), ValueError, r"t must be one number"),
-    (lambda: VP().probability_flow(ROWS, 0.5, np.zeros((3, 1))), ValueError, "score must have the shape of x"),
-    (lambda: VE().reverse_drift(ROWS * np.nan, 0.5, ROWS), ValueError, "x must be finite"),
-    (lambda: translate(np.zeros((3, 1)), ROWS, 0.6, 0.8, as_x0, as_eps), ValueError, "prediction must have"),
-    (lambda: translate(ROWS, ROWS, 0.6, [0.8, 0.8], as_x0, as_eps), ValueError, "b must be one number"),
-    (lambda: translate(ROWS, ROWS, 0.6, 0.0, as_x0, as_eps), ValueError, "a and b must be positive"),
+    (lambda: VP().reverse_drift(ROWS[:, :1], TIMES[:3], ROWS[:, :1]), ValueError, r"t must be one number"),
+    (lambda: VP().probability_flow(ROWS, 0.5, np.zeros((3, 1))), ValueError, r"score must have shape \(n, 2\)"),
+    (lambda: VP().reverse_drift(ROWS * np.nan, 0.5, ROWS), ValueError, "x must be finite"),
 ])
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):

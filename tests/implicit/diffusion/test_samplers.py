@@ -107,7 +107,7 @@ def naive_predictor_corrector(ratio):
     ("ddim 0", naive_ddim(0.0)), ("ddim 0.5", naive_ddim(0.5)), ("ddim 1", naive_ddim(1.0)),
     ("euler_maruyama", naive_predictor_corrector(0.0)), ("predictor_corrector", naive_predictor_corrector(0.16))])
 @pytest.mark.parametrize("sigmas", [[5.0, 2.0, 1.1, 0.3, 0.0], [3.0, 0.9, 0.4]])
-def test_each_sampler_is_the_algorithm_of_its_paper(name, naive, sigmas, rng):
+def test_each_sampler_is_its_papers_algorithm(name, naive, sigmas, rng):
     x = start(6, sigmas[0], rng)
     ours = SAMPLERS[name][0](LAW.denoise, x, np.array(sigmas), np.random.default_rng(SEED))
     np.testing.assert_allclose(ours, naive(x, sigmas, np.random.default_rng(SEED)), rtol=1e-10, atol=1e-12)
@@ -132,7 +132,7 @@ def test_number_of_evaluations(name, rng):
     assert len(levels) == a * 7 + b and min(levels) > 0
 
 
-# ---- 3 two roads: Gaussian data, where every step is linear ----
+# ---- 3 two methods: Gaussian data, where every step is linear ----
 
 PUBLISHED = {                                               # signed relative errors of the final x, by steps
     10: ("-2.696e-01", "+2.196e-01", "+1.588e-01"),
@@ -165,7 +165,7 @@ def flow():
 
 
 @pytest.mark.parametrize("sampler, order", [(euler, 1), (heun, 2), (dpm_solver_2m, 2)])
-def test_orders_one_and_two_on_a_gaussian_and_on_a_mixture(sampler, order, flow):
+def test_orders_one_and_two(sampler, order, flow):
     coarse, fine = relative_error(sampler, 80), relative_error(sampler, 160)
     assert abs(np.log2(coarse / fine) - order) < 0.1
     x, exact = flow
@@ -207,7 +207,7 @@ def test_langevin_rests_at_the_variance_that_is_stated():
     assert c ** 2 / (1 - a ** 2) == pytest.approx(V / (1 - dt / (2 * V)), rel=1e-10)
 
 
-# ---- 4 exact twin ----
+# ---- 4 exact counterpart ----
 
 def test_with_the_true_eps_ddim_lands_exactly_on_the_next_level(rng):
     """eta = 0 and x0 known: x0 + sigma eps becomes x0 + lower eps, for any step."""
@@ -230,8 +230,8 @@ def test_ancestral_sampling_is_gaussian_conditioning(sigma, lower, rng):
     np.testing.assert_allclose(drawn, mean + np.sqrt(variance) * z, rtol=1e-9)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_the_exact_denoiser_gives_the_data_law(name, rng):
+@pytest.mark.parametrize("name", [name for name in SAMPLERS if name != "ddim 0"])     # the same as euler
+def test_the_exact_denoiser_gives_the_data_distribution(name, rng):
     """KL by nearest neighbors within its error of 0; means and covariances within theirs."""
     n, steps = 2000, 40 if name in ("heun", "dpm_solver_2m") else 160               # of order 2, of order 1
     x = SAMPLERS[name][0](LAW.denoise, start(n, 10.0, rng), karras_sigmas(steps, 0.005, 10.0), rng)
