@@ -117,8 +117,8 @@ def test_a_shared_covariance_is_a_softmax_regression(naive, rng):
     W = np.linalg.solve(S, means.T)
     b = np.log(fitted.shares) - 0.5 * np.sum(means.T * W, axis=0)
     x = rng.normal(size=(9, 2))
-    np.testing.assert_allclose(SoftmaxRegression(2, 3).log_posterior(np.append(W, b), x), fitted.log_posterior(x),
-                               rtol=1e-10)
+    softmax = SoftmaxRegression(2, classes=3).log_posterior(np.append(W, b), x)
+    np.testing.assert_allclose(softmax, fitted.log_posterior(x), rtol=1e-10)
 
 
 def test_naive_bayes_multiplies_its_coordinates(rng):

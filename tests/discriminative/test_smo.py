@@ -43,7 +43,7 @@ def test_the_solution_is_feasible(kind, rng):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_primal_and_gap_are_what_they_say(kind, rng):
+def test_primal_and_gap_are_the_formulas(kind, rng):
     K, target, low, high, epsilon = problem(kind, 60, rng)
     for tolerance in (0.5, 1e-2, 1e-9):                     # far from the maximum, too
         solution = maximize_dual(K, target, low, high, epsilon, tolerance)
