@@ -71,7 +71,7 @@ def check_penalty(penalty, minimum=0.0):
 
 
 class ClassProbabilities:
-    """The methods that follow from log_posterior(theta, x), inherited by every model of class probabilities."""
+    """The methods that follow from log_posterior(theta, x), for classifiers to inherit."""
 
     def log_prob(self, theta, rows):
         """log p(y|x) of each row's own class (not log p(x, y)), (N,) nats."""

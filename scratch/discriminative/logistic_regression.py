@@ -16,7 +16,7 @@ C classes, one logit each (Bishop 2006, "Pattern Recognition and Machine Learnin
     Loss      L       = -1/N sum_n log p(y_n|x_n)  +  penalty/2 |W|^2                        (7)
     Gradient  da      = (p - onehot(y)) / N                                                 d(7)
               dW      = X^T da + penalty W,        db = sum_n da_n                          d(5)
-    Hessian   H_(ik)(jl) = 1/N sum_n x~_i x~_j p_k (1[k=l] - p_l)  +  penalty on the weights (8)
+    Hessian   H_(ik)(jl) = 1/N sum_n x~_i x~_j p_k (1[k=l] - p_l)  +  penalty as in (4)     (8)
 
 Checked in tests/discriminative/test_logistic_regression.py::test_gradient_in_every_parameter
 Checked in tests/discriminative/test_logistic_regression.py::test_hessian_is_the_derivative
@@ -37,7 +37,7 @@ from dataclasses import KW_ONLY, dataclass
 import numpy as np
 
 from scratch import checks
-from scratch.discriminative.labeled import ClassProbabilities, check_penalty, labeled_inputs, split_classes
+from scratch.discriminative.labeled import ClassProbabilities, labeled_inputs, split_classes
 from scratch.discriminative.newton import Convex
 from scratch.kernels.stable import log_sigmoid, log_softmax, sigmoid
 
@@ -46,7 +46,7 @@ from scratch.kernels.stable import log_sigmoid, log_softmax, sigmoid
 class LogisticRegression(Convex, ClassProbabilities):
     """p(y|x) for y in {0, 1}; theta = [w_1 ... w_D, b].  Rows carry their class in the last column.
 
-    Inherited: init, draw_noise and fit (Convex), log_prob and predict (ClassProbabilities).
+    Inherited: size, blocks, init, draw_noise, fit (newton.py), log_prob, predict (labeled.py).
 
     >>> model = LogisticRegression(dim=1, penalty=0.1)
     >>> theta = model.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [2.0, 1.0]]))
@@ -56,22 +56,6 @@ class LogisticRegression(Convex, ClassProbabilities):
     dim: int
     _: KW_ONLY
     penalty: float = 0.0
-
-    classes = 2
-
-    def __post_init__(self):
-        checks.size(self.dim, "dim")
-        object.__setattr__(self, "penalty", check_penalty(self.penalty))
-
-    @property
-    def size(self):
-        """The length P of theta."""
-        return self.dim + 1
-
-    @property
-    def blocks(self):
-        """Where w and b stand in theta."""
-        return {"w": slice(0, self.dim), "b": slice(self.dim, self.dim + 1)}
 
     def loss(self, theta, rows, noise=None):
         """L (3) in nats, and its gradient (P,)."""
@@ -92,8 +76,7 @@ class LogisticRegression(Convex, ClassProbabilities):
         a = self.scores(theta, x)
         p, q = sigmoid(a)[0], sigmoid(-a)[0]                # 1 - p would lose the digits of a small q
         x1 = _with_ones(x)
-        penalized = np.append(np.ones(self.dim), 0)
-        return x1.T @ ((p * q / len(x))[:, None] * x1) + self.penalty * np.diag(penalized)      # (4)
+        return x1.T @ ((p * q / len(x))[:, None] * x1) + self._penalty_hessian()  # (P, P)  (4)
 
     def scores(self, theta, x):
         """The logit a, that is the log odds of class 1, (N,)."""
@@ -118,21 +101,10 @@ class SoftmaxRegression(Convex, ClassProbabilities):
     classes: int = 2
     penalty: float = 0.0
 
-    def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.classes, "classes", minimum=2)
-        object.__setattr__(self, "penalty", check_penalty(self.penalty))
-
     @property
-    def size(self):
-        """The length P of theta."""
-        return (self.dim + 1) * self.classes
-
-    @property
-    def blocks(self):
-        """Where W and b stand in theta."""
-        weights = self.dim * self.classes
-        return {"W": slice(0, weights), "b": slice(weights, self.size)}
+    def outputs(self):
+        """The number of logits, one for each class."""
+        return self.classes
 
     def loss(self, theta, rows, noise=None):
         """L (7) in nats, and its gradient (P,)."""
@@ -160,8 +132,7 @@ class SoftmaxRegression(Convex, ClassProbabilities):
         blocks = H.reshape(self.dim + 1, self.classes, self.dim + 1, self.classes)
         for k in range(self.classes):
             blocks[:, k, :, k] += x1.T @ (p[:, k, None] * x1) / len(x)            # (8), the term 1[k=l]
-        penalized = np.append(np.ones(self.dim * self.classes), np.zeros(self.classes))
-        return H + self.penalty * np.diag(penalized)
+        return H + self._penalty_hessian()                                        # (P, P)  (8)
 
     def scores(self, theta, x):
         """The logits a of the classes, (N, C)."""

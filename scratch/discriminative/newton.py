@@ -52,7 +52,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from scratch import checks
-from scratch.discriminative.labeled import split_numbers
+from scratch.discriminative.labeled import check_penalty, split_numbers
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
@@ -66,10 +66,29 @@ class Separable(ValueError):
 
 
 class Convex:
-    """init, draw_noise, fit and recipe of a model with a convex loss: inherited, not differentiated."""
+    """What linear models with a convex loss inherit; theta holds W (D, outputs), then b (outputs,)."""
+    outputs = 1
+    classes = 2
 
-    # Adam's rate: tuned by hand for 600 steps from init; not swept.  fit does not use it.
+    # For train(); fit needs no rate.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the
+    # minimum (softmax: 1e-3, which 0.1 and more improve), 3e-3 ends 5e-4 to 5e-2 above.
     recipe = Recipe(Adam(3e-2), batch_size=512)
+
+    def __post_init__(self):
+        checks.size(self.dim, "dim")
+        checks.size(self.classes, "classes", minimum=2)
+        object.__setattr__(self, "penalty", check_penalty(self.penalty))
+
+    @property
+    def size(self):
+        """The length P of theta."""
+        return (self.dim + 1) * self.outputs
+
+    @property
+    def blocks(self):
+        """Where the weights and the biases stand in theta."""
+        weights = self.dim * self.outputs
+        return {"W": slice(0, weights), "b": slice(weights, self.size)}
 
     def init(self, rng, dtype=np.float32):
         """Small random theta (P,); any start leads to the same minimum (0.1 by hand, not swept)."""
@@ -82,6 +101,10 @@ class Convex:
     def fit(self, rows):
         """theta (P,) at the minimum of the loss over these rows, by Newton's method."""
         return minimum(self, rows)
+
+    def _penalty_hessian(self):
+        """The second derivative of penalty/2 |W|^2: penalty diag(1, ..., 1, 0, ..., 0)."""
+        return self.penalty * np.diag(np.repeat([1.0, 0.0], [self.dim * self.outputs, self.outputs]))
 
 
 class Iterate(NamedTuple):
@@ -146,8 +169,8 @@ def refuse(moved):
     """Raise Separable if a Newton step moves a logit by 1 or more, RuntimeError if by more than ARRIVED."""
     if moved >= 0.99:                                       # 1, with room for rounding
         raise Separable(f"the loss has no minimum: the classes can be separated, and each step still moves "
-                        f"a logit by {moved:.2f}, so the weights would grow for ever. A penalty > 0 "
-                        "holds them, if no class is empty")
+                        f"a logit by {moved:.2f}, so the weights would grow without end. A penalty > 0 "
+                        "gives it a minimum, if no class is empty")
     if moved > ARRIVED:
-        raise RuntimeError(f"not at the minimum yet: the next Newton step would still move a logit by {moved:.2g}; "
-                           "columns of very different scales? Center and scale them")
+        raise RuntimeError(f"not at the minimum yet: the next Newton step would still move a logit by "
+                           f"{moved:.2g}; columns of very different scales? Center and scale them")

@@ -56,7 +56,7 @@ from scratch.discriminative.smo import maximize_dual
 class LinearSVM(Convex):
     """f(x) = w^T x + b; theta = [w_1 ... w_D, b].  Rows carry their class, 0 or 1, in the last column.
 
-    Inherited from Convex: init, draw_noise and fit.
+    Inherited from Convex: size, blocks, init, draw_noise and fit.
 
     >>> svm = LinearSVM(dim=1, penalty=1e-3)
     >>> theta = svm.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [3.0, 1.0]]))
@@ -68,17 +68,8 @@ class LinearSVM(Convex):
     penalty: float = 1e-3      # C = 1 at N = 1,000 rows, a common default; not swept.  The dual needs > 0
 
     def __post_init__(self):
-        _check(self, "penalty")
-
-    @property
-    def size(self):
-        """The length P of theta."""
-        return self.dim + 1
-
-    @property
-    def blocks(self):
-        """Where w and b stand in theta."""
-        return {"w": slice(0, self.dim), "b": slice(self.dim, self.dim + 1)}
+        super().__post_init__()
+        checks.positive(self.penalty, "penalty")
 
     def loss(self, theta, rows, noise=None):
         """P(w, b) (2), which is not in nats, and its gradient (P,)."""
@@ -98,8 +89,7 @@ class LinearSVM(Convex):
         x, y = split_classes(rows, self.dim, 2)
         inside = x[(2 * y - 1) * self.scores(theta, x) < 1]
         inside = np.hstack([inside, np.ones((len(inside), 1))])
-        penalized = np.append(np.ones(self.dim), 0)
-        return 2 / len(x) * inside.T @ inside + self.penalty * np.diag(penalized)               # (3)
+        return 2 / len(x) * inside.T @ inside + self._penalty_hessian()           # (P, P)  (3)
 
     def primal_and_dual(self, theta, rows):
         """P(theta), and a dual value (4) that no P is below: their difference bounds the error of theta.

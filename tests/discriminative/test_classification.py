@@ -55,7 +55,7 @@ def test_wilsons_interval_is_the_set_of_shares_that_the_data_do_not_refute():
     assert none.low[0] == pytest.approx(0, abs=1e-12) and 0.05 < none.high[0] < 0.12
 
 
-def test_true_probabilities_are_calibrated_and_their_error_is_the_floor(rng):
+def test_ece_of_true_probabilities_is_the_floor(rng):
     errors, floors, covered = [], [], []
     for _ in range(50):
         p = rng.beta(0.7, 0.7, size=500)
