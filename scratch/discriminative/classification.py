@@ -13,17 +13,16 @@ f_b the frequency of positives.  The expected calibration error and its noise fl
     ECE   = sum_b N_b/N |f_b - p_b|                                                          (3)
     floor = sum_b N_b/N sqrt(2 p_b (1 - p_b) / (pi N_b)).                                    (4)
 
-(4) is the expected value of (3) for true probabilities: f_b - p_b is then nearly normal with
-variance s^2 = p_b (1 - p_b) / N_b, and E |N(0, s^2)| = s sqrt(2/pi).
+(4) is the expectation of (3) for true probabilities: f_b - p_b is then nearly N(0, s^2) with
+s^2 = p_b (1 - p_b) / N_b, and E |N(0, s^2)| = s sqrt(2/pi).
 Checked in tests/discriminative/test_classification.py::test_ece_of_true_probabilities_is_the_floor
 
 Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks").  Overconfident
 logits are divided by one number T, fitted on validation rows: p_T(k|x) ~ p(k|x)^(1/T).  The log
-loss is convex in b = 1/T, with
+loss is convex in b = 1/T, and the best T is the root of its derivative
 
     dL/db = 1/N sum_n [ E_(k ~ p_T) log p(k|x_n) - log p(y_n|x_n) ].                         (5)
 
-The best T is the root of (5).
 Checked in tests/discriminative/test_classification.py::test_temperature_is_the_minimum_of_the_nats
 
 Symbols: N rows, C classes.
@@ -56,12 +55,15 @@ def nats(log_posterior, y):
     It is 0 if every y has probability 1, log C for uniform p, and infinite if any y has probability 0.
     """
     log_posterior, y = _checked(log_posterior, y)
-    if len(y) < 2:
-        raise ValueError(f"a standard error needs at least 2 rows, got {len(y)}")
     terms = -log_posterior[np.arange(len(y)), y]                                  # (N,)  (2)
-    if np.isinf(terms).any():
-        return Estimate(np.inf, 0.0, len(y))
-    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(y))), len(y))
+    return Estimate(np.inf, 0.0, len(y)) if np.isinf(terms).any() else mean_in_nats(terms)
+
+
+def mean_in_nats(terms):
+    """The mean of independent terms (N,) in nats, with its standard error."""
+    if len(terms) < 2:
+        raise ValueError(f"a standard error needs at least 2 rows, got {len(terms)}")
+    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(terms))), len(terms))
 
 
 class Reliability(NamedTuple):
@@ -84,14 +86,11 @@ def reliability(p, hits, bins=10):
     p, hits = checks.finite(np.asarray(p, float), "p"), np.asarray(hits, float)
     bins = checks.size(bins, "bins")
     if p.ndim != 1 or hits.shape != p.shape or len(p) < bins:
-        raise ValueError(f"p and hits must have one shape (n,) with n >= bins = {bins}, "
-                         f"got {p.shape} and {hits.shape}")
+        raise ValueError(f"p and hits must have one shape (n,), n >= bins = {bins}, got {p.shape} and {hits.shape}")
     if p.min() < 0 or p.max() > 1 or not np.isin(hits, (0, 1)).all():
         raise ValueError("p must lie in [0, 1] and hits must be 0 or 1")
     parts = np.array_split(np.argsort(p, kind="stable"), bins)
-    count = np.array([len(part) for part in parts])
-    announced = np.array([p[part].mean() for part in parts])
-    found = np.array([hits[part].mean() for part in parts])
+    count, announced, found = np.array([(len(part), p[part].mean(), hits[part].mean()) for part in parts]).T
     z2 = ndtri(0.975) ** 2                                  # Wilson 1927, "Probable Inference"
     center = (found + z2 / (2 * count)) / (1 + z2 / count)
     half = np.sqrt(z2 * found * (1 - found) / count + z2 * z2 / (4 * count ** 2)) / (1 + z2 / count)
@@ -116,12 +115,12 @@ def temperature(log_posterior, y):
 def _checked(log_posterior, y):
     log_posterior, y = np.asarray(log_posterior), np.asarray(y)
     if log_posterior.ndim != 2 or len(log_posterior) == 0 or log_posterior.dtype.kind != "f":
-        raise ValueError(f"log_posterior must be floating point of shape (n, classes), "
+        raise ValueError("log_posterior must be floating point of shape (n, classes), "
                          f"got dtype {log_posterior.dtype} of shape {log_posterior.shape}")
     if np.isnan(log_posterior).any() or log_posterior.max() > 1e-3:
         raise ValueError("log_posterior must hold log probabilities, at most 0")
     if y.shape != (len(log_posterior),) or y.dtype.kind not in "iu":
         raise ValueError(f"y must be {len(log_posterior)} integers, got dtype {y.dtype} of shape {y.shape}")
     if y.min() < 0 or y.max() >= log_posterior.shape[1]:
-        raise ValueError(f"y must hold classes 0 ... {log_posterior.shape[1] - 1}, got {y.min()} ... {y.max()}")
+        raise ValueError(f"y must hold classes 0 ... {log_posterior.shape[1] - 1}, got {y.min()} to {y.max()}")
     return log_posterior, y

@@ -5,13 +5,9 @@
 One array has one order, so a shuffle keeps each label with its input, and the training loop
 needs no second argument.  y is a class, stored as the float 0.0, 1.0, ... C-1, or a real number.
 
-Every discriminative model here minimizes an objective of one form,
-
-    1/N sum_n loss_n  +  penalty/2 |w|^2                                                     (1)
-
-where w are the weights.  Biases are not penalized, so that a shift of all the data shifts the
-boundary with it.  The penalty is the negative log density of a Gaussian prior on w with variance
-1 / (penalty N), divided by N: it is in nats per row where the loss is.
+Every discriminative model here minimizes 1/N sum_n loss_n + penalty/2 |w|^2.  The biases are not
+penalized, so that a shift of all the data shifts the boundary with it.  Where the loss is in nats
+per row, so is the penalty: it is 1/N of the negative log density of a prior w ~ N(0, 1 / (penalty N)).
 
 Symbols: N rows, D inputs, C classes, P parameters.
 """
@@ -62,11 +58,11 @@ def labeled_inputs(model, theta, rows, classes=None):
     return theta, x.astype(real, copy=False), y.astype(real, copy=False) if classes is None else y
 
 
-def check_penalty(penalty, minimum=0.0):
-    """penalty as a finite float of at least `minimum`."""
+def check_penalty(penalty):
+    """penalty as a finite float of at least 0."""
     value = checks.finite(float(penalty), "penalty")
-    if value < minimum:
-        raise ValueError(f"penalty must be at least {minimum}, got {penalty}")
+    if value < 0:
+        raise ValueError(f"penalty must be at least 0, got {penalty}")
     return value
 
 

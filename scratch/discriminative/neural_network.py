@@ -16,16 +16,13 @@ with W the weights of all layers, without the biases.
 The mean m and the log standard deviation l are both outputs of the network (Nix and Weigend 1994,
 "Estimating the mean and variance of the target probability distribution").  dl vanishes where the
 standard deviation equals the size of the errors.  The gradient in theta is the network's
-vector-Jacobian product (its pullback) of da, or of dm and dl, plus
-
-    dW = penalty W                                                                          d(1)
-
+vector-Jacobian product (its pullback) of da, or of dm and dl, plus dW = penalty W              d(1).
 Checked in tests/discriminative/test_neural_network.py::test_gradient_in_every_parameter
+Checked in tests/discriminative/test_neural_network.py::test_the_spread_of_the_errors_is_learned
 
 The expectation of -log p(y|x) under the data is the conditional entropy H(y|x) plus the expected
-KL(p_data(y|x) || p(y|x)).  No model is below the entropy, and the excess is that KL.  On the
-training rows the loss may fall below the entropy; stop_early uses validation rows instead.
-Checked in tests/discriminative/test_neural_network.py::test_the_spread_of_the_errors_is_learned
+KL(p_data(y|x) || p(y|x)), the excess of a model.  On the training rows the loss may fall below the
+entropy; stop_early uses validation rows instead.
 
 Symbols: N rows, D inputs, C classes, P parameters, a logits.
 """
@@ -67,7 +64,7 @@ class _Network:
         return mlp_blocks(self.widths)
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,).  The small last layer (0.1, by hand, not swept) makes p(y|x) nearly the same for all x."""
+        """Random theta (P,); a small last layer (0.1 by hand, not swept) makes p(y|x) nearly equal for all x."""
         theta = mlp_init(rng, self.widths, dtype)
         W, _ = mlp_views(theta, self.widths)[-1]
         W *= 0.1
@@ -90,7 +87,6 @@ class Classifier(_Network, ClassProbabilities):
     """p(y|x) for y in 0 ... C-1, C = classes.  Rows carry their class in the last column.
 
     hidden: the widths of the hidden layers; with none this is SoftmaxRegression.
-    Inherited from ClassProbabilities: log_prob and predict.
 
     >>> model = Classifier(dim=2, classes=3)
     >>> theta = model.init(np.random.default_rng(0))

@@ -5,10 +5,9 @@
 
 For logistic regression this is iteratively reweighted least squares (Bishop 2006, "Pattern
 Recognition and Machine Learning", section 4.3.3).  Near the minimum each step squares the error.
-Far away the full step, t = 1, may overshoot, so t is halved until (2) holds: the loss has then
-fallen by 1e-4 of its linear prediction (Armijo 1966, "Minimization of functions having Lipschitz
-continuous first partial derivatives"; 1e-4 as in Nocedal and Wright 2006, "Numerical
-Optimization", section 3.1).
+Far away the full step, t = 1, may overshoot, so t is halved until (2) holds (Armijo 1966,
+"Minimization of functions having Lipschitz continuous first partial derivatives"; 1e-4 as in
+Nocedal and Wright 2006, "Numerical Optimization", section 3.1).
 Checked in tests/discriminative/test_newton.py::test_convergence_is_quadratic
 
 Does a minimum exist?  Write the bias as the weight of one more coordinate of x that is always 1,
@@ -18,11 +17,10 @@ and s_n = +1 or -1 for the class of row n.  A vector v separates the data if eve
 
 Along such a v the loss without a penalty falls without end, so no minimum exists; without such a
 v one exists (Albert and Anderson 1984, "On the existence of maximum likelihood estimates in
-logistic regression models").  Newton's step can tell the two cases apart.  Let p_n be the
-probability of row n's right class, and d_n the change of that class's logit by a full step:
+logistic regression models").  Newton's step tells the two cases apart.  Let p_n be the
+probability of row n's own class, and d_n the change of that class's logit by a full step:
 
-    N g = -sum_n (1 - p_n) s_n x_n,       N H = sum_n p_n (1 - p_n) x_n x_n^T,
-    d_n = s_n step^T x_n.                                                                    (4)
+    N g = -sum_n (1 - p_n) s_n x_n,    N H = sum_n p_n (1 - p_n) x_n x_n^T,    d_n = s_n step^T x_n  (4)
 
 Multiply H step = -g by N v^T from the left.  On each side v^T x_n becomes s_n m_n:
 
@@ -33,9 +31,8 @@ and sum to 1, so (5) says that a weighted mean is 1:
 
     sum_n c_n (p_n d_n) = 1.                                                                 (6)
 
-Some term p_n d_n is therefore at least 1, and p_n < 1, so d_n > 1.  On separable data every Newton
-step, from any theta, moves some logit by more than 1.  With more than two classes the same holds
-for the difference of two logits.
+Some p_n d_n is therefore at least 1, and p_n < 1, so d_n > 1.  On separable data every Newton step,
+from any theta, moves some logit by more than 1 (for the softmax, a difference of two logits).
 Checked in tests/discriminative/test_newton.py::test_a_weighted_mean_of_the_moves_is_one
 Checked in tests/discriminative/test_newton.py::test_steps_on_separable_data_move_a_logit_by_one
 
@@ -43,8 +40,6 @@ Conversely, a step that moves no logit by 1 proves that a minimum exists.  A ste
 by 1e-8 would be followed by one of about 1e-16, so the method stops there.  If some logit still
 moves by 1 in the 30th step, the data are declared separable: a minimum would have fitted
 probabilities within about exp(-30) of 0 or 1.
-
-A model offers loss(theta, rows), hessian(theta, rows), scores(theta, x) linear in theta, dim, size.
 """
 from typing import NamedTuple
 
@@ -66,12 +61,15 @@ class Separable(ValueError):
 
 
 class Convex:
-    """What linear models with a convex loss inherit; theta holds W (D, outputs), then b (outputs,)."""
+    """What a linear model with a convex loss inherits; theta = [W (D, outputs), b (outputs,)].
+
+    The model adds loss(theta, rows), hessian(theta, rows) and scores(theta, x), linear in theta.
+    """
     outputs = 1
     classes = 2
 
-    # For train(); fit needs no rate.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the
-    # minimum (softmax: 1e-3, which 0.1 and more improve), 3e-3 ends 5e-4 to 5e-2 above.
+    # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the minimum
+    # (softmax: 1e-3, better with 0.1), 3e-3 ends 5e-4 to 5e-2 above it.
     recipe = Recipe(Adam(3e-2), batch_size=512)
 
     def __post_init__(self):
@@ -136,9 +134,8 @@ def newton(model, rows, theta=None):
 def newton_step(model, theta, rows, dtheta):
     """The step, and the largest change of a logit (or of a difference of two) on any row.
 
-    H is singular if columns of x repeat, and for the softmax, where a constant added to all logits
-    changes nothing.  lstsq then returns the shortest step.  Its units are chosen so that H has a
-    diagonal of 1: otherwise, beside a column in large units, it would treat the others as null.
+    H is singular if columns of x repeat, and always for the softmax; lstsq then returns the shortest
+    step.  Scaling H to a diagonal of 1 keeps columns in small units from being treated as null.
     """
     hessian = model.hessian(theta, rows)
     curvature = np.sqrt(np.diagonal(hessian))
@@ -168,9 +165,8 @@ def minimum_by_lbfgs(model, rows):
 def refuse(moved):
     """Raise Separable if a Newton step moves a logit by 1 or more, RuntimeError if by more than ARRIVED."""
     if moved >= 0.99:                                       # 1, with room for rounding
-        raise Separable(f"the loss has no minimum: the classes can be separated, and each step still moves "
-                        f"a logit by {moved:.2f}, so the weights would grow without end. A penalty > 0 "
-                        "gives it a minimum, if no class is empty")
+        raise Separable("the loss has no minimum: the classes can be separated, and each step still moves a logit "
+                        f"by {moved:.2f}. A penalty > 0 gives a minimum, if no class is empty")
     if moved > ARRIVED:
-        raise RuntimeError(f"not at the minimum yet: the next Newton step would still move a logit by "
+        raise RuntimeError("not at the minimum yet: the next Newton step would still move a logit by "
                            f"{moved:.2g}; columns of very different scales? Center and scale them")

@@ -18,17 +18,15 @@ import numpy as np
 from scipy.special import ndtr
 
 from scratch import checks
-from scratch.estimate import Estimate, Share
+from scratch.discriminative.classification import mean_in_nats
+from scratch.estimate import Share
 from scratch.kernels.likelihoods import gaussian_log_density
 
 
 def nats(mean, std, y):
     """The log loss (1) in nats."""
     mean, std, y = _checked(mean, std, y)
-    if len(y) < 2:
-        raise ValueError(f"a standard error needs at least 2 rows, got {len(y)}")
-    terms = -gaussian_log_density(y, mean, np.log(std))[0]                        # (N,)  (1)
-    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(y))), len(y))
+    return mean_in_nats(-gaussian_log_density(y, mean, np.log(std))[0])           # (1)
 
 
 def transform(mean, std, y):

@@ -5,9 +5,9 @@ A detector assigns a score to each item.  At threshold t it marks
     true(t)  = fraction of the M positives with a score of at least t                        (1)
     false(t) = fraction of the N negatives with a score of at least t.                       (2)
 
-The curve of true against false over all t does not depend on how common positives are, nor on the
-scale of the scores.  The area under it is a probability (Bamber 1975, "The area above the ordinal
-dominance graph and the area below the receiver operating characteristic graph"):
+The curve does not depend on how common positives are, nor on the scale of the scores.  The area
+under it is a probability (Bamber 1975, "The area above the ordinal dominance graph and the area below
+the receiver operating characteristic graph"):
 
     A = P(score of a positive > score of a negative) + 1/2 P(the two are equal)              (3)
 
@@ -17,12 +17,10 @@ Correlated Receiver Operating Characteristic Curves").  Define the placements
     u_i = fraction of negatives below positive i, ties counted half;   the mean of u is A    (4)
     v_j = fraction of positives above negative j, ties counted half;   the mean of v is A.   (5)
 
-To first order the error of A is a sum of M + N independent terms, one for each score:
+To first order the error of A is a sum of M + N independent terms, one for each score, and its
+variance is estimated by the sum of their squares (M (M - 1) for M^2, as in a sample variance):
 
-    error of A = sum_i (u_i - A) / M + sum_j (v_j - A) / N.                                  (6)
-
-The variance of A is estimated by the sum of the squares of the terms, with sample variances:
-
+    error = sum_i (u_i - A) / M + sum_j (v_j - A) / N                                        (6)
     Var A = sum_i (u_i - A)^2 / (M (M - 1)) + sum_j (v_j - A)^2 / (N (N - 1)).               (7)
 
 Scores of neighbors in one picture are not independent.  Their terms are then summed within each

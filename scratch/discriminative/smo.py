@@ -1,9 +1,7 @@
 """Sequential minimal optimization: the dual of every kernel machine, solved two rows at a time.
 
-Model.  f(x) = sum_n beta_n k(x_n, x) + b is to approximate targets t_n; errors of at most epsilon
-cost nothing.
-
-Dual.  With K_nm = k(x_n, x_m),
+The model f(x) = sum_n beta_n k(x_n, x) + b approximates targets t_n; errors up to epsilon cost
+nothing.  With K_nm = k(x_n, x_m) its dual problem is
 
     maximize    D(beta) = t^T beta - epsilon |beta|_1 - 1/2 beta^T K beta                    (1)
     subject to  sum_n beta_n = 0   and   low_n <= beta_n <= high_n.
@@ -11,22 +9,22 @@ Dual.  With K_nm = k(x_n, x_m),
 Regression has t = y and the box [-C, C].  Classification has t = s = +1 or -1, epsilon = 0 and the
 box between 0 and s C; its beta is s alpha in the usual notation.
 
-Optimality.  Let r be the gradient of D without its epsilon term.  One unit more of beta_i changes
-D at the rate u_i, and one unit less of beta_j at the rate -v_j:
+Optimality.  Let r be the gradient of D without its epsilon term.  D changes at the rate u_i as
+beta_i increases, and at the rate -v_j as beta_j decreases:
 
     r   = t - K beta                                                                         (2)
-    u_i = r_i + up_i,    up_i = -epsilon if beta_i >= 0, else +epsilon;  -inf if beta_i = high_i
-    v_j = r_j + down_j,  down_j = +epsilon if beta_j <= 0, else -epsilon;  +inf if beta_j = low_j  (3)
+    u_i = r_i + up_i,      up_i   = -epsilon if beta_i >= 0, else +epsilon; -inf at beta_i = high_i
+    v_j = r_j + down_j,    down_j = +epsilon if beta_j <= 0, else -epsilon; +inf at beta_j = low_j  (3)
 
 Moving weight from row j to row i keeps the sum and changes D at the rate u_i - v_j.  A pair with
-u_i > v_j is a violating pair.  The Karush-Kuhn-Tucker conditions hold if and only if no pair
-violates them, that is, if there is a number b, the bias, with
+u_i > v_j is a violating pair.  The Karush-Kuhn-Tucker conditions hold if and only if there is no
+violating pair, that is, if there is a number b, the bias, with
 
     max_i u_i <= b <= min_j v_j.                                                             (4)
 
 Step (Platt 1999, "Fast Training of Support Vector Machines Using Sequential Minimal Optimization").
-The pair is that of Fan, Chen and Lin 2005 ("Working Set Selection Using Second Order Information
-for Training Support Vector Machines"): i has the largest u_i, and j promises the largest rise of D,
+Take the i with the largest u_i, and the j that promises the largest rise of D (Fan, Chen and Lin
+2005, "Working Set Selection Using Second Order Information for Training Support Vector Machines"):
 
     rise_j = (u_i - v_j)^2 / (2 c_j),    c_j = K_ii + K_jj - 2 K_ij                          (5)
     move   = (u_i - v_j) / c_j,                                                              (6)
@@ -40,12 +38,10 @@ Duality gap.  With errors e = r - b, for any b and any feasible beta, the primal
     P - D = sum_n [ (high_n - beta_n) max(e_n - epsilon, 0) + (beta_n - low_n) max(-e_n - epsilon, 0)
                     + epsilon |beta_n| - beta_n clip(e_n, -epsilon, epsilon) ]               (8)
 
-No term of (8) is negative, and the sum has no cancellation.  Since D <= max D = min P <= P, a gap
-of 1e-6 P proves that P exceeds the minimum by at most one part in a million.
-
+No term of (8) is negative.  Since D <= max D = min P <= P, a gap of 1e-6 P proves that P exceeds
+the minimum by at most one part in a million.
 Checked in tests/discriminative/test_smo.py::test_the_karush_kuhn_tucker_conditions_hold
 Checked in tests/discriminative/test_smo.py::test_primal_and_gap_are_the_formulas
-Checked in tests/discriminative/test_smo.py::test_scipy_finds_no_larger_dual
 
 Symbols: N rows, D the dual objective (not the data dimension), C the bound of the box.
 """
@@ -75,14 +71,14 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
     K (N, N) symmetric and positive semidefinite, held whole; target, low <= 0 <= high (N,).
     """
     K = checks.rows(K, len(target), "K")
-    if len(K) != len(target) or np.shape(low) != np.shape(target) or np.shape(high) != np.shape(target):
-        raise ValueError(f"K must be square with one target, low and high for each row, got {K.shape}, "
-                         f"{np.shape(target)}, {np.shape(low)} and {np.shape(high)}")
+    shapes = K.shape, np.shape(target), np.shape(low), np.shape(high)
+    if shapes != ((len(K),) * 2, *[(len(K),)] * 3):
+        raise ValueError(f"K must be square with one target, low and high for each row, got shapes {shapes}")
     if not (low <= 0).all() or not (high >= 0).all():
         raise ValueError("the box must hold 0: low <= 0 <= high")
     beta, r = np.zeros(len(target)), np.array(target, float)                      # (N,)  (2)
     diagonal = np.diagonal(K).copy()
-    up, down = np.where(high > 0, -epsilon, -np.inf), np.where(low < 0, epsilon, np.inf)
+    up, down = np.where(high > 0, -epsilon, -np.inf), np.where(low < 0, epsilon, np.inf)       # (3)
     rounding = 1e-13 * np.ptp(r)                            # a smaller violation is rounding error
     for step in range(MOST_STEPS):
         u = r + up                                                                # (N,)  (3)

@@ -1,6 +1,6 @@
 """Support vector machines: a boundary with the widest margin, without a probability.
 
-y in {0, 1}, s = +1 or -1 for class 1 or 0, f(x) = w^T phi(x) + b, margins m_n = s_n f(x_n).
+s = +1 or -1 for class 1 or 0, f(x) = w^T phi(x) + b, margins m_n = s_n f(x_n).
 
 Linear, phi(x) = x, with the squared hinge (Chang, Hsieh and Lin 2008, "Coordinate Descent Method
 for Large-scale L2-loss Linear Support Vector Machines"):
@@ -37,7 +37,7 @@ Checked in tests/discriminative/test_svm.py::test_primal_is_the_objective_and_th
 Checked in tests/discriminative/test_svm.py::test_the_tube_is_the_objective
 
 Every feasible dual value is at most the minimum of P, so the duality gap, primal - dual, bounds
-the error of any answer.  Each machine carries its gap.
+the error of any answer.
 
 Symbols: N rows, D inputs, S support vectors, C the bound of the dual's box.
 """
@@ -92,19 +92,16 @@ class LinearSVM(Convex):
         return 2 / len(x) * inside.T @ inside + self._penalty_hessian()           # (P, P)  (3)
 
     def primal_and_dual(self, theta, rows):
-        """P(theta), and a dual value (4) that no P is below: their difference bounds the error of theta.
+        """P (2) at theta, and D (4): their difference bounds the error of theta.
 
-        At the minimum alpha = 2 max(0, 1 - m).  Elsewhere the alpha of the class with the larger
-        sum are scaled down, which makes them feasible.
+        alpha = 2 max(0, 1 - m), which is optimal at the minimum.  Elsewhere the alpha of the class
+        with the larger sum are scaled down, which makes them feasible.
         """
         x, y = split_classes(rows, self.dim, 2)
         s = 2 * y - 1
         alpha = 2 * np.maximum(1 - s * self.scores(theta, x), 0)
         sums = np.bincount(y, alpha, minlength=2)
-        if sums.all():
-            alpha *= (sums.min() / sums)[y]
-        else:
-            alpha[:] = 0
+        alpha *= (sums.min() / np.maximum(sums, 1e-300))[y]     # all 0 if one class has none
         w = (s * alpha) @ x / (self.penalty * len(x))
         dual = np.mean(alpha - alpha * alpha / 4) - self.penalty / 2 * (w @ w)    # (4)
         return float(self.loss(theta, rows)[0]), float(dual)
@@ -154,12 +151,12 @@ class SupportVectors(NamedTuple):
 class KernelSVM:
     """The hinge machine with any positive semidefinite kernel(x, z) -> (N, M).  Rows as above.
 
-    fit holds the N x N kernel matrix: 8 N^2 bytes.  Inputs should be on the scale of the kernel.
+    fit holds the N x N kernel matrix: 8 N^2 bytes.
     """
     dim: int
     _: KW_ONLY
     penalty: float = 1e-3      # as LinearSVM
-    kernel: callable = RBF(1.0)
+    kernel: callable = RBF(1.0)     # for columns of standard deviation about 1; not swept
 
     def __post_init__(self):
         _check(self, "penalty")
@@ -201,24 +198,18 @@ class KernelSVR:
         x, y = split_numbers(rows, self.dim)
         x, y, C = x.astype(float), y.astype(float), 1 / (self.penalty * len(y))
         box = np.full(len(y), -C), np.full(len(y), C)
-        solution = maximize_dual(self.kernel(x, x), y, *box, epsilon=self.epsilon, tolerance=tolerance)  # (7)
+        solution = maximize_dual(self.kernel(x, x), y, *box, self.epsilon, tolerance)           # (7)
         return _support_vectors(x, solution, self.penalty)
 
-    def predict(self, machine, x):
-        """f(x), (N,)."""
-        return KernelSVM.scores(self, machine, x)
-
-    scores = predict
+    scores = predict = KernelSVM.scores                     # f(x), (N,), which is the prediction of y
 
 
 def _check(machine, *positive):
-    """The fields of a machine: its dim, its positive numbers (kept as floats) and its kernel."""
     checks.size(machine.dim, "dim")
     for name in positive:
         object.__setattr__(machine, name, checks.positive(getattr(machine, name), name))
-    kernel = getattr(machine, "kernel", linear)
-    if not callable(kernel):
-        raise TypeError(f"kernel must be a function of two arrays of rows, such as RBF(1.0), got {kernel!r}")
+    if not callable(machine.kernel):
+        raise TypeError(f"kernel must be a function of two arrays of rows, such as RBF(1.0), got {machine.kernel!r}")
 
 
 def _support_vectors(x, solution, penalty):

@@ -86,7 +86,7 @@ def test_free_response_counts_by_hand():
 
 # ---- baseline, training windows ----
 
-def test_the_matched_filter_is_the_log_likelihood_ratio_of_gaussian_backgrounds(rng):
+def test_the_matched_filter_is_the_likelihood_ratio(rng):
     template, x = 0.5 * rng.normal(size=6), rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) + 2
     S = np.cov(x.T, bias=True) + 0.3 ** 2 * np.eye(6)
     ratio = (multivariate_normal.logpdf(x, x.mean(axis=0) + template, S)

@@ -3,7 +3,7 @@ import pytest
 
 from scratch.data.distributions import Checkerboard, GaussianMixture, moons
 from scratch.discriminative.generative_classifier import (
-    GenerativeClassifier, Learned, gaussian, gaussian_discriminant, learn_classes, parts_of_mixture)
+    GenerativeClassifier, Learned, gaussian_discriminant, learn_classes, parts_of_mixture)
 from scratch.discriminative.labeled import join, split_classes
 from scratch.discriminative.logistic_regression import SoftmaxRegression
 from scratch.divergence.closed_form import kl_gaussians
@@ -24,7 +24,7 @@ def three_gaussians(shared):
 
 # ---- Bayes' rule ----
 
-def test_posterior_is_bayes_rule_one_row_at_a_time(rng):
+def test_posterior_is_bayes_rule(rng):
     truth, x = three_gaussians(shared=False), rng.normal(size=(5, 2))
     for row, log_posterior, log_density in zip(x, truth.log_posterior(x), truth.log_density(x)):
         joint = [share * np.exp(law.log_prob(row[None])[0]) for law, share in zip(truth.laws, truth.shares)]
@@ -77,7 +77,7 @@ def test_parts_of_a_mixture_add_up_to_it(rng):
 
 # ---- Gaussian classes ----
 
-def test_moments_are_those_of_a_naive_loop(rng):
+def test_moments_are_the_naive_loop(rng):
     rows = three_gaussians(shared=False).sample(60, rng)
     x, y = split_classes(rows, 2, 3)
     means = [sum(row for row, k in zip(x, y) if k == c) / np.sum(y == c) for c in range(3)]
@@ -101,7 +101,11 @@ def test_finds_the_law_that_made_the_rows(shared, rng):
         assert kl_gaussians(law.means[0], law.covariances[0], found.means[0], found.covariances[0]).value < 1e-3
 
 
-def test_own_covariances_are_the_one_rule_with_gaussians_learned_class_by_class(rng):
+def gaussian(x):
+    return GaussianMixture([x.mean(axis=0)], [np.atleast_2d(np.cov(x.T, bias=True))], [1.0])
+
+
+def test_own_covariances_are_gaussians_learned_class_by_class(rng):
     rows = three_gaussians(shared=False).sample(200, rng)
     x = rng.normal(size=(5, 2))
     np.testing.assert_allclose(learn_classes(rows, 3, gaussian).log_joint(x),
@@ -109,7 +113,7 @@ def test_own_covariances_are_the_one_rule_with_gaussians_learned_class_by_class(
 
 
 @pytest.mark.parametrize("naive", [False, True])
-def test_a_shared_covariance_is_a_softmax_regression(naive, rng):
+def test_a_shared_covariance_is_a_softmax(naive, rng):
     """The weights of the docstring give the same posterior, exactly."""
     fitted = gaussian_discriminant(three_gaussians(shared=True).sample(200, rng), 3, shared=True, naive=naive)
     S = fitted.laws[0].covariances[0]
@@ -164,7 +168,7 @@ LAWS = TRUTH.laws
     (lambda rng: TRUTH.log_prob(np.full((3, 3), 2.0)), ValueError, "classes 0 ... 1, got 2.0"),
     (lambda rng: gaussian_discriminant(np.zeros((5, 3)), 2), ValueError, r"every class needs rows .* \[5, 0\]"),
     (lambda rng: gaussian_discriminant(np.zeros(5), 2), ValueError, r"rows must have shape \(n, dim \+ 1\)"),
-    (lambda rng: gaussian_discriminant(join(np.zeros((4, 2)), np.arange(4) % 2), 2), ValueError, "degenerate"),
+    (lambda rng: gaussian_discriminant(join(np.zeros((4, 2)), np.arange(4) % 2), 2), ValueError, "positive definite"),
     (lambda rng: parts_of_mixture(MOONS, [0, 1]), ValueError, "one for each component"),
     (lambda rng: GenerativeClassifier([Checkerboard(2, 1.0), Checkerboard(4, 0.5)], [0.5, 0.5]).log_posterior(
         np.full((1, 2), 9.0)), ValueError, "no class has mass"),

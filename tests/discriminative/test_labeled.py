@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scratch.discriminative.labeled import check_penalty, join, split_classes, split_numbers
+from scratch.discriminative.labeled import check_penalty, join, labeled_inputs, split_classes, split_numbers
 from scratch.learning.training import batches
 
 
