@@ -18,8 +18,8 @@ s^2 = p_b (1 - p_b) / N_b, and E |N(0, s^2)| = s sqrt(2/pi).
 Checked in tests/discriminative/test_classification.py::test_ece_of_true_probabilities_is_the_floor
 
 Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks").  Overconfident
-logits are divided by one number T, fitted on validation rows: p_T(k|x) ~ p(k|x)^(1/T).  The log
-loss is convex in b = 1/T, and the best T is the root of its derivative
+logits are divided by one number T, fitted on validation rows: p_T(k|x) is proportional to p(k|x)^(1/T).
+The log loss is convex in b = 1/T, and the best T is the root of its derivative
 
     dL/db = 1/N sum_n [ E_(k ~ p_T) log p(k|x_n) - log p(y_n|x_n) ].                         (5)
 
@@ -82,11 +82,11 @@ class Reliability(NamedTuple):
 
 
 def reliability(p, hits, bins=10):
-    """The Reliability of predicted probabilities p (N,), given the outcomes hits (N,), 0 or 1 (or bool)."""
+    """The Reliability of predicted probabilities p (N,), given outcomes hits (N,), 0 or 1 (or bool)."""
     p, hits = checks.finite(np.asarray(p, float), "p"), np.asarray(hits, float)
     bins = checks.size(bins, "bins")
     if p.ndim != 1 or hits.shape != p.shape or len(p) < bins:
-        raise ValueError(f"p and hits must have one shape (n,), n >= bins = {bins}, got {p.shape} and {hits.shape}")
+        raise ValueError(f"p and hits must have one shape (n,), n >= bins = {bins}, got {p.shape}, {hits.shape}")
     if p.min() < 0 or p.max() > 1 or not np.isin(hits, (0, 1)).all():
         raise ValueError("p must lie in [0, 1] and hits must be 0 or 1")
     parts = np.array_split(np.argsort(p, kind="stable"), bins)
@@ -98,10 +98,10 @@ def reliability(p, hits, bins=10):
 
 
 def temperature(log_posterior, y):
-    """The T > 0 with the least log loss of softmax(log_posterior / T) on these rows: validation, not training."""
+    """The T > 0 with the least log loss of softmax(log_posterior / T) on these validation rows."""
     log_posterior, y = _checked(log_posterior, y)
     own = checks.finite(log_posterior, "log_posterior")[np.arange(len(y)), y]
-    ends = np.log(1e-3), np.log(1e3)                        # of log b; by hand: any use has T within [0.1, 10]
+    ends = np.log(1e-3), np.log(1e3)                        # of log b, chosen by hand: wide enough for any use
 
     def derivative(log_b):
         p = np.exp(log_softmax(np.exp(log_b) * log_posterior)[0])
@@ -114,13 +114,11 @@ def temperature(log_posterior, y):
 
 def _checked(log_posterior, y):
     log_posterior, y = np.asarray(log_posterior), np.asarray(y)
-    if log_posterior.ndim != 2 or len(log_posterior) == 0 or log_posterior.dtype.kind != "f":
-        raise ValueError("log_posterior must be floating point of shape (n, classes), "
+    if (log_posterior.ndim != 2 or len(log_posterior) == 0 or log_posterior.dtype.kind != "f"
+            or np.isnan(log_posterior).any() or log_posterior.max() > 1e-3):      # 1e-3: rounding of float32 logits
+        raise ValueError("log_posterior must hold log probabilities, at most 0, floating point of shape (n, classes), "
                          f"got dtype {log_posterior.dtype} of shape {log_posterior.shape}")
-    if np.isnan(log_posterior).any() or log_posterior.max() > 1e-3:
-        raise ValueError("log_posterior must hold log probabilities, at most 0")
-    if y.shape != (len(log_posterior),) or y.dtype.kind not in "iu":
-        raise ValueError(f"y must be {len(log_posterior)} integers, got dtype {y.dtype} of shape {y.shape}")
-    if y.min() < 0 or y.max() >= log_posterior.shape[1]:
-        raise ValueError(f"y must hold classes 0 ... {log_posterior.shape[1] - 1}, got {y.min()} to {y.max()}")
+    n, classes = log_posterior.shape
+    if y.shape != (n,) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
+        raise ValueError(f"y must hold {n} integers, the classes 0 ... {classes - 1}, got {y.dtype} {y.shape}")
     return log_posterior, y

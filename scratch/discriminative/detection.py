@@ -83,7 +83,7 @@ def suppress(scores, radius):
 
 
 def match(marks, structures, radius):
-    """Which marks are hits, (n,) bool.  Each of structures (m, 2) is claimed once, by the best mark in reach."""
+    """Which marks are hits, (n,) bool: the best mark within radius of a structure (m, 2) claims it."""
     structures = np.asarray(structures, float).reshape(-1, 2)
     free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
     for n, place in enumerate(marks.places):
@@ -104,7 +104,7 @@ def free_response(scores, hits, structures, pictures):
         raise ValueError(f"scores and hits must have one shape (n,), with at most {structures} hits, "
                          f"got {scores.shape} and {hits.shape} with {hits.sum()} hits")
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) < 0, True)[:len(order)]               # equal scores are one threshold
+    last = np.append(np.diff(scores[order]) < 0, True)[:len(order)]               # equal scores, one threshold
     false, true = np.cumsum(~hits[order])[last], np.cumsum(hits[order])[last]
     return np.append(0, false) / pictures, np.append(0, true) / structures
 
@@ -140,10 +140,9 @@ class Insertion:
 
     def __post_init__(self):
         template = checks.finite(np.ravel(np.asarray(self.template, float)), "template")
-        for windows_of, name in ((self.backgrounds, "backgrounds"), (self.hard, "hard")):
-            if windows_of is not None and checks.rows(windows_of, name=name).shape[1] != template.size:
-                raise ValueError(f"template must have {np.shape(windows_of)[1]} pixels, as the {name} do, "
-                                 f"got {template.size}")
+        for x, name in ((self.backgrounds, "backgrounds"), (self.hard, "hard")):
+            if x is not None and checks.rows(x, name=name).shape[1] != template.size:
+                raise ValueError(f"template must have {x.shape[1]} pixels, as {name}, got {template.size}")
         if not 0 <= self.hard_share <= 1:
             raise ValueError(f"hard_share must lie in [0, 1], got {self.hard_share}")
         object.__setattr__(self, "template", template)

@@ -56,10 +56,8 @@ class GenerativeClassifier:
         shares = checks.finite(np.array(self.shares, float), "shares")
         if len(laws) < 2 or not all(hasattr(law, "log_prob") for law in laws):
             raise TypeError(f"laws must be at least 2 objects with log_prob(x), got {laws!r}")
-        if shares.shape != (len(laws),):
-            raise ValueError(f"shares must have shape ({len(laws)},), one for each law, got {shares.shape}")
-        if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-            raise ValueError(f"shares must be positive and sum to 1, got {shares.tolist()}")
+        if shares.shape != (len(laws),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
+            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, got {shares.tolist()}")
         object.__setattr__(self, "laws", laws)
         object.__setattr__(self, "shares", shares / shares.sum())
 
@@ -73,8 +71,7 @@ class GenerativeClassifier:
         joint = self.log_joint(x)
         nowhere = (joint == -np.inf).all(axis=1)
         if nowhere.any():
-            raise ValueError(f"no class has mass at {nowhere.sum()} of {len(joint)} rows of x: "
-                             "their posterior is 0/0")
+            raise ValueError(f"no class has mass at {nowhere.sum()} of {len(joint)} rows of x: posterior 0/0")
         return log_softmax(joint)[0]                                              # (2)
 
     def log_density(self, x):
@@ -117,7 +114,7 @@ class Learned:
 
 
 def learn_classes(rows, classes, learn):
-    """The classifier with the distribution learn(x) of each class's rows, and the class frequencies as priors.
+    """The classifier with distribution learn(x) for each class's rows, and class frequencies as priors.
 
     learn: a function from x (N_k, D) to a distribution, such as
     lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000)).
@@ -132,7 +129,7 @@ def gaussian_discriminant(rows, classes, *, shared=False, naive=False):
     x = x.astype(float)
     means = np.stack([x[y == k].mean(axis=0) for k in range(classes)])            # (C, D)  (3)
     away = x - means[y]
-    covariances = np.stack([away[y == k].T @ away[y == k] / counts[k] for k in range(classes)])        # (3)
+    covariances = np.stack([away[y == k].T @ away[y == k] / counts[k] for k in range(classes)])   # (3)
     if shared:
         covariances[:] = np.einsum("k,kij->ij", counts / len(y), covariances)
     if naive:
@@ -157,9 +154,7 @@ def parts_of_mixture(mixture, classes):
 def _classes_of(rows, classes):
     """x, y and the number of rows of each class, none of them 0."""
     classes = checks.size(classes, "classes", minimum=2)
-    if np.ndim(rows) != 2 or np.shape(rows)[1] < 2:
-        raise ValueError(f"rows must have shape (n, dim + 1), got {np.shape(rows)}")
-    x, y = split_classes(rows, np.shape(rows)[1] - 1, classes)
+    x, y = split_classes(rows, checks.rows(rows, name="rows").shape[1] - 1, classes)
     counts = np.bincount(y, minlength=classes)
     if not counts.all():
         raise ValueError(f"every class needs rows to learn from, got {counts.tolist()}")

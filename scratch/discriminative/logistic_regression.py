@@ -101,10 +101,7 @@ class SoftmaxRegression(Convex, ClassProbabilities):
     classes: int = 2
     penalty: float = 0.0
 
-    @property
-    def outputs(self):
-        """The number of logits, one for each class."""
-        return self.classes
+    outputs = property(lambda self: self.classes)           # one logit for each class
 
     def loss(self, theta, rows, noise=None):
         """L (7) in nats, and its gradient (P,)."""

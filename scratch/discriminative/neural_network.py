@@ -50,8 +50,14 @@ class _Network:
 
     def __post_init__(self):
         checks.size(self.dim, "dim")
+        checks.size(self.outputs, "classes", minimum=2)
         object.__setattr__(self, "hidden", checks.widths(self.hidden))
         object.__setattr__(self, "penalty", check_penalty(self.penalty))
+
+    @property
+    def widths(self):
+        """The widths of the network's layers, from D to its outputs."""
+        return (self.dim, *self.hidden, self.outputs)
 
     @property
     def size(self):
@@ -99,14 +105,7 @@ class Classifier(_Network, ClassProbabilities):
     hidden: tuple = (64, 64)   # enough for two spirals (figures/discriminative); not swept
     penalty: float = 0.0
 
-    def __post_init__(self):
-        checks.size(self.classes, "classes", minimum=2)
-        super().__post_init__()
-
-    @property
-    def widths(self):
-        """The network's layers: D inputs to C logits."""
-        return (self.dim, *self.hidden, self.classes)
+    outputs = property(lambda self: self.classes)           # one logit for each class
 
     def loss(self, theta, rows, noise=None):
         """L (1) in nats, and its gradient (P,)."""
@@ -147,10 +146,7 @@ class Regressor(_Network):
     hidden: tuple = (64, 64)   # as Classifier
     penalty: float = 0.0
 
-    @property
-    def widths(self):
-        """The network's layers: D inputs to a mean and a log standard deviation."""
-        return (self.dim, *self.hidden, 2)
+    outputs = 2                                             # a mean and a log standard deviation
 
     def loss(self, theta, rows, noise=None):
         """L (1) in nats, and its gradient (P,)."""

@@ -65,8 +65,7 @@ class Convex:
 
     The model adds loss(theta, rows), hessian(theta, rows) and scores(theta, x), linear in theta.
     """
-    outputs = 1
-    classes = 2
+    outputs, classes = 1, 2    # of the logit; a softmax has its own
 
     # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the minimum
     # (softmax: 1e-3, better with 0.1), 3e-3 ends 5e-4 to 5e-2 above it.
@@ -165,8 +164,8 @@ def minimum_by_lbfgs(model, rows):
 def refuse(moved):
     """Raise Separable if a Newton step moves a logit by 1 or more, RuntimeError if by more than ARRIVED."""
     if moved >= 0.99:                                       # 1, with room for rounding
-        raise Separable("the loss has no minimum: the classes can be separated, and each step still moves a logit "
-                        f"by {moved:.2f}. A penalty > 0 gives a minimum, if no class is empty")
+        raise Separable(f"the loss has no minimum: the classes can be separated (a step still moves a logit by "
+                        f"{moved:.2f}). A penalty > 0 gives a minimum, if no class is empty")
     if moved > ARRIVED:
         raise RuntimeError("not at the minimum yet: the next Newton step would still move a logit by "
                            f"{moved:.2g}; columns of very different scales? Center and scale them")

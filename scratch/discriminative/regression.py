@@ -48,11 +48,9 @@ def coverage(mean, std, y, level=0.95):
 
 
 def _checked(mean, std, y):
-    mean, std, y = (checks.finite(np.asarray(value, float), name) for value, name in
-                    ((mean, "mean"), (std, "std"), (y, "y")))
+    mean, std, y = (checks.finite(np.asarray(a, float), name) for a, name in zip((mean, std, y), ("mean", "std", "y")))
     if y.ndim != 1 or len(y) == 0 or mean.shape != y.shape or std.shape != y.shape:
-        raise ValueError("mean, std and y must have one shape (n,), "
-                         f"got {mean.shape}, {std.shape} and {y.shape}")
+        raise ValueError(f"mean, std, y must have one shape (n,), got {mean.shape}, {std.shape}, {y.shape}")
     if not (std > 0).all():
         raise ValueError(f"std must be positive, got {std.min()}")
     return mean, std, y

@@ -75,16 +75,16 @@ def _area(positive, negative):
     if min(M, N) < 2:
         raise ValueError(f"a standard error needs at least 2 positives and 2 negatives, got {M} and {N}")
     ranks = rankdata(np.concatenate([positive, negative]))                        # ties share their mean rank
-    u = (ranks[:M] - rankdata(positive)) / N                # (M,)  (4): rank among all minus rank among positives
+    u = (ranks[:M] - rankdata(positive)) / N                # (M,)  (4): rank among all - among positives
     v = 1 - (ranks[M:] - rankdata(negative)) / M            # (N,)  (5)
     area = float(u.mean())                                  # (3)
-    return area, np.concatenate([(u - area) / np.sqrt(M * (M - 1)), (v - area) / np.sqrt(N * (N - 1))])      # (6)
+    return area, np.append((u - area) / np.sqrt(M * (M - 1)), (v - area) / np.sqrt(N * (N - 1)))            # (7)
 
 
 def _error(terms, clusters):
     """The standard error, and the number of independent terms: the scores, or the clusters' sums."""
     if clusters is None:
-        return float(np.linalg.norm(terms)), len(terms)                           # (7)
+        return float(np.linalg.norm(terms)), len(terms)                           # root of (7)
     sums = np.bincount(clusters, terms)
     if len(sums) < 2:
         raise ValueError("a standard error needs at least 2 clusters")
@@ -95,10 +95,9 @@ def _clusters(positive_clusters, negative_clusters, positive, negative):
     """One number 0, 1, ... per cluster for all M + N scores, or None."""
     if positive_clusters is None and negative_clusters is None:
         return None
-    for clusters, scores in ((positive_clusters, positive), (negative_clusters, negative)):
-        if np.shape(clusters) != np.shape(scores):
-            raise ValueError(f"clusters must have one label for each score, got {np.shape(clusters)} "
-                             f"labels for {np.shape(scores)} scores")
+    if [np.shape(positive_clusters), np.shape(negative_clusters)] != [np.shape(positive), np.shape(negative)]:
+        raise ValueError("clusters must have one label for each score, got shapes "
+                         f"{np.shape(positive_clusters)} and {np.shape(negative_clusters)}")
     return np.unique(np.concatenate([positive_clusters, negative_clusters]), return_inverse=True)[1]
 
 

@@ -209,11 +209,11 @@ def _check(machine, *positive):
     for name in positive:
         object.__setattr__(machine, name, checks.positive(getattr(machine, name), name))
     if not callable(machine.kernel):
-        raise TypeError(f"kernel must be a function of two arrays of rows, such as RBF(1.0), got {machine.kernel!r}")
+        raise TypeError(f"kernel must be a function of two arrays, such as RBF(1.0), got {machine.kernel!r}")
 
 
 def _support_vectors(x, solution, penalty):
-    """The rows with beta != 0, and the objective in the units of (6) and (7): penalty times that of smo.py."""
+    """The rows with beta != 0; P in the units of (6) and (7) is penalty times the P of smo.py."""
     support = solution.beta != 0
     return SupportVectors(x[support], solution.beta[support], solution.bias,
                           penalty * solution.primal, penalty * solution.gap, solution.steps)

@@ -92,7 +92,7 @@ def test_temperature_is_the_minimum_of_the_nats(rng):
     (lambda: error_rate(np.zeros(3), np.zeros(3, int)), ValueError, r"shape \(n, classes\)"),
     (lambda: error_rate(np.ones((3, 2)), np.zeros(3, int)), ValueError, "log probabilities"),
     (lambda: nats(np.zeros((3, 2)), np.zeros(3)), ValueError, "3 integers"),
-    (lambda: nats(np.zeros((3, 2)), np.full(3, 2)), ValueError, "classes 0 ... 1"),
+    (lambda: nats(np.zeros((3, 2)), np.full(3, 2)), ValueError, "the classes 0 ... 1"),
     (lambda: nats(np.zeros((1, 2)), np.zeros(1, int)), ValueError, "at least 2 rows"),
     (lambda: reliability(np.full(20, 1.5), np.zeros(20)), ValueError, r"lie in \[0, 1\]"),
     (lambda: reliability(np.full(20, 0.5), np.full(20, 0.5)), ValueError, "hits must be 0 or 1"),
