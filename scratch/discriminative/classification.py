@@ -13,13 +13,13 @@ f_b the frequency of positives.  The expected calibration error and its noise fl
     ECE   = sum_b N_b/N |f_b - p_b|                                                          (3)
     floor = sum_b N_b/N sqrt(2 p_b (1 - p_b) / (pi N_b)).                                    (4)
 
-(4) is the expectation of (3) for true probabilities: f_b - p_b is then nearly N(0, s^2) with
-s^2 = p_b (1 - p_b) / N_b, and E |N(0, s^2)| = s sqrt(2/pi).
+(4) is the expectation of (3) for true probabilities.  Then f_b - p_b is nearly N(0, s^2) with
+s^2 = p_b (1 - p_b) / N_b, and E |f_b - p_b| = s sqrt(2/pi).
 Checked in tests/discriminative/test_classification.py::test_ece_of_true_probabilities_is_the_floor
 
 Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks").  Overconfident
-logits are divided by one number T, fitted on validation rows: p_T(k|x) is proportional to p(k|x)^(1/T).
-The log loss is convex in b = 1/T, and the best T is the root of its derivative
+logits are divided by one number T, fitted on validation rows: p_T(k|x) is proportional to
+p(k|x)^(1/T).  The log loss is convex in b = 1/T, and the best T is the root of its derivative
 
     dL/db = 1/N sum_n [ E_(k ~ p_T) log p(k|x_n) - log p(y_n|x_n) ].                         (5)
 
@@ -52,7 +52,7 @@ def error_rate(log_posterior, y):
 def nats(log_posterior, y):
     """The log loss (2), or cross-entropy, in nats.
 
-    It is 0 if every y has probability 1, log C for uniform p, and infinite if any y has probability 0.
+    It is 0 if every y has probability 1, log C for uniform p, infinite if some y has probability 0.
     """
     log_posterior, y = _checked(log_posterior, y)
     terms = -log_posterior[np.arange(len(y)), y]                                  # (N,)  (2)
@@ -75,18 +75,18 @@ class Reliability(NamedTuple):
     count: np.ndarray           # N_b
 
     def error(self):
-        """The expected calibration error (3) and its noise floor (4), both fractions without unit."""
+        """The expected calibration error (3) and its noise floor (4); neither has a unit."""
         weights = self.count / self.count.sum()
         noise = np.sqrt(2 * self.announced * (1 - self.announced) / (np.pi * self.count))
         return float(weights @ np.abs(self.found - self.announced)), float(weights @ noise)     # (3), (4)
 
 
 def reliability(p, hits, bins=10):
-    """The Reliability of predicted probabilities p (N,), given outcomes hits (N,), 0 or 1 (or bool)."""
+    """The Reliability of predictions p (N,), given the outcomes hits (N,), 0 or 1 (or bool)."""
     p, hits = checks.finite(np.asarray(p, float), "p"), np.asarray(hits, float)
     bins = checks.size(bins, "bins")
     if p.ndim != 1 or hits.shape != p.shape or len(p) < bins:
-        raise ValueError(f"p and hits must have one shape (n,), n >= bins = {bins}, got {p.shape}, {hits.shape}")
+        raise ValueError(f"p and hits must have one shape (n,), n >= bins, got {p.shape}, {hits.shape}")
     if p.min() < 0 or p.max() > 1 or not np.isin(hits, (0, 1)).all():
         raise ValueError("p must lie in [0, 1] and hits must be 0 or 1")
     parts = np.array_split(np.argsort(p, kind="stable"), bins)
@@ -108,17 +108,17 @@ def temperature(log_posterior, y):
         return np.mean(np.sum(p * log_posterior, axis=1) - own)                   # (5)
 
     if not derivative(ends[0]) < 0 < derivative(ends[1]):
-        raise ValueError("no temperature is best: every row is right, or the answers are worse than a guess")
+        raise ValueError("no temperature is best: every row is right, or p is worse than a guess")
     return float(np.exp(-brentq(derivative, *ends)))
 
 
 def _checked(log_posterior, y):
     log_posterior, y = np.asarray(log_posterior), np.asarray(y)
     if (log_posterior.ndim != 2 or len(log_posterior) == 0 or log_posterior.dtype.kind != "f"
-            or np.isnan(log_posterior).any() or log_posterior.max() > 1e-3):      # 1e-3: rounding of float32 logits
-        raise ValueError("log_posterior must hold log probabilities, at most 0, floating point of shape (n, classes), "
-                         f"got dtype {log_posterior.dtype} of shape {log_posterior.shape}")
+            or np.isnan(log_posterior).any() or log_posterior.max() > 1e-3):      # 1e-3: rounding
+        raise ValueError("log_posterior must hold log probabilities, at most 0, of shape (n, classes), "
+                         f"got dtype {log_posterior.dtype}, shape {log_posterior.shape}")
     n, classes = log_posterior.shape
     if y.shape != (n,) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
-        raise ValueError(f"y must hold {n} integers, the classes 0 ... {classes - 1}, got {y.dtype} {y.shape}")
+        raise ValueError(f"y must be {n} integers, the classes 0 ... {classes - 1}, got {y.dtype} {y.shape}")
     return log_posterior, y

@@ -10,9 +10,9 @@ A detector is a function from windows (n, size^2) to scores (n,).  The steps of 
                     and characterization of radiographic-observer performance")
 
 Training windows come from `Insertion`: background windows, half of them with the structure added.
-Most windows are easy, so a detector trained on random ones hardly sees the negatives that it gets
-wrong.  `hardest` selects them for a second training, which is hard negative mining (Sung and
-Poggio 1998, "Example-based learning for view-based human face detection").
+Most windows are easy, so random ones contain few of the negatives that a detector gets wrong.
+`hardest` selects those for a second training: hard negative mining (Sung and Poggio 1998,
+"Example-based learning for view-based human face detection").
 
 The baseline is the matched filter.  For Gaussian backgrounds with mean m and covariance S, the log
 likelihood ratio of "with template t" to "without" is linear in the window x:
@@ -64,7 +64,7 @@ class Marks(NamedTuple):
 
 
 def suppress(scores, radius):
-    """Non-maximum suppression, greedily: no two Marks within `radius` pixels; a score of -inf is no mark."""
+    """Non-maximum suppression: Marks more than `radius` pixels apart, best first; -inf is no mark."""
     scores = np.asarray(scores, float)
     if scores.ndim != 2 or np.isnan(scores).any():
         raise ValueError(f"scores must be a map (H, W) without NaN, got shape {scores.shape}")
@@ -83,7 +83,7 @@ def suppress(scores, radius):
 
 
 def match(marks, structures, radius):
-    """Which marks are hits, (n,) bool: the best mark within radius of a structure (m, 2) claims it."""
+    """Which marks are hits, (n,) bool: the best one within radius claims a structure (of m, 2)."""
     structures = np.asarray(structures, float).reshape(-1, 2)
     free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
     for n, place in enumerate(marks.places):
@@ -94,9 +94,9 @@ def match(marks, structures, radius):
 
 
 def free_response(scores, hits, structures, pictures):
-    """The FROC curve: false marks per picture and sensitivity, from the highest threshold to the lowest.
+    """The FROC curve: false marks per picture and sensitivity, as the threshold falls.
 
-    scores, hits (n,): the marks of all pictures together; structures: the number of structures in them.
+    scores, hits (n,): the marks of all pictures together; structures: the number in all pictures.
     """
     scores, hits = checks.finite(np.asarray(scores, float), "scores"), np.asarray(hits, bool)
     structures, pictures = checks.size(structures, "structures"), checks.size(pictures, "pictures")
@@ -104,7 +104,7 @@ def free_response(scores, hits, structures, pictures):
         raise ValueError(f"scores and hits must have one shape (n,), with at most {structures} hits, "
                          f"got {scores.shape} and {hits.shape} with {hits.sum()} hits")
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) < 0, True)[:len(order)]               # equal scores, one threshold
+    last = np.append(np.diff(scores[order]) < 0, True)[:len(order)]         # equal scores, one threshold
     false, true = np.cumsum(~hits[order])[last], np.cumsum(hits[order])[last]
     return np.append(0, false) / pictures, np.append(0, true) / structures
 
@@ -129,7 +129,7 @@ def matched_filter(template, backgrounds=None, noise=0.0):
 
 @dataclass(frozen=True, eq=False)
 class Insertion:
-    """A distribution of labeled windows: a background (class 0) or one plus the template (class 1), 1/2 each.
+    """A distribution of windows: a background (class 0) or one plus the template (class 1), 1/2 each.
 
     hard: hard negatives, if any; a fraction `hard_share` of class 0 is drawn from them.
     """
@@ -160,6 +160,6 @@ class Insertion:
 
 
 def hardest(score, negatives, n):
-    """Hard negative mining: the n of the negatives (m, D) with the largest scores, largest first."""
+    """Hard negative mining: the n negatives (of m, D) with the largest scores, in falling order."""
     negatives, n = checks.rows(negatives, name="negatives"), checks.size(n, "n")
     return negatives[np.argsort(-score(negatives), kind="stable")[:n]]

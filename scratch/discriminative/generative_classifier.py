@@ -8,9 +8,9 @@ and the class priors p(k), called `shares`.  From the joint p(x, y) it can also 
 and compute p(x), which p(y|x) alone cannot.  Built from the true distributions it is the Bayes
 classifier: its posterior is exact and its error the least possible.
 
-The distributions may be known (data/), learned by gradient (`Learned`: a model of the explicit
-family with its theta), or Gaussians of maximum likelihood (Fisher 1936, "The Use of Multiple
-Measurements in Taxonomic Problems"):
+The distributions may be known (data/) or learned by gradient (`Learned`: a model and its theta).
+Gaussians of maximum likelihood have a closed form (Fisher 1936, "The Use of Multiple Measurements
+in Taxonomic Problems"):
 
     m_k = mean of class k,    S_k = 1/N_k sum over class k of (x - m_k) (x - m_k)^T          (3)
 
@@ -57,14 +57,14 @@ class GenerativeClassifier:
         if len(laws) < 2 or not all(hasattr(law, "log_prob") for law in laws):
             raise TypeError(f"laws must be at least 2 objects with log_prob(x), got {laws!r}")
         if shares.shape != (len(laws),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, got {shares.tolist()}")
+            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, got {shares}")
         object.__setattr__(self, "laws", laws)
         object.__setattr__(self, "shares", shares / shares.sum())
 
     def log_joint(self, x):
         """log p(x, k) for every class, (N, C)."""
         x = checks.rows(x)
-        return np.stack([law.log_prob(x) for law in self.laws], axis=1) + np.log(self.shares)      # (1)
+        return np.stack([law.log_prob(x) for law in self.laws], axis=1) + np.log(self.shares)  # (1)
 
     def log_posterior(self, x):
         """log p(k|x) for every class, (N, C)."""
@@ -146,8 +146,8 @@ def parts_of_mixture(mixture, classes):
                          f"got dtype {classes.dtype} of shape {classes.shape}")
     parts = [classes == k for k in range(classes.max() + 1)]
     priors = np.array([mixture.weights[part].sum() for part in parts])
-    laws = tuple(GaussianMixture(mixture.means[part], mixture.covariances[part], mixture.weights[part] / prior)
-                 for part, prior in zip(parts, priors))
+    laws = tuple(GaussianMixture(mixture.means[i], mixture.covariances[i], mixture.weights[i] / prior)
+                 for i, prior in zip(parts, priors))
     return GenerativeClassifier(laws, priors)
 
 

@@ -7,7 +7,7 @@ needs no second argument.  y is a class, stored as the float 0.0, 1.0, ... C-1, 
 
 Every discriminative model here minimizes 1/N sum_n loss_n + penalty/2 |w|^2.  The biases are not
 penalized, so that a shift of all the data shifts the boundary with it.  Where the loss is in nats
-per row, so is the penalty: it is 1/N of the negative log density of a prior w ~ N(0, 1 / (penalty N)).
+per row, so is the penalty: 1/N of the negative log density of a prior w ~ N(0, 1 / (penalty N)).
 
 Symbols: N rows, D inputs, C classes, P parameters.
 """

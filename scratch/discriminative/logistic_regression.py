@@ -1,6 +1,6 @@
 """Logistic regression: the logit of p(y|x) is linear in x.  Two classes, or C of them.
 
-Two classes, s = +1 or -1 for class 1 or 0 (Cox 1958, "The regression analysis of binary sequences"):
+Two classes, s = +1 or -1 for 1 or 0 (Cox 1958, "The regression analysis of binary sequences"):
 
     Model     a       = w^T x + b                                                            (1)
               p(y|x)  = sigmoid(s a)                                                         (2)
@@ -24,7 +24,7 @@ Checked in tests/discriminative/test_logistic_regression.py::test_hessian_is_the
 Symbols: N rows, D inputs, C classes, X (N, D), X~ = [X, 1], dw the gradient of L in w.
 
 The penalty does not act on the bias.  At the minimum db = 0, so the mean of p over the rows is
-the fraction of ones among them, whatever the penalty.  Without a penalty dw = 0 too, and the
+the fraction of ones among them, for any penalty.  Without a penalty dw = 0 too, and the
 errors p - y are uncorrelated with every coordinate of x.
 Checked in tests/discriminative/test_logistic_regression.py::test_mean_p_is_the_class_fraction
 
@@ -106,7 +106,7 @@ class SoftmaxRegression(Convex, ClassProbabilities):
     def loss(self, theta, rows, noise=None):
         """L (7) in nats, and its gradient (P,)."""
         theta, x, y = labeled_inputs(self, theta, rows, self.classes)
-        W, b = self._views(theta)
+        W, b = np.split(theta.reshape(-1, self.classes), [-1])                    # (D, C), (1, C)
         a = x @ W + b                                                             # (N, C)  (5)
         log_p = log_softmax(a)[0]                                                 # (N, C)  (6)
         own = np.arange(len(y)), y                                                # each row's own class
@@ -134,16 +134,12 @@ class SoftmaxRegression(Convex, ClassProbabilities):
     def scores(self, theta, x):
         """The logits a of the classes, (N, C)."""
         theta, x = checks.inputs(self, theta, x)
-        W, b = self._views(theta)
+        W, b = np.split(theta.reshape(-1, self.classes), [-1])
         return x @ W + b                                                          # (5)
 
     def log_posterior(self, theta, x):
         """log p(y|x) for every class, (N, C)."""
         return log_softmax(self.scores(theta, x))[0]                              # (6)
-
-    def _views(self, theta):
-        """W (D, C) and b (C,) in theta."""
-        return theta[:-self.classes].reshape(self.dim, self.classes), theta[-self.classes:]
 
 
 def _with_ones(x):

@@ -13,10 +13,10 @@ with W the weights of all layers, without the biases.
     Regressor   p(y|x) = N(y; m(x), exp(l(x))^2),      z = (y - m) / exp(l)                  (3)
     Gradient    dm = -z exp(-l) / N,      dl = (1 - z^2) / N                                d(3)
 
-The mean m and the log standard deviation l are both outputs of the network (Nix and Weigend 1994,
+Both m and l, the log standard deviation, are outputs of the network (Nix and Weigend 1994,
 "Estimating the mean and variance of the target probability distribution").  dl vanishes where the
-standard deviation equals the size of the errors.  The gradient in theta is the network's
-vector-Jacobian product (its pullback) of da, or of dm and dl, plus dW = penalty W              d(1).
+standard deviation equals the size of the errors.  dtheta is the vector-Jacobian product (pullback)
+of the network with da, or with dm and dl, plus dW = penalty W                                  d(1)
 Checked in tests/discriminative/test_neural_network.py::test_gradient_in_every_parameter
 Checked in tests/discriminative/test_neural_network.py::test_the_spread_of_the_errors_is_learned
 
@@ -41,7 +41,7 @@ from scratch.learning.training import Recipe, train
 
 
 class _Network:
-    """The perceptron that both models share: its size, its start, and the penalty on its weights."""
+    """The perceptron of both models: its size, its start, and the penalty on its weights."""
 
     # Rates swept here from 1e-3 to 2e-2, 1,000 steps on two spirals and on a regression: 5e-3 ends
     # 0.002 nats above the entropy, 1e-3 0.01 to 0.06, 2e-2 0.001.  beta2 = 0.99 is by hand; in the
@@ -70,10 +70,10 @@ class _Network:
         return mlp_blocks(self.widths)
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,); a small last layer (0.1 by hand, not swept) makes p(y|x) nearly equal for all x."""
+        """Random theta (P,); the last layer is scaled by 0.1, so that p(y|x) starts nearly constant."""
         theta = mlp_init(rng, self.widths, dtype)
         W, _ = mlp_views(theta, self.widths)[-1]
-        W *= 0.1
+        W *= 0.1                                            # by hand, not swept
         return theta
 
     def draw_noise(self, rng, n):

@@ -5,9 +5,8 @@
 
 For logistic regression this is iteratively reweighted least squares (Bishop 2006, "Pattern
 Recognition and Machine Learning", section 4.3.3).  Near the minimum each step squares the error.
-Far away the full step, t = 1, may overshoot, so t is halved until (2) holds (Armijo 1966,
-"Minimization of functions having Lipschitz continuous first partial derivatives"; 1e-4 as in
-Nocedal and Wright 2006, "Numerical Optimization", section 3.1).
+Far away the full step, t = 1, may overshoot, so t is halved until (2) holds (Armijo's condition,
+with the 1e-4 of Nocedal and Wright 2006, "Numerical Optimization", section 3.1).
 Checked in tests/discriminative/test_newton.py::test_convergence_is_quadratic
 
 Does a minimum exist?  Write the bias as the weight of one more coordinate of x that is always 1,
@@ -15,19 +14,20 @@ and s_n = +1 or -1 for the class of row n.  A vector v separates the data if eve
 
     m_n = s_n v^T x_n >= 0, and at least one is greater than 0.                              (3)
 
-Along such a v the loss without a penalty falls without end, so no minimum exists; without such a
-v one exists (Albert and Anderson 1984, "On the existence of maximum likelihood estimates in
-logistic regression models").  Newton's step tells the two cases apart.  Let p_n be the
+Along such a v the loss without a penalty falls without end, and no minimum exists.  If there is no
+such v, a minimum exists (Albert and Anderson 1984, "On the existence of maximum likelihood
+estimates in logistic regression models").  Newton's step tells the two cases apart.  Let p_n be the
 probability of row n's own class, and d_n the change of that class's logit by a full step:
 
-    N g = -sum_n (1 - p_n) s_n x_n,    N H = sum_n p_n (1 - p_n) x_n x_n^T,    d_n = s_n step^T x_n  (4)
+    N g = -sum_n (1 - p_n) s_n x_n,         N H = sum_n p_n (1 - p_n) x_n x_n^T,
+    d_n = s_n step^T x_n.                                                                    (4)
 
 Multiply H step = -g by N v^T from the left.  On each side v^T x_n becomes s_n m_n:
 
     sum_n p_n (1 - p_n) m_n d_n = sum_n (1 - p_n) m_n.                                       (5)
 
 Divide by the right side.  The fractions c_n = (1 - p_n) m_n / sum_i (1 - p_i) m_i are at least 0
-and sum to 1, so (5) says that a weighted mean is 1:
+and sum to 1, so by (5) a weighted mean is 1:
 
     sum_n c_n (p_n d_n) = 1.                                                                 (6)
 
@@ -113,7 +113,7 @@ class Iterate(NamedTuple):
 
 
 def newton(model, rows, theta=None):
-    """Yield an Iterate per step, from theta (by default 0) to the minimum; Separable if there is none."""
+    """Yield an Iterate per step, from theta (default 0) to the minimum; Separable if none exists."""
     theta = np.zeros(model.size) if theta is None else np.asarray(theta, float)
     moved = np.inf
     for _ in range(MOST_STEPS):
@@ -133,8 +133,8 @@ def newton(model, rows, theta=None):
 def newton_step(model, theta, rows, dtheta):
     """The step, and the largest change of a logit (or of a difference of two) on any row.
 
-    H is singular if columns of x repeat, and always for the softmax; lstsq then returns the shortest
-    step.  Scaling H to a diagonal of 1 keeps columns in small units from being treated as null.
+    H is singular if columns of x repeat, and always for the softmax.  lstsq then returns the shortest
+    step; scaling H to a diagonal of 1 keeps columns in small units from counting as null.
     """
     hessian = model.hessian(theta, rows)
     curvature = np.sqrt(np.diagonal(hessian))
@@ -155,16 +155,16 @@ def minimum(model, rows):
 
 def minimum_by_lbfgs(model, rows):
     """The same minimum by SciPy's L-BFGS on model.loss; the Hessian only serves the proof."""
-    result = minimize(lambda theta: model.loss(theta, rows), np.zeros(model.size), jac=True, method="L-BFGS-B",
-                      options=dict(maxiter=10_000, maxfun=20_000, ftol=0.0, gtol=1e-9))
+    result = minimize(lambda theta: model.loss(theta, rows), np.zeros(model.size), jac=True,
+                      method="L-BFGS-B", options=dict(maxiter=10_000, maxfun=20_000, ftol=0.0, gtol=1e-9))
     refuse(newton_step(model, result.x, rows, result.jac)[1])
     return result.x
 
 
 def refuse(moved):
-    """Raise Separable if a Newton step moves a logit by 1 or more, RuntimeError if by more than ARRIVED."""
+    """Raise Separable if a step moves a logit by 1 or more, RuntimeError if by more than ARRIVED."""
     if moved >= 0.99:                                       # 1, with room for rounding
-        raise Separable(f"the loss has no minimum: the classes can be separated (a step still moves a logit by "
+        raise Separable("the loss has no minimum: the classes can be separated (each step moves a logit by "
                         f"{moved:.2f}). A penalty > 0 gives a minimum, if no class is empty")
     if moved > ARRIVED:
         raise RuntimeError("not at the minimum yet: the next Newton step would still move a logit by "

@@ -48,7 +48,8 @@ def coverage(mean, std, y, level=0.95):
 
 
 def _checked(mean, std, y):
-    mean, std, y = (checks.finite(np.asarray(a, float), name) for a, name in zip((mean, std, y), ("mean", "std", "y")))
+    mean, std, y = (checks.finite(np.asarray(a, float), name)
+                    for a, name in ((mean, "mean"), (std, "std"), (y, "y")))
     if y.ndim != 1 or len(y) == 0 or mean.shape != y.shape or std.shape != y.shape:
         raise ValueError(f"mean, std, y must have one shape (n,), got {mean.shape}, {std.shape}, {y.shape}")
     if not (std > 0).all():

@@ -6,8 +6,8 @@ A detector assigns a score to each item.  At threshold t it marks
     false(t) = fraction of the N negatives with a score of at least t.                       (2)
 
 The curve does not depend on how common positives are, nor on the scale of the scores.  The area
-under it is a probability (Bamber 1975, "The area above the ordinal dominance graph and the area below
-the receiver operating characteristic graph"):
+under it is a probability (Bamber 1975, "The area above the ordinal dominance graph and the area
+below the receiver operating characteristic graph"):
 
     A = P(score of a positive > score of a negative) + 1/2 P(the two are equal)              (3)
 
@@ -17,8 +17,8 @@ Correlated Receiver Operating Characteristic Curves").  Define the placements
     u_i = fraction of negatives below positive i, ties counted half;   the mean of u is A    (4)
     v_j = fraction of positives above negative j, ties counted half;   the mean of v is A.   (5)
 
-To first order the error of A is a sum of M + N independent terms, one for each score, and its
-variance is estimated by the sum of their squares (M (M - 1) for M^2, as in a sample variance):
+To first order the error of A is a sum of M + N independent terms, one for each score.  The sum of
+their squares estimates its variance (with M (M - 1) for M^2, as in a sample variance):
 
     error = sum_i (u_i - A) / M + sum_j (v_j - A) / N                                        (6)
     Var A = sum_i (u_i - A)^2 / (M (M - 1)) + sum_j (v_j - A)^2 / (N (N - 1)).               (7)
@@ -53,14 +53,14 @@ def roc_curve(positive, negative):
 
 
 def area_under_roc(positive, negative, positive_clusters=None, negative_clusters=None):
-    """A (3) with its standard error; clusters: a label for each score, equal for dependent scores."""
+    """A (3) with its standard error; clusters: labels of the scores, equal for dependent ones."""
     area, terms = _area(positive, negative)
     clusters = _clusters(positive_clusters, negative_clusters, positive, negative)
     return Share(area, *_error(terms, clusters))
 
 
 def area_difference(first, second, positive_clusters=None, negative_clusters=None):
-    """A of the first minus A of the second: each a pair (positive, negative) of scores of the same items."""
+    """A of the first minus A of the second, each a pair (positive, negative) of the same items."""
     if [np.shape(scores) for scores in first] != [np.shape(scores) for scores in second]:
         raise ValueError("both detectors must have scored the same positives and negatives")
     (area, terms), (other, other_terms) = _area(*first), _area(*second)
@@ -74,15 +74,15 @@ def _area(positive, negative):
     M, N = len(positive), len(negative)
     if min(M, N) < 2:
         raise ValueError(f"a standard error needs at least 2 positives and 2 negatives, got {M} and {N}")
-    ranks = rankdata(np.concatenate([positive, negative]))                        # ties share their mean rank
+    ranks = rankdata(np.concatenate([positive, negative]))                        # ties have their mean rank
     u = (ranks[:M] - rankdata(positive)) / N                # (M,)  (4): rank among all - among positives
     v = 1 - (ranks[M:] - rankdata(negative)) / M            # (N,)  (5)
     area = float(u.mean())                                  # (3)
-    return area, np.append((u - area) / np.sqrt(M * (M - 1)), (v - area) / np.sqrt(N * (N - 1)))            # (7)
+    return area, np.append((u - area) / np.sqrt(M * (M - 1)), (v - area) / np.sqrt(N * (N - 1)))    # (7)
 
 
 def _error(terms, clusters):
-    """The standard error, and the number of independent terms: the scores, or the clusters' sums."""
+    """The standard error, and the number of independent terms: scores, or sums over clusters."""
     if clusters is None:
         return float(np.linalg.norm(terms)), len(terms)                           # root of (7)
     sums = np.bincount(clusters, terms)

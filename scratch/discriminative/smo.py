@@ -13,8 +13,8 @@ Optimality.  Let r be the gradient of D without its epsilon term.  D changes at 
 beta_i increases, and at the rate -v_j as beta_j decreases:
 
     r   = t - K beta                                                                         (2)
-    u_i = r_i + up_i,      up_i   = -epsilon if beta_i >= 0, else +epsilon; -inf at beta_i = high_i
-    v_j = r_j + down_j,    down_j = +epsilon if beta_j <= 0, else -epsilon; +inf at beta_j = low_j  (3)
+    u_i = r_i + up_i,    up_i   = -epsilon if beta_i >= 0, else +epsilon; -inf at beta_i = high_i
+    v_j = r_j + down_j,  down_j = +epsilon if beta_j <= 0, else -epsilon; +inf at beta_j = low_j (3)
 
 Moving weight from row j to row i keeps the sum and changes D at the rate u_i - v_j.  A pair with
 u_i > v_j is a violating pair.  The Karush-Kuhn-Tucker conditions hold if and only if there is no
@@ -23,8 +23,8 @@ violating pair, that is, if there is a number b, the bias, with
     max_i u_i <= b <= min_j v_j.                                                             (4)
 
 Step (Platt 1999, "Fast Training of Support Vector Machines Using Sequential Minimal Optimization").
-Take the i with the largest u_i, and the j that promises the largest rise of D (Fan, Chen and Lin
-2005, "Working Set Selection Using Second Order Information for Training Support Vector Machines"):
+Take the i with the largest u_i, and the j with the largest predicted rise of D.  (Fan, Chen and
+Lin 2005, "Working Set Selection Using Second Order Information for Training SVM")
 
     rise_j = (u_i - v_j)^2 / (2 c_j),    c_j = K_ii + K_jj - 2 K_ij                          (5)
     move   = (u_i - v_j) / c_j,                                                              (6)
@@ -33,10 +33,10 @@ shortened where beta_i or beta_j would leave its box or pass 0, where |beta| has
 
 Duality gap.  With errors e = r - b, for any b and any feasible beta, the primal value of f is
 
-    P = 1/2 beta^T K beta + sum_n [ high_n max(e_n - epsilon, 0) + low_n min(e_n + epsilon, 0) ]  (7)
-
-    P - D = sum_n [ (high_n - beta_n) max(e_n - epsilon, 0) + (beta_n - low_n) max(-e_n - epsilon, 0)
-                    + epsilon |beta_n| - beta_n clip(e_n, -epsilon, epsilon) ]               (8)
+    P     = 1/2 beta^T K beta
+            + sum_n [ high_n max(e_n - epsilon, 0) + low_n min(e_n + epsilon, 0) ]           (7)
+    P - D = sum_n [ (high_n - beta_n) max(e_n - epsilon, 0) + epsilon |beta_n|
+            + (beta_n - low_n) max(-e_n - epsilon, 0) - beta_n clip(e_n, -epsilon, epsilon) ]  (8)
 
 No term of (8) is negative.  Since D <= max D = min P <= P, a gap of 1e-6 P proves that P exceeds
 the minimum by at most one part in a million.
@@ -73,7 +73,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
     K = checks.rows(K, len(target), "K")
     shapes = K.shape, np.shape(target), np.shape(low), np.shape(high)
     if shapes != ((len(K),) * 2, *[(len(K),)] * 3):
-        raise ValueError(f"K must be square with one target, low and high for each row, got shapes {shapes}")
+        raise ValueError(f"K must be square with one target, low and high for each row, got {shapes}")
     if not (low <= 0).all() or not (high >= 0).all():
         raise ValueError("the box must hold 0: low <= 0 <= high")
     beta, r = np.zeros(len(target)), np.array(target, float)                      # (N,)  (2)
@@ -90,14 +90,14 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
         rise /= curvature                                                         # (N,) twice (5)
         j = int(np.argmax(rise))
         if step % CHECK_EVERY == 0 or violation[j] <= rounding:
-            bias = u[i] - violation.max() / 2               # the middle of the interval (4)
+            bias = u[i] - violation.max() / 2               # the middle of the interval  (4)
             solution = _solution(beta, r, target, low, high, epsilon, bias, step)
             if solution.gap <= tolerance * solution.primal or violation[j] <= rounding:
                 return solution
         ends = _next_kink(beta[i], high[i]), _next_kink(beta[j], low[j])
         move = min(violation[j] / curvature[j], ends[0] - beta[i], beta[j] - ends[1])           # (6)
         for row, change, end in ((i, move, ends[0]), (j, -move, ends[1])):
-            moved = beta[row] + change                      # and exactly at the end, if rounding alone differs
+            moved = beta[row] + change                      # exactly the end, if only rounding differs
             beta[row] = end if abs(moved - end) < 1e-14 * (high[row] - low[row]) else moved
             up[row] = -np.inf if beta[row] == high[row] else epsilon if beta[row] < 0 else -epsilon
             down[row] = np.inf if beta[row] == low[row] else -epsilon if beta[row] > 0 else epsilon
@@ -107,7 +107,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
 
 
 def _next_kink(value, edge):
-    """The first point between value and the edge of the box where D is not smooth: 0 or the edge."""
+    """The first point from value to the edge of the box where D is not smooth: 0 or the edge."""
     return 0.0 if value * edge < 0 else edge
 
 

@@ -11,11 +11,12 @@ for Large-scale L2-loss Linear Support Vector Machines"):
               dw      = X^T df + penalty w,      db = sum_n df_n                            d(1)
     Hessian   H       = 2/N sum over m_n < 1 of x~_n x~_n^T + penalty diag(1, ..., 1, 0)     (3)
 
-The loss is piecewise quadratic, so Newton's method (newton.py) is exact as soon as the set of rows
-with m_n < 1 stays the same (Keerthi and DeCoste 2005, "A Modified Finite Newton Method for Fast
+The loss is piecewise quadratic.  Newton's method (newton.py) is exact once the set of rows with
+m_n < 1 no longer changes (Keerthi and DeCoste 2005, "A Modified Finite Newton Method for Fast
 Solution of Large Scale Linear SVMs").  Its dual, for alpha >= 0 with sum_n s_n alpha_n = 0, is
 
-    D(alpha)  = 1/N sum_n (alpha_n - alpha_n^2 / 4) - |sum_n alpha_n s_n x_n|^2 / (2 penalty N^2)  (4)
+    D(alpha) = 1/N sum_n (alpha_n - alpha_n^2 / 4) - penalty/2 |w|^2,
+    w        = sum_n alpha_n s_n x_n / (penalty N)                                           (4)
 
 Checked in tests/discriminative/test_svm.py::test_gradient_in_every_parameter_and_hessian
 Checked in tests/discriminative/test_svm.py::test_newton_ends_exactly_with_no_duality_gap
@@ -26,18 +27,17 @@ Kernel, with the hinge (Cortes and Vapnik 1995, "Support-Vector Networks"):
     Loss      P(w, b) = 1/N sum_n max(0, 1 - m_n) + penalty/2 |w|^2                          (6)
 
 Divided by the penalty, P is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of
-the textbooks.  smo.py solves the dual; there is no gradient here.  Rows outside the margin have
-beta = 0.  The others are the support vectors: on the margin if 0 < |beta| < C, inside it or
-misclassified if |beta| = C.  The same solver fits a curve to numbers y, with a tube of half-width
-epsilon in which errors are free (Vapnik 1995, "The Nature of Statistical Learning Theory"):
+the textbooks.  smo.py solves the dual, without a gradient here.  Rows outside the margin have
+beta = 0; the others are the support vectors, with |beta| = C if inside the margin.  Regression
+has no loss in a tube of half-width epsilon (Vapnik 1995, "The Nature of Statistical Learning
+Theory"):
 
     Loss      P(w, b) = 1/N sum_n max(0, |y_n - f(x_n)| - epsilon) + penalty/2 |w|^2         (7)
 
-Checked in tests/discriminative/test_svm.py::test_primal_is_the_objective_and_the_gap_is_small
-Checked in tests/discriminative/test_svm.py::test_the_tube_is_the_objective
-
 Every feasible dual value is at most the minimum of P, so the duality gap, primal - dual, bounds
 the error of any answer.
+Checked in tests/discriminative/test_svm.py::test_primal_is_the_objective_and_the_gap_is_small
+Checked in tests/discriminative/test_svm.py::test_the_tube_is_the_objective
 
 Symbols: N rows, D inputs, S support vectors, C the bound of the dual's box.
 """
@@ -65,7 +65,7 @@ class LinearSVM(Convex):
     """
     dim: int
     _: KW_ONLY
-    penalty: float = 1e-3      # C = 1 at N = 1,000 rows, a common default; not swept.  The dual needs > 0
+    penalty: float = 1e-3      # C = 1 at N = 1,000 rows; by hand, not swept.  (4) needs > 0
 
     def __post_init__(self):
         super().__post_init__()
@@ -102,7 +102,7 @@ class LinearSVM(Convex):
         alpha = 2 * np.maximum(1 - s * self.scores(theta, x), 0)
         sums = np.bincount(y, alpha, minlength=2)
         alpha *= (sums.min() / np.maximum(sums, 1e-300))[y]     # all 0 if one class has none
-        w = (s * alpha) @ x / (self.penalty * len(x))
+        w = (s * alpha) @ x / (self.penalty * len(x))                             # (D,)  (4)
         dual = np.mean(alpha - alpha * alpha / 4) - self.penalty / 2 * (w @ w)    # (4)
         return float(self.loss(theta, rows)[0]), float(dual)
 
@@ -126,7 +126,7 @@ class RBF:
 
     def __call__(self, x, z):
         """The kernel between all rows of x (N, D) and z (M, D), (N, M)."""
-        middle = z.mean(axis=0)                             # a common shift cancels in k, not in its rounding
+        middle = z.mean(axis=0)                             # for less rounding: k ignores a common shift
         x, z = x - middle, z - middle
         square = np.sum(x * x, axis=1)[:, None] + np.sum(z * z, axis=1) - 2 * x @ z.T
         return np.exp(-np.maximum(square, 0) / (2 * self.width ** 2))
@@ -176,9 +176,7 @@ class KernelSVM:
         x = checks.rows(x, self.dim).astype(float, copy=False)
         return self.kernel(x, machine.x) @ machine.beta + machine.bias            # (5)
 
-    def predict(self, machine, x):
-        """The side of the boundary that x is on, (N,)."""
-        return (self.scores(machine, x) > 0).astype(int)
+    predict = LinearSVM.predict
 
 
 @dataclass(frozen=True)
@@ -187,7 +185,7 @@ class KernelSVR:
     dim: int
     _: KW_ONLY
     penalty: float = 1e-3      # as LinearSVM
-    epsilon: float = 0.1       # in the unit of y; a common default, not swept
+    epsilon: float = 0.1       # in the unit of y; by hand, not swept
     kernel: callable = RBF(1.0)
 
     def __post_init__(self):
