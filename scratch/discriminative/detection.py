@@ -11,7 +11,7 @@ A detector is a function from windows (n, size^2) to scores (n,).  The steps of 
 
 Training windows come from `Insertion`: background windows, half of them with the structure added.
 Most windows are easy, so random ones contain few of the negatives that a detector gets wrong.
-`hardest` selects those for a second training: hard negative mining (Sung and Poggio 1998,
+Hard negative mining (`hardest`) selects those for a second training (Sung and Poggio 1998,
 "Example-based learning for view-based human face detection").
 
 The baseline is the matched filter.  For Gaussian backgrounds with mean m and covariance S, the log
@@ -64,7 +64,7 @@ class Marks(NamedTuple):
 
 
 def suppress(scores, radius):
-    """Non-maximum suppression: Marks more than `radius` pixels apart, best first; -inf is no mark."""
+    """Non-maximum suppression: Marks more than radius pixels apart, best first; none at -inf."""
     scores = np.asarray(scores, float)
     if scores.ndim != 2 or np.isnan(scores).any():
         raise ValueError(f"scores must be a map (H, W) without NaN, got shape {scores.shape}")

@@ -4,8 +4,8 @@
     p(k|x)      = p(x, k) / p(x),       p(x) = sum_k p(x, k)                                 (2)
 
 A GenerativeClassifier holds one distribution ("law") of x per class, any object with log_prob(x),
-and the class priors p(k), called `shares`.  From the joint p(x, y) it can also draw labeled rows
-and compute p(x), which p(y|x) alone cannot.  Built from the true distributions it is the Bayes
+and the class priors p(k), called `shares`.  From the joint p(x, y) it can also draw labeled rows,
+which p(y|x) alone cannot.  Built from the true distributions it is the Bayes
 classifier: its posterior is exact and its error the least possible.
 
 The distributions may be known (data/) or learned by gradient (`Learned`: a model and its theta).
@@ -38,7 +38,7 @@ import numpy as np
 from scratch import checks
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.discriminative.labeled import join, split_classes
-from scratch.kernels.stable import log_softmax, logsumexp
+from scratch.kernels.stable import log_softmax
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,10 +73,6 @@ class GenerativeClassifier:
         if nowhere.any():
             raise ValueError(f"no class has mass at {nowhere.sum()} of {len(joint)} rows of x: posterior 0/0")
         return log_softmax(joint)[0]                                              # (2)
-
-    def log_density(self, x):
-        """log p(x), the marginal over the classes, (N,)."""
-        return logsumexp(self.log_joint(x))[0]                                    # (2)
 
     def log_prob(self, rows):
         """log p(x, y) of labeled rows (not log p(y|x)), (N,): density of x and probability of y."""

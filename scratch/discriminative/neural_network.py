@@ -13,10 +13,10 @@ with W the weights of all layers, without the biases.
     Regressor   p(y|x) = N(y; m(x), exp(l(x))^2),      z = (y - m) / exp(l)                  (3)
     Gradient    dm = -z exp(-l) / N,      dl = (1 - z^2) / N                                d(3)
 
-Both m and l, the log standard deviation, are outputs of the network (Nix and Weigend 1994,
+The mean m and the log standard deviation l are outputs of the network (Nix and Weigend 1994,
 "Estimating the mean and variance of the target probability distribution").  dl vanishes where the
-standard deviation equals the size of the errors.  dtheta is the vector-Jacobian product (pullback)
-of the network with da, or with dm and dl, plus dW = penalty W                                  d(1)
+standard deviation equals the size of the errors.  dtheta has two terms: the vector-Jacobian
+product (pullback) of the network with da, or with dm and dl; and dW = penalty W               d(1).
 Checked in tests/discriminative/test_neural_network.py::test_gradient_in_every_parameter
 Checked in tests/discriminative/test_neural_network.py::test_the_spread_of_the_errors_is_learned
 
@@ -70,7 +70,7 @@ class _Network:
         return mlp_blocks(self.widths)
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,); the last layer is scaled by 0.1, so that p(y|x) starts nearly constant."""
+        """Random theta (P,); the last layer is weak, so that p(y|x) starts nearly constant in x."""
         theta = mlp_init(rng, self.widths, dtype)
         W, _ = mlp_views(theta, self.widths)[-1]
         W *= 0.1                                            # by hand, not swept
@@ -82,9 +82,9 @@ class _Network:
 
     def _decay(self, theta):
         """penalty/2 |W|^2 over the weights of all layers, and its gradient (P,)."""
-        weights = np.zeros_like(theta)
-        for (W, _), (kept, _) in zip(mlp_views(theta, self.widths), mlp_views(weights, self.widths)):
-            kept[...] = W
+        weights = theta.copy()
+        for _, b in mlp_views(weights, self.widths):
+            b[...] = 0
         return self.penalty / 2 * np.sum(weights * weights), self.penalty * weights             # (1), d(1)
 
 
@@ -134,13 +134,7 @@ class Classifier(_Network, ClassProbabilities):
 
 @dataclass(frozen=True)
 class Regressor(_Network):
-    """p(y|x) = N(y; m(x), exp(l(x))^2) for a number y.  Rows carry y in the last column.
-
-    >>> model = Regressor(dim=2)
-    >>> mean, std = model.predict(model.init(np.random.default_rng(0)), np.zeros((4, 2)))
-    >>> mean.shape, std.shape
-    ((4,), (4,))
-    """
+    """p(y|x) = N(y; m(x), exp(l(x))^2) for a number y.  Rows carry y in the last column."""
     dim: int
     _: KW_ONLY
     hidden: tuple = (64, 64)   # as Classifier

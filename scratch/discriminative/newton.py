@@ -113,7 +113,7 @@ class Iterate(NamedTuple):
 
 
 def newton(model, rows, theta=None):
-    """Yield an Iterate per step, from theta (default 0) to the minimum; Separable if none exists."""
+    """Yield an Iterate a step, from theta (default 0) to the minimum; Separable if none exists."""
     theta = np.zeros(model.size) if theta is None else np.asarray(theta, float)
     moved = np.inf
     for _ in range(MOST_STEPS):
@@ -133,8 +133,8 @@ def newton(model, rows, theta=None):
 def newton_step(model, theta, rows, dtheta):
     """The step, and the largest change of a logit (or of a difference of two) on any row.
 
-    H is singular if columns of x repeat, and always for the softmax.  lstsq then returns the shortest
-    step; scaling H to a diagonal of 1 keeps columns in small units from counting as null.
+    H is singular if columns of x repeat, and always for the softmax.  Then lstsq returns the
+    shortest step.  Scaling H to a diagonal of 1 keeps columns in small units from counting as null.
     """
     hessian = model.hessian(theta, rows)
     curvature = np.sqrt(np.diagonal(hessian))
@@ -162,7 +162,7 @@ def minimum_by_lbfgs(model, rows):
 
 
 def refuse(moved):
-    """Raise Separable if a step moves a logit by 1 or more, RuntimeError if by more than ARRIVED."""
+    """Raise Separable if a step moves a logit by 1 or more, RuntimeError above ARRIVED."""
     if moved >= 0.99:                                       # 1, with room for rounding
         raise Separable("the loss has no minimum: the classes can be separated (each step moves a logit by "
                         f"{moved:.2f}). A penalty > 0 gives a minimum, if no class is empty")

@@ -24,7 +24,7 @@ violating pair, that is, if there is a number b, the bias, with
 
 Step (Platt 1999, "Fast Training of Support Vector Machines Using Sequential Minimal Optimization").
 Take the i with the largest u_i, and the j with the largest predicted rise of D.  (Fan, Chen and
-Lin 2005, "Working Set Selection Using Second Order Information for Training SVM")
+Lin 2005, "Working Set Selection Using Second Order Information")
 
     rise_j = (u_i - v_j)^2 / (2 c_j),    c_j = K_ii + K_jj - 2 K_ij                          (5)
     move   = (u_i - v_j) / c_j,                                                              (6)

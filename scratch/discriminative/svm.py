@@ -26,11 +26,10 @@ Kernel, with the hinge (Cortes and Vapnik 1995, "Support-Vector Networks"):
     Model     f(x)    = sum_n beta_n k(x_n, x) + b,      k(x, z) = phi(x)^T phi(z)           (5)
     Loss      P(w, b) = 1/N sum_n max(0, 1 - m_n) + penalty/2 |w|^2                          (6)
 
-Divided by the penalty, P is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of
-the textbooks.  smo.py solves the dual, without a gradient here.  Rows outside the margin have
-beta = 0; the others are the support vectors, with |beta| = C if inside the margin.  Regression
-has no loss in a tube of half-width epsilon (Vapnik 1995, "The Nature of Statistical Learning
-Theory"):
+P / penalty is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of the textbooks.
+smo.py solves the dual.  Rows outside the margin have beta = 0.  The others are the support vectors,
+with |beta| = C if they lie inside the margin.  Regression has no loss in a tube of half-width
+epsilon (Vapnik 1995, "The Nature of Statistical Learning Theory"):
 
     Loss      P(w, b) = 1/N sum_n max(0, |y_n - f(x_n)| - epsilon) + penalty/2 |w|^2         (7)
 
@@ -55,8 +54,6 @@ from scratch.discriminative.smo import maximize_dual
 @dataclass(frozen=True)
 class LinearSVM(Convex):
     """f(x) = w^T x + b; theta = [w_1 ... w_D, b].  Rows carry their class, 0 or 1, in the last column.
-
-    Inherited from Convex: size, blocks, init, draw_noise and fit.
 
     >>> svm = LinearSVM(dim=1, penalty=1e-3)
     >>> theta = svm.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [3.0, 1.0]]))
@@ -181,7 +178,7 @@ class KernelSVM:
 
 @dataclass(frozen=True)
 class KernelSVR:
-    """Regression with a tube of half-width epsilon.  Rows carry their number y in the last column."""
+    """Regression with a tube of half-width epsilon.  Rows carry the number y in the last column."""
     dim: int
     _: KW_ONLY
     penalty: float = 1e-3      # as LinearSVM

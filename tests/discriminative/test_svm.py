@@ -3,6 +3,7 @@ import pytest
 from scipy.optimize import minimize
 
 from scratch.discriminative.labeled import join, split_classes
+from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
 from scratch.discriminative.newton import newton
 from scratch.discriminative.smo import maximize_dual
 from scratch.discriminative.svm import RBF, KernelSVM, KernelSVR, LinearSVM, linear
@@ -31,6 +32,13 @@ def test_gradient_in_every_parameter_and_hessian(rng):
     assert gradient_error(lambda theta: svm.loss(theta, rows)[0], theta, svm.loss(theta, rows)[1]) < 1e-10
     H = [[complex_step(lambda theta: svm.loss(theta, rows)[1][j], theta, v) for j in range(4)] for v in np.eye(4)]
     np.testing.assert_allclose(svm.hessian(theta, rows), H, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", [LinearSVM, LogisticRegression, SoftmaxRegression])
+def test_a_float64_penalty_does_not_widen_float32(model, rng):
+    svm, rows = model(3, penalty=np.float64(0.3)), two_classes(30, rng).astype(np.float32)
+    loss, dtheta = svm.loss(svm.init(rng), rows)
+    assert loss.dtype == dtheta.dtype == np.float32
 
 
 @pytest.mark.parametrize("penalty", [1.0, 1e-2, 1e-5])
