@@ -6,8 +6,7 @@ A detector is a function from windows (n, size^2) to scores (n,).  The steps of 
     suppress        non-maximum suppression: of all marks within a radius, keep the best
     match           a mark is a hit if a structure lies within reach and no better mark claimed it
     free_response   the free-response ROC (FROC): sensitivity against false marks per picture, over
-                    all thresholds (Bunch et al. 1978, "A free-response approach to the measurement
-                    and characterization of radiographic-observer performance")
+                    all thresholds (Bunch et al. 1978, "A free-response approach")
 
 Training windows come from `Insertion`: background windows, half of them with the structure added.
 Most windows are easy, so random ones contain few of the negatives that a detector gets wrong.

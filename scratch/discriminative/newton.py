@@ -60,50 +60,6 @@ class Separable(ValueError):
     """The data are separable and the loss has no penalty, so it has no minimum."""
 
 
-class Convex:
-    """What a linear model with a convex loss inherits; theta = [W (D, outputs), b (outputs,)].
-
-    The model adds loss(theta, rows), hessian(theta, rows) and scores(theta, x), linear in theta.
-    """
-    outputs, classes = 1, 2    # of the logit; a softmax has its own
-
-    # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the minimum
-    # (softmax: 1e-3, better with 0.1), 3e-3 ends 5e-4 to 5e-2 above it.
-    recipe = Recipe(Adam(3e-2), batch_size=512)
-
-    def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.classes, "classes", minimum=2)
-        object.__setattr__(self, "penalty", check_penalty(self.penalty))
-
-    @property
-    def size(self):
-        """The length P of theta."""
-        return (self.dim + 1) * self.outputs
-
-    @property
-    def blocks(self):
-        """Where the weights and the biases stand in theta."""
-        weights = self.dim * self.outputs
-        return {"W": slice(0, weights), "b": slice(weights, self.size)}
-
-    def init(self, rng, dtype=np.float32):
-        """Small random theta (P,); any start leads to the same minimum (0.1 by hand, not swept)."""
-        return checks.generator(rng).normal(0, 0.1, self.size).astype(dtype)
-
-    def draw_noise(self, rng, n):
-        """None: the loss is exact."""
-        return None
-
-    def fit(self, rows):
-        """theta (P,) at the minimum of the loss over these rows, by Newton's method."""
-        return minimum(self, rows)
-
-    def _penalty_hessian(self):
-        """The second derivative of penalty/2 |W|^2: penalty diag(1, ..., 1, 0, ..., 0)."""
-        return self.penalty * np.diag(np.repeat([1.0, 0.0], [self.dim * self.outputs, self.outputs]))
-
-
 class Iterate(NamedTuple):
     """The state of Newton's method before a step."""
     theta: np.ndarray       # (P,)
@@ -147,7 +103,7 @@ def newton_step(model, theta, rows, dtheta):
 
 
 def minimum(model, rows):
-    """theta (P,) at the minimum of the loss, by Newton's method."""
+    """theta (P,) at the minimum of the loss over these rows, by Newton's method; model.fit(rows)."""
     for iterate in newton(model, rows):
         pass
     return iterate.theta
@@ -169,3 +125,45 @@ def refuse(moved):
     if moved > ARRIVED:
         raise RuntimeError("not at the minimum yet: the next Newton step would still move a logit by "
                            f"{moved:.2g}; columns of very different scales? Center and scale them")
+
+
+class Convex:
+    """What a linear model with a convex loss inherits; theta = [W (D, outputs), b (outputs,)].
+
+    The model adds loss(theta, rows), hessian(theta, rows) and scores(theta, x), linear in theta.
+    """
+    outputs, classes = 1, 2    # of the logit; a softmax has its own
+
+    # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the minimum
+    # (softmax: 1e-3, better with 0.1), 3e-3 ends 5e-4 to 5e-2 above it.
+    recipe = Recipe(Adam(3e-2), batch_size=512)
+
+    def __post_init__(self):
+        checks.size(self.dim, "dim")
+        checks.size(self.classes, "classes", minimum=2)
+        object.__setattr__(self, "penalty", check_penalty(self.penalty))
+
+    @property
+    def size(self):
+        """The length P of theta."""
+        return (self.dim + 1) * self.outputs
+
+    @property
+    def blocks(self):
+        """Where the weights and the biases stand in theta."""
+        weights = self.dim * self.outputs
+        return {"W": slice(0, weights), "b": slice(weights, self.size)}
+
+    def init(self, rng, dtype=np.float32):
+        """Small random theta (P,); any start leads to the same minimum (0.1 by hand, not swept)."""
+        return checks.generator(rng).normal(0, 0.1, self.size).astype(dtype)
+
+    def draw_noise(self, rng, n):
+        """None: the loss is exact."""
+        return None
+
+    fit = minimum
+
+    def _penalty_hessian(self):
+        """The second derivative of penalty/2 |W|^2: penalty diag(1, ..., 1, 0, ..., 0)."""
+        return self.penalty * np.diag(np.repeat([1.0, 0.0], [self.dim * self.outputs, self.outputs]))

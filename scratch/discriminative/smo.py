@@ -94,7 +94,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
             solution = _solution(beta, r, target, low, high, epsilon, bias, step)
             if solution.gap <= tolerance * solution.primal or violation[j] <= rounding:
                 return solution
-        ends = _next_kink(beta[i], high[i]), _next_kink(beta[j], low[j])
+        ends = [0.0 if beta[n] * edge < 0 else edge for n, edge in ((i, high[i]), (j, low[j]))]     # kink or box
         move = min(violation[j] / curvature[j], ends[0] - beta[i], beta[j] - ends[1])           # (6)
         for row, change, end in ((i, move, ends[0]), (j, -move, ends[1])):
             moved = beta[row] + change                      # exactly the end, if only rounding differs
@@ -104,11 +104,6 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
         r -= move * (K[i] - K[j])                                                 # (2)
     raise RuntimeError(f"the duality gap is still {solution.gap:.2g} of {solution.primal:.2g} "
                        f"after {MOST_STEPS} steps")
-
-
-def _next_kink(value, edge):
-    """The first point from value to the edge of the box where D is not smooth: 0 or the edge."""
-    return 0.0 if value * edge < 0 else edge
 
 
 def _solution(beta, r, target, low, high, epsilon, bias, steps):

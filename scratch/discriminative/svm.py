@@ -47,6 +47,7 @@ import numpy as np
 
 from scratch import checks
 from scratch.discriminative.labeled import labeled_inputs, split_classes, split_numbers
+from scratch.discriminative.logistic_regression import LogisticRegression
 from scratch.discriminative.newton import Convex
 from scratch.discriminative.smo import maximize_dual
 
@@ -103,10 +104,7 @@ class LinearSVM(Convex):
         dual = np.mean(alpha - alpha * alpha / 4) - self.penalty / 2 * (w @ w)    # (4)
         return float(self.loss(theta, rows)[0]), float(dual)
 
-    def scores(self, theta, x):
-        """f(x), (N,): positive on the side of class 1."""
-        theta, x = checks.inputs(self, theta, x)
-        return x @ theta[:-1] + theta[-1]                                         # (1)
+    scores = LogisticRegression.scores                      # f(x), (N,): positive on the side of class 1  (1)
 
     def predict(self, theta, x):
         """The side of the boundary that x is on, (N,)."""
@@ -145,10 +143,10 @@ class SupportVectors(NamedTuple):
 
 
 @dataclass(frozen=True)
-class KernelSVM:
-    """The hinge machine with any positive semidefinite kernel(x, z) -> (N, M).  Rows as above.
+class _KernelMachine:
+    """The fields of a kernel machine, f(x), and the call of the solver.
 
-    fit holds the N x N kernel matrix: 8 N^2 bytes.
+    kernel: a positive semidefinite function of rows x (N, D) and z (M, D), (N, M).
     """
     dim: int
     _: KW_ONLY
@@ -156,59 +154,56 @@ class KernelSVM:
     kernel: callable = RBF(1.0)     # for columns of standard deviation about 1; not swept
 
     def __post_init__(self):
-        _check(self, "penalty")
+        checks.size(self.dim, "dim")
+        object.__setattr__(self, "penalty", checks.positive(self.penalty, "penalty"))
+        if not callable(self.kernel):
+            raise TypeError(f"kernel must be a function of two arrays, such as RBF(1.0), got {self.kernel!r}")
+
+    def scores(self, machine, x):
+        """f(x), (N,): positive on the side of class 1, or the prediction of y."""
+        x = checks.rows(x, self.dim).astype(float, copy=False)
+        return self.kernel(x, machine.x) @ machine.beta + machine.bias            # (5)
+
+    def _fit(self, x, target, low, high, epsilon, tolerance):
+        x = x.astype(float)
+        solution = maximize_dual(self.kernel(x, x), target, low, high, epsilon, tolerance)
+        support = solution.beta != 0
+        primal, gap = self.penalty * solution.primal, self.penalty * solution.gap               # (6), (7)
+        return SupportVectors(x[support], solution.beta[support], solution.bias, primal, gap, solution.steps)
+
+
+@dataclass(frozen=True)
+class KernelSVM(_KernelMachine):
+    """KernelSVM(dim, *, penalty, kernel): classification with the hinge loss (6).  Rows as above.
+
+    fit holds the N x N kernel matrix: 8 N^2 bytes.
+    """
 
     def fit(self, rows, tolerance=1e-6):
         """SupportVectors with a duality gap of at most tolerance times the objective (6)."""
         x, y = split_classes(rows, self.dim, 2)
         if y.min() == y.max():
             raise ValueError(f"rows must hold both classes, got only class {y[0]}")
-        x, s, C = x.astype(float), 2.0 * y - 1, 1 / (self.penalty * len(y))
-        box = np.minimum(s * C, 0), np.maximum(s * C, 0)
-        solution = maximize_dual(self.kernel(x, x), s, *box, tolerance=tolerance)               # (6)
-        return _support_vectors(x, solution, self.penalty)
-
-    def scores(self, machine, x):
-        """f(x), (N,): positive on the side of class 1."""
-        x = checks.rows(x, self.dim).astype(float, copy=False)
-        return self.kernel(x, machine.x) @ machine.beta + machine.bias            # (5)
+        s, C = 2.0 * y - 1, 1 / (self.penalty * len(y))
+        return self._fit(x, s, np.minimum(s * C, 0), np.maximum(s * C, 0), 0.0, tolerance)
 
     predict = LinearSVM.predict
 
 
 @dataclass(frozen=True)
-class KernelSVR:
-    """Regression with a tube of half-width epsilon.  Rows carry the number y in the last column."""
-    dim: int
+class KernelSVR(_KernelMachine):
+    """KernelSVR(dim, *, penalty, kernel, epsilon): regression with loss (7).  Rows end with the number y."""
     _: KW_ONLY
-    penalty: float = 1e-3      # as LinearSVM
     epsilon: float = 0.1       # in the unit of y; by hand, not swept
-    kernel: callable = RBF(1.0)
 
     def __post_init__(self):
-        _check(self, "penalty", "epsilon")
+        super().__post_init__()
+        checks.positive(self.epsilon, "epsilon")
 
     def fit(self, rows, tolerance=1e-6):
         """SupportVectors with a duality gap of at most tolerance times the objective (7)."""
         x, y = split_numbers(rows, self.dim)
-        x, y, C = x.astype(float), y.astype(float), 1 / (self.penalty * len(y))
-        box = np.full(len(y), -C), np.full(len(y), C)
-        solution = maximize_dual(self.kernel(x, x), y, *box, self.epsilon, tolerance)           # (7)
-        return _support_vectors(x, solution, self.penalty)
+        box = np.full(len(y), 1 / (self.penalty * len(y)))
+        return self._fit(x, y.astype(float), -box, box, self.epsilon, tolerance)
 
-    scores = predict = KernelSVM.scores                     # f(x), (N,), which is the prediction of y
-
-
-def _check(machine, *positive):
-    checks.size(machine.dim, "dim")
-    for name in positive:
-        object.__setattr__(machine, name, checks.positive(getattr(machine, name), name))
-    if not callable(machine.kernel):
-        raise TypeError(f"kernel must be a function of two arrays, such as RBF(1.0), got {machine.kernel!r}")
-
-
-def _support_vectors(x, solution, penalty):
-    """The rows with beta != 0; P in the units of (6) and (7) is penalty times the P of smo.py."""
-    support = solution.beta != 0
-    return SupportVectors(x[support], solution.beta[support], solution.bias,
-                          penalty * solution.primal, penalty * solution.gap, solution.steps)
+    predict = _KernelMachine.scores
