@@ -1,4 +1,4 @@
-"""Are the announced probabilities true?  Reliability diagrams on a known law and on real MRI windows."""
+"""Are the predicted probabilities true?  Reliability diagrams on a known distribution and on real MRI windows."""
 import numpy as np
 
 from figures.discriminative.detection import flat, halves, picture, ring, symmetric

@@ -21,7 +21,7 @@ CLASSES = [dict(color="0.25", marker="o", mfc="0.25"), dict(color="0.25", marker
 
 
 def truth(std=0.3):
-    """Two moons, a class each, as a law of labeled rows."""
+    """Two moons, a class each, as a distribution of labeled rows."""
     law = moons(std=std)
     return parts_of_mixture(law, np.arange(len(law.weights)) * 2 // len(law.weights))
 

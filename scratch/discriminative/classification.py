@@ -1,7 +1,6 @@
 """The task of classification: error rate, log loss, and calibration of the probabilities.
 
-Input: predicted log probabilities log p(k|x) of every class, (N, C).  They may be a model's
-log_posterior(theta, x) or a GenerativeClassifier's log_posterior(x).
+Input: predicted log p(k|x) of every class, (N, C), from the log_posterior of any classifier here.
 
     error rate   1/N sum_n 1[argmax_k p(k|x_n) != y_n]                                       (1)
     log loss     L = -1/N sum_n log p(y_n|x_n), in nats                                      (2)
@@ -101,7 +100,7 @@ def temperature(log_posterior, y):
     """The T > 0 with the least log loss of softmax(log_posterior / T) on these validation rows."""
     log_posterior, y = _checked(log_posterior, y)
     own = checks.finite(log_posterior, "log_posterior")[np.arange(len(y)), y]
-    ends = np.log(1e-3), np.log(1e3)                        # of log b, chosen by hand: wide enough for any use
+    ends = np.log(1e-3), np.log(1e3)                        # of log b, by hand: wide enough for any use
 
     def derivative(log_b):
         p = np.exp(log_softmax(np.exp(log_b) * log_posterior)[0])

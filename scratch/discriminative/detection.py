@@ -19,8 +19,7 @@ likelihood ratio of "with template t" to "without" is linear in the window x:
     score(x) = t^T S^-1 (x - m - t/2)                                                        (1)
 
 No detector then has a larger area under its ROC (Neyman and Pearson 1933, "On the Problem of the
-Most Efficient Tests of Statistical Hypotheses").  With S = I it is the correlation with the
-template; the S of real backgrounds whitens them.  Pictures are not Gaussian, so a network's gain
+Most Efficient Tests of Statistical Hypotheses").  Pictures are not Gaussian, so a network's gain
 over (1) is due to features beyond mean and covariance.
 Checked in tests/discriminative/test_detection.py::test_the_matched_filter_is_the_likelihood_ratio
 

@@ -75,7 +75,7 @@ class GenerativeClassifier:
         return log_softmax(joint)[0]                                              # (2)
 
     def log_prob(self, rows):
-        """log p(x, y) of labeled rows (not log p(y|x)), (N,): density of x and probability of y."""
+        """log p(x, y) of labeled rows (not log p(y|x)), (N,)."""
         x, y = split_classes(rows, np.shape(rows)[-1] - 1, len(self.laws))
         return self.log_joint(x)[np.arange(len(y)), y]
 
@@ -110,10 +110,9 @@ class Learned:
 
 
 def learn_classes(rows, classes, learn):
-    """The classifier with distribution learn(x) for each class's rows, and class frequencies as priors.
+    """The classifier with distribution learn(x) for each class's rows x, and class frequencies as priors.
 
-    learn: a function from x (N_k, D) to a distribution, such as
-    lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000)).
+    An example of learn: lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000))
     """
     x, y, counts = _classes_of(rows, classes)
     return GenerativeClassifier(tuple(learn(x[y == k]) for k in range(classes)), counts / len(y))
@@ -138,8 +137,7 @@ def parts_of_mixture(mixture, classes):
     """The Bayes classifier if component i of a Gaussian mixture belongs to class classes[i]."""
     classes = np.asarray(classes)
     if classes.shape != mixture.weights.shape or classes.dtype.kind != "i":
-        raise ValueError(f"classes must be {len(mixture.weights)} integers, one for each component, "
-                         f"got dtype {classes.dtype} of shape {classes.shape}")
+        raise ValueError(f"classes must be integers, one for each component, got {classes.dtype} {classes.shape}")
     parts = [classes == k for k in range(classes.max() + 1)]
     priors = np.array([mixture.weights[part].sum() for part in parts])
     laws = tuple(GaussianMixture(mixture.means[i], mixture.covariances[i], mixture.weights[i] / prior)

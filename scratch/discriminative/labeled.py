@@ -48,22 +48,27 @@ def split_numbers(rows, dim):
 
 
 def labeled_inputs(model, theta, rows, classes=None):
-    """theta (P,), x (N, D) and y (N,) of a model, checked, real numbers in the precision of theta.
-
-    y holds integers in 0 ... classes-1, or real numbers if classes is None.
-    """
+    """theta (P,), x (N, D), y (N,), checked, in theta's precision; without classes y is real."""
     theta = checks.flat(theta, model.size)
     x, y = split_numbers(rows, model.dim) if classes is None else split_classes(rows, model.dim, classes)
     real = theta.real.dtype
     return theta, x.astype(real, copy=False), y.astype(real, copy=False) if classes is None else y
 
 
-def check_penalty(penalty):
-    """penalty as a finite float of at least 0."""
-    value = checks.finite(float(penalty), "penalty")
-    if value < 0:
-        raise ValueError(f"penalty must be at least 0, got {penalty}")
-    return value
+class LabeledModel:
+    """What every model of labeled rows inherits: the checks of its fields, a loss without noise."""
+
+    def __post_init__(self):
+        checks.size(self.dim, "dim")
+        checks.size(getattr(self, "classes", 2), "classes", minimum=2)
+        penalty = checks.finite(float(self.penalty), "penalty")
+        if penalty < 0:
+            raise ValueError(f"penalty must be at least 0, got {penalty}")
+        object.__setattr__(self, "penalty", penalty)        # a Python float: it does not widen float32
+
+    def draw_noise(self, rng, n):
+        """None: the loss is exact."""
+        return None
 
 
 class ClassProbabilities:

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch import checks
-from scratch.discriminative.labeled import ClassProbabilities, check_penalty, labeled_inputs
+from scratch.discriminative.labeled import ClassProbabilities, LabeledModel, labeled_inputs
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_views
 from scratch.kernels.likelihoods import gaussian_log_density
 from scratch.kernels.stable import log_softmax
@@ -40,7 +40,7 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, train
 
 
-class _Network:
+class _Network(LabeledModel):
     """The perceptron of both models: its size, its start, and the penalty on its weights."""
 
     # Rates swept here from 1e-3 to 2e-2, 1,000 steps on two spirals and on a regression: 5e-3 ends
@@ -49,10 +49,8 @@ class _Network:
     recipe = Recipe(Adam(5e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.outputs, "classes", minimum=2)
+        super().__post_init__()
         object.__setattr__(self, "hidden", checks.widths(self.hidden))
-        object.__setattr__(self, "penalty", check_penalty(self.penalty))
 
     @property
     def widths(self):
@@ -75,10 +73,6 @@ class _Network:
         W, _ = mlp_views(theta, self.widths)[-1]
         W *= 0.1                                            # by hand, not swept
         return theta
-
-    def draw_noise(self, rng, n):
-        """None: the likelihood is exact."""
-        return None
 
     def _decay(self, theta):
         """penalty/2 |W|^2 over the weights of all layers, and its gradient (P,)."""

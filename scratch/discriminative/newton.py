@@ -47,7 +47,7 @@ import numpy as np
 from scipy.optimize import minimize
 
 from scratch import checks
-from scratch.discriminative.labeled import check_penalty, split_numbers
+from scratch.discriminative.labeled import LabeledModel, split_numbers
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
@@ -103,7 +103,7 @@ def newton_step(model, theta, rows, dtheta):
 
 
 def minimum(model, rows):
-    """theta (P,) at the minimum of the loss over these rows, by Newton's method; model.fit(rows)."""
+    """theta (P,) at the minimum of the loss over these rows, by Newton's method: model.fit."""
     for iterate in newton(model, rows):
         pass
     return iterate.theta
@@ -123,25 +123,19 @@ def refuse(moved):
         raise Separable("the loss has no minimum: the classes can be separated (each step moves a logit by "
                         f"{moved:.2f}). A penalty > 0 gives a minimum, if no class is empty")
     if moved > ARRIVED:
-        raise RuntimeError("not at the minimum yet: the next Newton step would still move a logit by "
-                           f"{moved:.2g}; columns of very different scales? Center and scale them")
+        raise RuntimeError(f"not at the minimum yet: a step still moves a logit by {moved:.2g}. Center and scale x")
 
 
-class Convex:
+class Convex(LabeledModel):
     """What a linear model with a convex loss inherits; theta = [W (D, outputs), b (outputs,)].
 
     The model adds loss(theta, rows), hessian(theta, rows) and scores(theta, x), linear in theta.
     """
-    outputs, classes = 1, 2    # of the logit; a softmax has its own
+    outputs, classes = 1, 2    # one logit; the softmax has its own
 
     # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the minimum
     # (softmax: 1e-3, better with 0.1), 3e-3 ends 5e-4 to 5e-2 above it.
     recipe = Recipe(Adam(3e-2), batch_size=512)
-
-    def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.classes, "classes", minimum=2)
-        object.__setattr__(self, "penalty", check_penalty(self.penalty))
 
     @property
     def size(self):
@@ -157,10 +151,6 @@ class Convex:
     def init(self, rng, dtype=np.float32):
         """Small random theta (P,); any start leads to the same minimum (0.1 by hand, not swept)."""
         return checks.generator(rng).normal(0, 0.1, self.size).astype(dtype)
-
-    def draw_noise(self, rng, n):
-        """None: the loss is exact."""
-        return None
 
     fit = minimum
 

@@ -78,7 +78,7 @@ def _area(positive, negative):
     u = (ranks[:M] - rankdata(positive)) / N                # (M,)  (4): rank among all - among positives
     v = 1 - (ranks[M:] - rankdata(negative)) / M            # (N,)  (5)
     area = float(u.mean())                                  # (3)
-    return area, np.append((u - area) / np.sqrt(M * (M - 1)), (v - area) / np.sqrt(N * (N - 1)))    # (7)
+    return area, np.append((u - area) / np.sqrt(M * (M - 1)), (v - area) / np.sqrt(N * (N - 1)))    # (6)
 
 
 def _error(terms, clusters):

@@ -85,16 +85,13 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
         i = int(np.argmax(u))
         violation = u[i] - (r + down)                                             # (N,) u_i - v_j  (3)
         curvature = np.maximum(diagonal[i] + diagonal - 2 * K[i], LEAST_CURVATURE)
-        rise = np.maximum(violation, 0)
-        rise *= rise
-        rise /= curvature                                                         # (N,) twice (5)
-        j = int(np.argmax(rise))
+        j = int(np.argmax(np.maximum(violation, 0) ** 2 / curvature))             # twice (5)
         if step % CHECK_EVERY == 0 or violation[j] <= rounding:
             bias = u[i] - violation.max() / 2               # the middle of the interval  (4)
             solution = _solution(beta, r, target, low, high, epsilon, bias, step)
             if solution.gap <= tolerance * solution.primal or violation[j] <= rounding:
                 return solution
-        ends = [0.0 if beta[n] * edge < 0 else edge for n, edge in ((i, high[i]), (j, low[j]))]     # kink or box
+        ends = [0.0 if beta[n] * edge < 0 else edge for n, edge in ((i, high[i]), (j, low[j]))]
         move = min(violation[j] / curvature[j], ends[0] - beta[i], beta[j] - ends[1])           # (6)
         for row, change, end in ((i, move, ends[0]), (j, -move, ends[1])):
             moved = beta[row] + change                      # exactly the end, if only rounding differs
@@ -102,8 +99,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
             up[row] = -np.inf if beta[row] == high[row] else epsilon if beta[row] < 0 else -epsilon
             down[row] = np.inf if beta[row] == low[row] else -epsilon if beta[row] > 0 else epsilon
         r -= move * (K[i] - K[j])                                                 # (2)
-    raise RuntimeError(f"the duality gap is still {solution.gap:.2g} of {solution.primal:.2g} "
-                       f"after {MOST_STEPS} steps")
+    raise RuntimeError(f"after {MOST_STEPS} steps the duality gap is {solution.gap:.2g} of {solution.primal:.2g}")
 
 
 def _solution(beta, r, target, low, high, epsilon, bias, steps):

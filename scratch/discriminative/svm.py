@@ -47,20 +47,13 @@ import numpy as np
 
 from scratch import checks
 from scratch.discriminative.labeled import labeled_inputs, split_classes, split_numbers
-from scratch.discriminative.logistic_regression import LogisticRegression
 from scratch.discriminative.newton import Convex
 from scratch.discriminative.smo import maximize_dual
 
 
 @dataclass(frozen=True)
 class LinearSVM(Convex):
-    """f(x) = w^T x + b; theta = [w_1 ... w_D, b].  Rows carry their class, 0 or 1, in the last column.
-
-    >>> svm = LinearSVM(dim=1, penalty=1e-3)
-    >>> theta = svm.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [3.0, 1.0]]))
-    >>> svm.predict(theta, np.array([[-0.5], [0.5]]))
-    array([0, 1])
-    """
+    """f(x) = w^T x + b; theta = [w_1 ... w_D, b].  Rows end with their class, 0 or 1."""
     dim: int
     _: KW_ONLY
     penalty: float = 1e-3      # C = 1 at N = 1,000 rows; by hand, not swept.  (4) needs > 0
@@ -104,7 +97,10 @@ class LinearSVM(Convex):
         dual = np.mean(alpha - alpha * alpha / 4) - self.penalty / 2 * (w @ w)    # (4)
         return float(self.loss(theta, rows)[0]), float(dual)
 
-    scores = LogisticRegression.scores                      # f(x), (N,): positive on the side of class 1  (1)
+    def scores(self, theta, x):
+        """f(x), (N,): positive on the side of class 1."""
+        theta, x = checks.inputs(self, theta, x)
+        return x @ theta[:-1] + theta[-1]                                         # (1)
 
     def predict(self, theta, x):
         """The side of the boundary that x is on, (N,)."""
@@ -174,10 +170,7 @@ class _KernelMachine:
 
 @dataclass(frozen=True)
 class KernelSVM(_KernelMachine):
-    """KernelSVM(dim, *, penalty, kernel): classification with the hinge loss (6).  Rows as above.
-
-    fit holds the N x N kernel matrix: 8 N^2 bytes.
-    """
+    """KernelSVM(dim, *, penalty, kernel): classification (6).  fit holds an N x N matrix."""
 
     def fit(self, rows, tolerance=1e-6):
         """SupportVectors with a duality gap of at most tolerance times the objective (6)."""
@@ -192,7 +185,7 @@ class KernelSVM(_KernelMachine):
 
 @dataclass(frozen=True)
 class KernelSVR(_KernelMachine):
-    """KernelSVR(dim, *, penalty, kernel, epsilon): regression with loss (7).  Rows end with the number y."""
+    """KernelSVR(dim, *, penalty, kernel, epsilon): regression (7).  Rows end with the number y."""
     _: KW_ONLY
     epsilon: float = 0.1       # in the unit of y; by hand, not swept
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from scratch.discriminative.labeled import check_penalty, join, labeled_inputs, split_classes, split_numbers
+from scratch.discriminative.labeled import join, labeled_inputs, split_classes, split_numbers
 from scratch.discriminative.logistic_regression import LogisticRegression
 from scratch.learning.training import batches
 
@@ -47,8 +47,8 @@ def test_labels_stay_with_their_rows_in_the_training_loops_batches(rng):
     (lambda: split_classes(np.full((3, 3), -1.0), 2, 2), ValueError, "classes 0 ... 1, got -1.0"),
     (lambda: split_classes(np.full((3, 3), np.nan), 2, 2), ValueError, "finite"),
     (lambda: split_numbers(np.zeros((3, 3), complex), 2), TypeError, "must be real"),
-    (lambda: check_penalty(-0.1), ValueError, "penalty must be at least 0"),
-    (lambda: check_penalty(np.inf), ValueError, "penalty must be finite"),
+    (lambda: LogisticRegression(2, penalty=-0.1), ValueError, "penalty must be at least 0"),
+    (lambda: LogisticRegression(2, penalty=np.inf), ValueError, "penalty must be finite"),
 ])
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):

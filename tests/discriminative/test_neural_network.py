@@ -74,6 +74,13 @@ def test_biases_feel_no_penalty(rng):
             np.testing.assert_allclose(db, 0, atol=1e-14)
 
 
+def test_a_regressor_has_no_classes_and_blocks_name_every_parameter():
+    assert not hasattr(REGRESSOR, "classes")
+    for model in (CLASSIFIER, REGRESSOR):
+        assert [part.stop - part.start for part in model.blocks.values()][1] == 5          # b1
+        assert sum(part.stop - part.start for part in model.blocks.values()) == model.size
+
+
 def test_float32_stays_float32(rng):
     for model in (CLASSIFIER, REGRESSOR):
         theta, rows = problem(model, 6, rng)
