@@ -1,6 +1,6 @@
 """The task of classification: error rate, log loss, and calibration of the probabilities.
 
-Input: predicted log p(k|x) of every class, (N, C), from the log_posterior of any classifier here.
+Input: log p(k|x) of N rows and C classes, (N, C), from the log_posterior of any classifier here.
 
     error rate   1/N sum_n 1[argmax_k p(k|x_n) != y_n]                                       (1)
     log loss     L = -1/N sum_n log p(y_n|x_n), in nats                                      (2)
@@ -21,10 +21,7 @@ logits are divided by one number T, fitted on validation rows: p_T(k|x) is propo
 p(k|x)^(1/T).  The log loss is convex in b = 1/T, and the best T is the root of its derivative
 
     dL/db = 1/N sum_n [ E_(k ~ p_T) log p(k|x_n) - log p(y_n|x_n) ].                         (5)
-
 Checked in tests/discriminative/test_classification.py::test_temperature_is_the_minimum_of_the_nats
-
-Symbols: N rows, C classes.
 """
 from typing import NamedTuple
 

@@ -137,7 +137,7 @@ def parts_of_mixture(mixture, classes):
     """The Bayes classifier if component i of a Gaussian mixture belongs to class classes[i]."""
     classes = np.asarray(classes)
     if classes.shape != mixture.weights.shape or classes.dtype.kind != "i":
-        raise ValueError(f"classes must be integers, one for each component, got {classes.dtype} {classes.shape}")
+        raise ValueError(f"classes must be integers, one for each component, got {classes.tolist()}")
     parts = [classes == k for k in range(classes.max() + 1)]
     priors = np.array([mixture.weights[part].sum() for part in parts])
     laws = tuple(GaussianMixture(mixture.means[i], mixture.covariances[i], mixture.weights[i] / prior)

@@ -2,14 +2,12 @@
 
     rows = [x_1 ... x_D, y]                    (N, D + 1)
 
-One array has one order, so a shuffle keeps each label with its input, and the training loop
-needs no second argument.  y is a class, stored as the float 0.0, 1.0, ... C-1, or a real number.
+The N rows are one array, so that a shuffle keeps each label with its input.  y is one of C classes,
+stored as the float 0.0, 1.0, ... C-1, or a real number.
 
 Every discriminative model here minimizes 1/N sum_n loss_n + penalty/2 |w|^2.  The biases are not
 penalized, so that a shift of all the data shifts the boundary with it.  Where the loss is in nats
 per row, so is the penalty: 1/N of the negative log density of a prior w ~ N(0, 1 / (penalty N)).
-
-Symbols: N rows, D inputs, C classes, P parameters.
 """
 import numpy as np
 

@@ -20,7 +20,6 @@ C classes, one logit each (Bishop 2006, "Pattern Recognition and Machine Learnin
 
 Checked in tests/discriminative/test_logistic_regression.py::test_gradient_in_every_parameter
 Checked in tests/discriminative/test_logistic_regression.py::test_hessian_is_the_derivative
-
 Symbols: N rows, D inputs, C classes, X (N, D), X~ = [X, 1], dw the gradient of L in w.
 
 The penalty does not act on the bias.  At the minimum db = 0, so the mean of p over the rows is

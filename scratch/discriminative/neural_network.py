@@ -15,8 +15,8 @@ with W the weights of all layers, without the biases.
 
 The mean m and the log standard deviation l are outputs of the network (Nix and Weigend 1994,
 "Estimating the mean and variance of the target probability distribution").  dl vanishes where the
-standard deviation equals the size of the errors.  dtheta has two terms: the vector-Jacobian
-product (pullback) of the network with da, or with dm and dl; and dW = penalty W               d(1).
+standard deviation equals the size of the errors.  dtheta is the vector-Jacobian product (pullback)
+of the network with da, or with dm and dl, plus the term dW = penalty W                        d(1).
 Checked in tests/discriminative/test_neural_network.py::test_gradient_in_every_parameter
 Checked in tests/discriminative/test_neural_network.py::test_the_spread_of_the_errors_is_learned
 

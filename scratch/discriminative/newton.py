@@ -123,7 +123,7 @@ def refuse(moved):
         raise Separable("the loss has no minimum: the classes can be separated (each step moves a logit by "
                         f"{moved:.2f}). A penalty > 0 gives a minimum, if no class is empty")
     if moved > ARRIVED:
-        raise RuntimeError(f"not at the minimum yet: a step still moves a logit by {moved:.2g}. Center and scale x")
+        raise RuntimeError(f"not at the minimum yet: a step moves a logit by {moved:.2g}. Center, scale x")
 
 
 class Convex(LabeledModel):

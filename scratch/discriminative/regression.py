@@ -11,8 +11,6 @@ Input: a predicted mean and standard deviation of y for every x, (N,) each.
 Approach"), Phi the distribution function of N(0, 1).
 Checked in tests/discriminative/test_regression.py::test_of_the_true_density_nats_are_its_entropy
 Checked in tests/discriminative/test_regression.py::test_coverage_is_its_level_for_the_true_density
-
-Symbols: N rows.
 """
 import numpy as np
 from scipy.special import ndtr

@@ -25,8 +25,7 @@ their squares estimates its variance (with M (M - 1) for M^2, as in a sample var
 
 Scores of neighbors in one picture are not independent.  Their terms are then summed within each
 cluster before they are squared (Obuchowski 1997, "Nonparametric Analysis of Clustered ROC Curve
-Data").  For two detectors on the same items, the terms of the difference are the differences of
-the terms, which keeps their covariance.
+Data").  For two detectors on the same items the terms are subtracted first: this keeps covariances.
 Checked in tests/discriminative/test_roc.py::test_stderr_is_delongs
 Checked in tests/discriminative/test_roc.py::test_clusters_widen_the_interval_until_it_covers
 

@@ -99,7 +99,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
             up[row] = -np.inf if beta[row] == high[row] else epsilon if beta[row] < 0 else -epsilon
             down[row] = np.inf if beta[row] == low[row] else -epsilon if beta[row] > 0 else epsilon
         r -= move * (K[i] - K[j])                                                 # (2)
-    raise RuntimeError(f"after {MOST_STEPS} steps the duality gap is {solution.gap:.2g} of {solution.primal:.2g}")
+    raise RuntimeError(f"the gap is {solution.gap:.2g} of {solution.primal:.2g} after {MOST_STEPS} steps")
 
 
 def _solution(beta, r, target, low, high, epsilon, bias, steps):

@@ -17,7 +17,6 @@ Solution of Large Scale Linear SVMs").  Its dual, for alpha >= 0 with sum_n s_n 
 
     D(alpha) = 1/N sum_n (alpha_n - alpha_n^2 / 4) - penalty/2 |w|^2,
     w        = sum_n alpha_n s_n x_n / (penalty N)                                           (4)
-
 Checked in tests/discriminative/test_svm.py::test_gradient_in_every_parameter_and_hessian
 Checked in tests/discriminative/test_svm.py::test_newton_ends_exactly_with_no_duality_gap
 
@@ -83,16 +82,12 @@ class LinearSVM(Convex):
         return 2 / len(x) * inside.T @ inside + self._penalty_hessian()           # (P, P)  (3)
 
     def primal_and_dual(self, theta, rows):
-        """P (2) at theta, and D (4): their difference bounds the error of theta.
-
-        alpha = 2 max(0, 1 - m), which is optimal at the minimum.  Elsewhere the alpha of the class
-        with the larger sum are scaled down, which makes them feasible.
-        """
+        """P (2) at theta and D (4) at a feasible alpha: their difference bounds the error."""
         x, y = split_classes(rows, self.dim, 2)
         s = 2 * y - 1
-        alpha = 2 * np.maximum(1 - s * self.scores(theta, x), 0)
+        alpha = 2 * np.maximum(1 - s * self.scores(theta, x), 0)                  # optimal at the minimum
         sums = np.bincount(y, alpha, minlength=2)
-        alpha *= (sums.min() / np.maximum(sums, 1e-300))[y]     # all 0 if one class has none
+        alpha *= (sums.min() / np.maximum(sums, 1e-300))[y]                       # sum_n s_n alpha_n = 0
         w = (s * alpha) @ x / (self.penalty * len(x))                             # (D,)  (4)
         dual = np.mean(alpha - alpha * alpha / 4) - self.penalty / 2 * (w @ w)    # (4)
         return float(self.loss(theta, rows)[0]), float(dual)
@@ -140,10 +135,7 @@ class SupportVectors(NamedTuple):
 
 @dataclass(frozen=True)
 class _KernelMachine:
-    """The fields of a kernel machine, f(x), and the call of the solver.
-
-    kernel: a positive semidefinite function of rows x (N, D) and z (M, D), (N, M).
-    """
+    """The common part of both machines.  kernel(x, z) -> (N, M) must be positive semidefinite."""
     dim: int
     _: KW_ONLY
     penalty: float = 1e-3      # as LinearSVM
