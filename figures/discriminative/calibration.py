@@ -1,4 +1,4 @@
-"""Are the announced probabilities true?  Reliability diagrams on a known law and on real MRI windows."""
+"""Are the predicted probabilities true?  Reliability diagrams on a known distribution and on real MRI windows."""
 import numpy as np
 
 from figures.discriminative.detection import flat, halves, picture, ring, symmetric
@@ -23,8 +23,9 @@ CORRELATION, BINS = 0.2, 10
 def answers(rows, held_out, test, rng, steps):
     """log p(y|x) on the test rows by the four, and the temperature."""
     dim, x = rows.shape[1] - 1, test[:, :-1]
-    naive, logistic = gaussian_discriminant(rows, 2, shared=True, naive=True), LogisticRegression(dim, 1 / len(rows))
-    network = Classifier(dim, 2, (64,))
+    naive = gaussian_discriminant(rows, 2, shared=True, naive=True)
+    logistic = LogisticRegression(dim, penalty=1 / len(rows))
+    network = Classifier(dim, classes=2, hidden=(64,))
     theta = fit(network, network.init(rng), rows, rng, steps=steps)
     sure = network.log_posterior(theta, x).astype(float)
     T = temperature(network.log_posterior(theta, held_out[:, :-1]).astype(float), held_out[:, -1].astype(int))

@@ -57,7 +57,7 @@ def symmetric(x):
 
 def network(law, rng, steps):
     """A trained network's log odds of a structure, as a function of windows."""
-    model = Classifier(SIZE * SIZE, 2, (64, 64), penalty=1e-4)
+    model = Classifier(SIZE * SIZE, classes=2, hidden=(64, 64), penalty=1e-4)
     theta = fit(model, model.init(rng), law, rng, steps=steps)
 
     def score(x):

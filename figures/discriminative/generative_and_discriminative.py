@@ -21,7 +21,7 @@ CLASSES = [dict(color="0.25", marker="o", mfc="0.25"), dict(color="0.25", marker
 
 
 def truth(std=0.3):
-    """Two moons, a class each, as a law of labeled rows."""
+    """Two moons, a class each, as a distribution of labeled rows."""
     law = moons(std=std)
     return parts_of_mixture(law, np.arange(len(law.weights)) * 2 // len(law.weights))
 
@@ -39,7 +39,8 @@ def compute(effort, rng):
         return stop_early(model, model.init(rng), rows[held:], rows[:held], rng, steps=steps).theta
     density = AutoregressiveMixture(dim=2, components=4, hidden=(16,))
     generative = learn_classes(rows, 2, lambda x: Learned(density, early(density, x)))
-    logistic, svm, network = LogisticRegression(2), KernelSVM(2, 1e-3, RBF(0.7)), Classifier(2, 2, (32, 32), 1e-4)
+    logistic, svm = LogisticRegression(2), KernelSVM(2, penalty=1e-3, kernel=RBF(0.7))
+    network = Classifier(2, classes=2, hidden=(32, 32), penalty=1e-4)
     weights, machine, theta = logistic.fit(rows), svm.fit(rows), early(network, rows)
     scores = [lambda x: logistic.scores(weights, x), lambda x: svm.scores(machine, x),
               lambda x: log_odds(network.scores(theta, x)), lambda x: log_odds(generative.log_joint(x))]

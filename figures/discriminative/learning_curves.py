@@ -72,7 +72,7 @@ def crossing(sizes, errors):
 
 
 def verdict(sizes, errors):
-    """What one law's curves say, in a few words."""
+    """The outcome of one distribution's curves, in a few words."""
     found = crossing(sizes, errors)
     if found is not None:
         return "the curves cross at {1:.0f} rows ({0:.0f} to {2:.0f})".format(*found)
@@ -84,7 +84,7 @@ def verdict(sizes, errors):
 
 
 def draw(results):
-    """A panel per law: mean errors with 95 % intervals, their limits, and the verdict."""
+    """A panel per distribution: mean errors with 95 % intervals, their limits, and the verdict."""
     sizes, draws = results["sizes"], results["errors"].shape[2]
     fig = figure(3.7, f"Ng and Jordan (2001): two Gaussian classes in {DIM} dimensions, exact errors, means over "
                       f"{draws} draws with 95 % intervals")

@@ -24,9 +24,9 @@ def compute(effort, rng):
     nodes, _ = midpoints(WINDOW, cells)
     x = rng.normal(size=(40, 2)) * 0.6
     far = np.abs(x @ [0.6, 0.8]) > 0.25
-    planes = [(KernelSVM(2, 1e-4, linear), join(x[far], x[far] @ [0.6, 0.8] > 0))]
+    planes = [(KernelSVM(2, penalty=1e-4, kernel=linear), join(x[far], x[far] @ [0.6, 0.8] > 0))]
     rows = truth(std=0.3).sample(n, rng)
-    planes += [(KernelSVM(2, penalty, RBF(0.7)), rows) for penalty in (1e-1, 1e-3)]
+    planes += [(KernelSVM(2, penalty=penalty, kernel=RBF(0.7)), rows) for penalty in (1e-1, 1e-3)]
     results = dict(cells=cells)
     for place, (svm, data) in enumerate(planes):
         machine = svm.fit(data)
@@ -37,24 +37,23 @@ def compute(effort, rng):
 
     rows = truth(std=0.3).sample(max(many), rng)
     tolerances = np.logspace(0, -8, 3 if effort == "quick" else 9)
-    paths = [[KernelSVM(2, penalty, RBF(0.7)).fit(rows[:many[-2]], tolerance) for tolerance in tolerances]
-             for penalty in penalties]
+    machines = [KernelSVM(2, penalty=penalty, kernel=RBF(0.7)) for penalty in penalties]
+    paths = [[svm.fit(rows[:many[-2]], tolerance) for tolerance in tolerances] for svm in machines]
 
     u = np.sort(rng.uniform(-3, 3, 60))[:, None]
     v = np.sin(2 * u[:, 0]) * np.exp(-0.2 * u[:, 0]) + 0.2 * rng.normal(size=60)
-    svr, line = KernelSVR(1, 1e-3, 0.3, RBF(0.6)), np.linspace(-3, 3, 200)[:, None]
+    svr, line = KernelSVR(1, penalty=1e-3, epsilon=0.3, kernel=RBF(0.6)), np.linspace(-3, 3, 200)[:, None]
     tube = svr.fit(join(u, v))
 
     wide = rng.normal(size=(500 if effort == "quick" else 50_000, 20))
     wide = join(wide, wide @ np.linspace(-1, 1, 20) + rng.normal(size=len(wide)) > 0)
-    by_newton = LinearSVM(20, 1e-4)
+    by_newton = LinearSVM(20, penalty=1e-4)
     primal, dual = by_newton.primal_and_dual(by_newton.fit(wide), wide)
     return results | dict(
         steps=[[max(machine.steps, 1) for machine in path] for path in paths],
         gaps=[[machine.gap / machine.primal for machine in path] for path in paths],
         u=u, v=v, line=line, tube=svr.scores(tube, line), tube_support=tube.x, tube_steps=tube.steps,
-        many=many, seconds=[[fastest(lambda: KernelSVM(2, penalty, RBF(0.7)).fit(rows[:m]), repeats) for m in many]
-                            for penalty in penalties],
+        many=many, seconds=[[fastest(lambda: svm.fit(rows[:m]), repeats) for m in many] for svm in machines],
         wide_rows=len(wide), wide_seconds=fastest(lambda: by_newton.fit(wide), repeats),
         wide_gap=abs(primal - dual) / primal)
 

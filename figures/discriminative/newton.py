@@ -47,7 +47,7 @@ def compute(effort, rng):
 
     few, penalties, path = rows[:60], np.logspace(-4, 2, 25), []
     for penalty in penalties:
-        shrunk = LogisticRegression(DIM, penalty)
+        shrunk = LogisticRegression(DIM, penalty=penalty)
         theta = shrunk.fit(few)
         path.append([np.linalg.norm(theta[:-1]), -shrunk.log_prob(theta, few).mean(),
                      -shrunk.log_prob(theta, held_out).mean()])

@@ -1,4 +1,4 @@
-"""Regression as a density: a network that learns its own error bars, on a known law and on a real MRI slice."""
+"""Regression as a density: a network that learns its own error bars, on a known distribution and an MRI slice."""
 import numpy as np
 
 from figures.style import COLORS, figure
@@ -40,7 +40,7 @@ def compute(effort, rng):
 
 
 def draw(results):
-    """The law with the learned band; pixels with their error bars; what the two densities are worth."""
+    """The distribution with the learned band; pixels with their error bars; what the two densities are worth."""
     y, (excess, error) = results["y"], results["excess"]
     predictions = {"network": results["network"], "least squares": results["linear"]}
     told = []

@@ -18,13 +18,13 @@ MODEL = Classifier(dim=2, classes=2, hidden=(64, 64))
 
 
 def truth():
-    """Two spirals, a class each, as a law of labeled rows."""
+    """Two spirals, a class each, as a distribution of labeled rows."""
     law = spirals(std=0.4)
     return parts_of_mixture(law, np.arange(len(law.weights)) * 2 // len(law.weights))
 
 
 def compute(effort, rng):
-    """Excess errors of several runs on the law; the boundary of the first; one run on few rows."""
+    """Excess errors of several runs on the distribution; the boundary of the first; one run on few rows."""
     steps, runs, cells, tests = (20, 2, 40, 500) if effort == "quick" else (2000, 8, 200, 50_000)
     law = truth()
     test, (nodes, _) = law.sample(tests, rng), midpoints(WINDOW, cells)

@@ -1,0 +1,1 @@
+"""p(y|x) and generative classifiers; the reading order is in README.md."""

@@ -1,22 +1,27 @@
-"""The task of classification: how often wrong, how many nats, and are the probabilities true?
+"""The task of classification: error rate, log loss, and calibration of the probabilities.
 
-A classifier's answer is log p(k|x) for every class, (N, K), whatever made it: a
-model's log_posterior(theta, x), or a GenerativeClassifier's log_posterior(x).
+Input: log p(k|x) of N rows and C classes, (N, C), from the log_posterior of any classifier here.
 
-Calibration.  Of all rows on which p = 0.8 was announced, 80 % should be hits.
-`reliability` sorts the rows by p, cuts them into bins of equal count, and
-compares the mean of p with the frequency of hits.  The mean distance of the two,
-the expected calibration error, is never 0 on finite data: with n_b rows in a bin
-even true probabilities miss by about sqrt(2 p (1 - p) / (pi n_b)) (the mean of
-|N(0, s^2)| is s sqrt(2 / pi)).  That floor is reported with it.
+    error rate   1/N sum_n 1[argmax_k p(k|x_n) != y_n]                                       (1)
+    log loss     L = -1/N sum_n log p(y_n|x_n), in nats                                      (2)
 
-Temperature (Guo et al. 2017).  Overconfident logits are divided by one number T,
-fitted on rows held out: p_T(k|x) is proportional to p(k|x)^(1/T).  The nats are
-convex in b = 1/T, with the derivative
+Calibration.  Of all rows with a predicted p = 0.8, 80 % should be positive.  `reliability` sorts
+the rows by p and cuts them into bins b of equal count N_b.  Let p_b be the mean of p in a bin and
+f_b the frequency of positives.  The expected calibration error and its noise floor are
 
-    d/db  -mean log p_T(y|x) = mean over rows of E_(k ~ p_T) log p(k|x) - log p(y|x)
+    ECE   = sum_b N_b/N |f_b - p_b|                                                          (3)
+    floor = sum_b N_b/N sqrt(2 p_b (1 - p_b) / (pi N_b)).                                    (4)
 
-and it vanishes where the log probabilities announced are, on average, those found.
+(4) is the expectation of (3) for true probabilities.  Then f_b - p_b is nearly N(0, s^2) with
+s^2 = p_b (1 - p_b) / N_b, and E |f_b - p_b| = s sqrt(2/pi).
+Checked in tests/discriminative/test_classification.py::test_ece_of_true_probabilities_is_the_floor
+
+Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks").  Overconfident
+logits are divided by one number T, fitted on validation rows: p_T(k|x) is proportional to
+p(k|x)^(1/T).  The log loss is convex in b = 1/T, and the best T is the root of its derivative
+
+    dL/db = 1/N sum_n [ E_(k ~ p_T) log p(k|x_n) - log p(y_n|x_n) ].                         (5)
+Checked in tests/discriminative/test_classification.py::test_temperature_is_the_minimum_of_the_nats
 """
 from typing import NamedTuple
 
@@ -30,85 +35,86 @@ from scratch.kernels.stable import log_softmax
 
 
 def error_rate(log_posterior, y):
-    """The share of rows whose most probable class is not y.
+    """The error rate (1): the fraction of rows whose most probable class is not y.
 
     >>> print(error_rate(np.log([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0])))
     0.5000 +- 0.3536 (n = 2)
     """
     log_posterior, y = _checked(log_posterior, y)
-    wrong = float(np.mean(np.argmax(log_posterior, axis=1) != y))
+    wrong = float(np.mean(np.argmax(log_posterior, axis=1) != y))                 # (1)
     return Share(wrong, float(np.sqrt(wrong * (1 - wrong) / len(y))), len(y))
 
 
 def nats(log_posterior, y):
-    """-mean log p(y|x): 0 for a prophet, log K for one who knows nothing, inf for one caught in a certainty."""
+    """The log loss (2), or cross-entropy, in nats.
+
+    It is 0 if every y has probability 1, log C for uniform p, infinite if some y has probability 0.
+    """
     log_posterior, y = _checked(log_posterior, y)
-    if len(y) < 2:
-        raise ValueError(f"a standard error needs at least 2 rows, got {len(y)}")
-    terms = -log_posterior[np.arange(len(y)), y]
-    if np.isinf(terms).any():
-        return Estimate(np.inf, 0.0, len(y))
-    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(y))), len(y))
+    terms = -log_posterior[np.arange(len(y)), y]                                  # (N,)  (2)
+    return Estimate(np.inf, 0.0, len(y)) if np.isinf(terms).any() else mean_in_nats(terms)
+
+
+def mean_in_nats(terms):
+    """The mean of independent terms (N,) in nats, with its standard error."""
+    if len(terms) < 2:
+        raise ValueError(f"a standard error needs at least 2 rows, got {len(terms)}")
+    return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(terms))), len(terms))
 
 
 class Reliability(NamedTuple):
-    """What was announced and what came, bin by bin, each (B,)."""
-    announced: np.ndarray       # the mean of p
-    found: np.ndarray           # the frequency of hits
-    low: np.ndarray             # Wilson's 95 % interval of the frequency: within [0, 1] also at its ends
+    """A reliability diagram: predicted and observed frequencies, bin by bin, each (B,)."""
+    announced: np.ndarray       # p_b, the mean of p
+    found: np.ndarray           # f_b, the frequency of positives
+    low: np.ndarray             # Wilson's 95 % interval of the frequency, which stays within [0, 1]
     high: np.ndarray
-    count: np.ndarray
+    count: np.ndarray           # N_b
 
     def error(self):
-        """The expected calibration error, and the floor that true probabilities would show."""
-        share = self.count / self.count.sum()
+        """The expected calibration error (3) and its noise floor (4); neither has a unit."""
+        weights = self.count / self.count.sum()
         noise = np.sqrt(2 * self.announced * (1 - self.announced) / (np.pi * self.count))
-        return float(share @ np.abs(self.found - self.announced)), float(share @ noise)
+        return float(weights @ np.abs(self.found - self.announced)), float(weights @ noise)     # (3), (4)
 
 
 def reliability(p, hits, bins=10):
-    """Compare probabilities p (N,) with what happened, hits (N,) of 0 and 1 (or bool)."""
+    """The Reliability of predictions p (N,), given the outcomes hits (N,), 0 or 1 (or bool)."""
     p, hits = checks.finite(np.asarray(p, float), "p"), np.asarray(hits, float)
     bins = checks.size(bins, "bins")
     if p.ndim != 1 or hits.shape != p.shape or len(p) < bins:
-        raise ValueError(f"p and hits must have one shape (n,) with n >= bins = {bins}, "
-                         f"got {p.shape} and {hits.shape}")
+        raise ValueError(f"p and hits must have one shape (n,), n >= bins, got {p.shape}, {hits.shape}")
     if p.min() < 0 or p.max() > 1 or not np.isin(hits, (0, 1)).all():
         raise ValueError("p must lie in [0, 1] and hits must be 0 or 1")
     parts = np.array_split(np.argsort(p, kind="stable"), bins)
-    count = np.array([len(part) for part in parts])
-    announced = np.array([p[part].mean() for part in parts])
-    found = np.array([hits[part].mean() for part in parts])
-    z2 = ndtri(0.975) ** 2                                  # Wilson 1927
+    count, announced, found = np.array([(len(part), p[part].mean(), hits[part].mean()) for part in parts]).T
+    z2 = ndtri(0.975) ** 2                                  # Wilson 1927, "Probable Inference"
     center = (found + z2 / (2 * count)) / (1 + z2 / count)
     half = np.sqrt(z2 * found * (1 - found) / count + z2 * z2 / (4 * count ** 2)) / (1 + z2 / count)
     return Reliability(announced, found, center - half, center + half, count)
 
 
 def temperature(log_posterior, y):
-    """T > 0 that makes softmax(log_posterior / T) the best on these rows, which training has not seen."""
+    """The T > 0 with the least log loss of softmax(log_posterior / T) on these validation rows."""
     log_posterior, y = _checked(log_posterior, y)
-    right = log_posterior[np.arange(len(y)), y]
-    checks.finite(log_posterior, "log_posterior")
+    own = checks.finite(log_posterior, "log_posterior")[np.arange(len(y)), y]
+    ends = np.log(1e-3), np.log(1e3)                        # of log b, by hand: wide enough for any use
 
-    def slope(log_b):
+    def derivative(log_b):
         p = np.exp(log_softmax(np.exp(log_b) * log_posterior)[0])
-        return np.mean(np.sum(p * log_posterior, axis=1) - right)
+        return np.mean(np.sum(p * log_posterior, axis=1) - own)                   # (5)
 
-    if not slope(np.log(1e-3)) < 0 < slope(np.log(1e3)):
-        raise ValueError("no temperature is best: every row is right, or the answers are worse than a guess")
-    return float(np.exp(-brentq(slope, np.log(1e-3), np.log(1e3))))
+    if not derivative(ends[0]) < 0 < derivative(ends[1]):
+        raise ValueError("no temperature is best: every row is right, or p is worse than a guess")
+    return float(np.exp(-brentq(derivative, *ends)))
 
 
 def _checked(log_posterior, y):
     log_posterior, y = np.asarray(log_posterior), np.asarray(y)
-    if log_posterior.ndim != 2 or len(log_posterior) == 0 or log_posterior.dtype.kind != "f":
-        raise ValueError(f"log_posterior must be floating point of shape (n, classes), "
-                         f"got dtype {log_posterior.dtype} of shape {log_posterior.shape}")
-    if np.isnan(log_posterior).any() or log_posterior.max() > 1e-3:
-        raise ValueError("log_posterior must hold log probabilities, at most 0")
-    if y.shape != (len(log_posterior),) or y.dtype.kind not in "iu":
-        raise ValueError(f"y must be {len(log_posterior)} integers, got dtype {y.dtype} of shape {y.shape}")
-    if y.min() < 0 or y.max() >= log_posterior.shape[1]:
-        raise ValueError(f"y must hold classes 0 ... {log_posterior.shape[1] - 1}, got {y.min()} ... {y.max()}")
+    if (log_posterior.ndim != 2 or len(log_posterior) == 0 or log_posterior.dtype.kind != "f"
+            or np.isnan(log_posterior).any() or log_posterior.max() > 1e-3):      # 1e-3: rounding
+        raise ValueError("log_posterior must hold log probabilities, at most 0, of shape (n, classes), "
+                         f"got dtype {log_posterior.dtype}, shape {log_posterior.shape}")
+    n, classes = log_posterior.shape
+    if y.shape != (n,) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
+        raise ValueError(f"y must be {n} integers, the classes 0 ... {classes - 1}, got {y.dtype} {y.shape}")
     return log_posterior, y

@@ -1,28 +1,29 @@
-"""The task of detection: a classifier of windows, slid over a picture, finds where structures are.
+"""The task of detection: a classifier of windows, applied at every pixel, finds structures.
 
-A detector is a function from windows (n, size^2) to scores (n,).  The task is
+A detector is a function from windows (n, size^2) to scores (n,).  The steps of the task are
 
-    score_map   the score of the window around every pixel
-    suppress    keep a mark where the score is the largest within a radius, best first
-                (non-maximum suppression)
-    match       a mark is a hit if a structure lies within reach, and no better mark has claimed it
-    free_response   sensitivity against false marks per picture, over all thresholds (Bunch et al. 1978)
+    score_map       the score of the window around every pixel
+    suppress        non-maximum suppression: of all marks within a radius, keep the best
+    match           a mark is a hit if a structure lies within reach and no better mark claimed it
+    free_response   the free-response ROC (FROC): sensitivity against false marks per picture, over
+                    all thresholds (Bunch et al. 1978, "A free-response approach")
 
-Training windows are made by `Insertion`: backgrounds, half of them with the
-structure added.  Nearly all windows of a picture are easy, and a detector trained
-on random ones never meets the few that it will be wrong about: `hardest` finds
-them, and it is trained again with those among the negatives (Sung and Poggio 1998).
+Training windows come from `Insertion`: background windows, half of them with the structure added.
+Most windows are easy, so random ones contain few of the negatives that a detector gets wrong.
+Hard negative mining (`hardest`) selects those for a second training (Sung and Poggio 1998,
+"Example-based learning for view-based human face detection").
 
-The baseline is the matched filter.  If the backgrounds were Gaussian with mean m
-and covariance S, the log likelihood ratio of "with template t" to "without" would be
-linear in the window x,
+The baseline is the matched filter.  For Gaussian backgrounds with mean m and covariance S, the log
+likelihood ratio of "with template t" to "without" is linear in the window x:
 
-    score(x) = t^T S^-1 (x - m - t/2)
+    score(x) = t^T S^-1 (x - m - t/2)                                                        (1)
 
-and no detector could have a larger area under its ROC (Neyman and Pearson 1933).
-With S = I it is the plain correlation with the template; the S of real backgrounds
-"whitens" them.  Pictures are not Gaussian: what a network gains over this is what it
-has learned beyond their mean and covariance.
+No detector then has a larger area under its ROC (Neyman and Pearson 1933, "On the Problem of the
+Most Efficient Tests of Statistical Hypotheses").  Pictures are not Gaussian, so a network's gain
+over (1) is due to features beyond mean and covariance.
+Checked in tests/discriminative/test_detection.py::test_the_matched_filter_is_the_likelihood_ratio
+
+Symbols: H, W height and width of a picture, D = size^2 pixels of a window.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -38,7 +39,7 @@ def windows(picture, size):
     """A view of the windows around each pixel, (H - size + 1, W - size + 1, size, size)."""
     picture, size = checks.rows(picture, name="picture"), checks.size(size, "size")
     if size > min(picture.shape):
-        raise ValueError(f"size must be at most {min(picture.shape)}, the shorter side of the picture, got {size}")
+        raise ValueError(f"size must be at most {min(picture.shape)}, the picture's shorter side, got {size}")
     return sliding_window_view(picture, (size, size))
 
 
@@ -47,7 +48,7 @@ def score_map(score, picture, size, mask=None):
     view = windows(picture, size)
     mask = np.ones(view.shape[:2], bool) if mask is None else np.asarray(mask)
     if mask.shape != view.shape[:2] or mask.dtype != bool:
-        raise ValueError(f"mask must be bool of shape {view.shape[:2]}, got {mask.dtype} of shape {mask.shape}")
+        raise ValueError(f"mask must be bool of shape {view.shape[:2]}, got {mask.dtype}, {mask.shape}")
     scores = np.full(mask.shape, -np.inf)
     if mask.any():
         scores[mask] = score(view[mask].reshape(-1, size * size))
@@ -55,21 +56,20 @@ def score_map(score, picture, size, mask=None):
 
 
 class Marks(NamedTuple):
-    """Where a detector points, best first."""
+    """The detections, best first."""
     places: np.ndarray          # (n, 2) row and column in the score map
     scores: np.ndarray          # (n,)
 
 
 def suppress(scores, radius):
-    """Greedy non-maximum suppression: no two Marks within `radius` pixels of each other; -inf makes none."""
+    """Non-maximum suppression: Marks more than radius pixels apart, best first; none at -inf."""
     scores = np.asarray(scores, float)
     if scores.ndim != 2 or np.isnan(scores).any():
         raise ValueError(f"scores must be a map (H, W) without NaN, got shape {scores.shape}")
     radius = checks.size(radius, "radius", minimum=0)
     reach = np.arange(-radius, radius + 1)
     disk = reach[:, None] ** 2 + reach ** 2 <= radius ** 2
-    free = np.zeros(tuple(side + 2 * radius for side in scores.shape), bool)      # a frame saves the edge cases
-    free[radius:radius + scores.shape[0], radius:radius + scores.shape[1]] = scores > -np.inf
+    free = np.pad(scores > -np.inf, radius)                 # padding, so that no disk is cut at an edge
     places = []
     order = np.argsort(-scores, axis=None, kind="stable")
     for i, j in zip(*np.unravel_index(order, scores.shape)):
@@ -81,7 +81,7 @@ def suppress(scores, radius):
 
 
 def match(marks, structures, radius):
-    """Which marks are hits, (n,) bool.  structures (m, 2): each is claimed once, by the best mark in reach."""
+    """Which marks are hits, (n,) bool: the best one within radius claims a structure (of m, 2)."""
     structures = np.asarray(structures, float).reshape(-1, 2)
     free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
     for n, place in enumerate(marks.places):
@@ -92,9 +92,9 @@ def match(marks, structures, radius):
 
 
 def free_response(scores, hits, structures, pictures):
-    """false marks per picture, sensitivity: as the threshold falls from above all marks to below all.
+    """The FROC curve: false marks per picture and sensitivity, as the threshold falls.
 
-    scores, hits (n,): the marks of all pictures together; structures: how many there were to be found.
+    scores, hits (n,): the marks of all pictures together; structures: the number in all pictures.
     """
     scores, hits = checks.finite(np.asarray(scores, float), "scores"), np.asarray(hits, bool)
     structures, pictures = checks.size(structures, "structures"), checks.size(pictures, "pictures")
@@ -102,15 +102,15 @@ def free_response(scores, hits, structures, pictures):
         raise ValueError(f"scores and hits must have one shape (n,), with at most {structures} hits, "
                          f"got {scores.shape} and {hits.shape} with {hits.sum()} hits")
     order = np.argsort(-scores, kind="stable")
-    last = np.append(np.diff(scores[order]) < 0, True)[:len(order)]               # equal scores are one threshold
+    last = np.append(np.diff(scores[order]) < 0, True)[:len(order)]         # equal scores, one threshold
     false, true = np.cumsum(~hits[order])[last], np.cumsum(hits[order])[last]
     return np.append(0, false) / pictures, np.append(0, true) / structures
 
 
 def matched_filter(template, backgrounds=None, noise=0.0):
-    """The log likelihood ratio x (n, D) -> (n,) of Gaussian windows with and without the template.
+    """The log likelihood ratio (1) as a function x (n, D) -> (n,).
 
-    m and S are those of backgrounds (n, D), plus noise^2 I; or 0 and I if there are none.
+    m and S are the moments of backgrounds (n, D), plus noise^2 I in S; without any, 0 and I.
     """
     template = checks.finite(np.asarray(template, float), "template").ravel()
     mean, weights = np.zeros(template.size), template
@@ -119,29 +119,28 @@ def matched_filter(template, backgrounds=None, noise=0.0):
         mean = backgrounds.mean(axis=0)
         S = np.cov(backgrounds.T, bias=True) + noise ** 2 * np.eye(template.size)
         if np.linalg.matrix_rank(S, hermitian=True) < len(S):
-            raise ValueError(f"the covariance of {len(backgrounds)} backgrounds of {len(S)} pixels is singular: "
-                             "give more of them, or noise > 0")
+            raise ValueError(f"the covariance of {len(backgrounds)} backgrounds of {len(S)} pixels "
+                             "is singular: give more of them, or noise > 0")
         weights = np.linalg.solve(S, template)
-    return lambda x: checks.rows(x, template.size) @ weights - (mean + template / 2) @ weights
+    return lambda x: checks.rows(x, template.size) @ weights - (mean + template / 2) @ weights      # (1)
 
 
 @dataclass(frozen=True, eq=False)
 class Insertion:
-    """A law of labeled windows: a background (class 0), or one with the template added (class 1), half and half.
+    """A distribution of windows: a background (class 0) or one plus the template (class 1), 1/2 each.
 
-    hard: windows from which `hard_share` of the backgrounds of class 0 is drawn, if there are any.
+    hard: hard negatives, if any; a fraction `hard_share` of class 0 is drawn from them.
     """
     backgrounds: np.ndarray                                                       # (n, D)
     template: np.ndarray                                                          # (D,)
     hard: np.ndarray = None                                                       # (m, D)
-    hard_share: float = 0.5
+    hard_share: float = 0.5                                                       # by hand, not swept
 
     def __post_init__(self):
         template = checks.finite(np.ravel(np.asarray(self.template, float)), "template")
-        for windows_of, name in ((self.backgrounds, "backgrounds"), (self.hard, "hard")):
-            if windows_of is not None and checks.rows(windows_of, name=name).shape[1] != template.size:
-                raise ValueError(f"template must have {np.shape(windows_of)[1]} pixels, as the {name} do, "
-                                 f"got {template.size}")
+        for x, name in ((self.backgrounds, "backgrounds"), (self.hard, "hard")):
+            if x is not None and checks.rows(x, name=name).shape[1] != template.size:
+                raise ValueError(f"template must have {x.shape[1]} pixels, as {name}, got {template.size}")
         if not 0 <= self.hard_share <= 1:
             raise ValueError(f"hard_share must lie in [0, 1], got {self.hard_share}")
         object.__setattr__(self, "template", template)
@@ -159,6 +158,6 @@ class Insertion:
 
 
 def hardest(score, negatives, n):
-    """The n of the negatives (m, D) with the largest scores, worst first."""
+    """Hard negative mining: the n negatives (of m, D) with the largest scores, in falling order."""
     negatives, n = checks.rows(negatives, name="negatives"), checks.size(n, "n")
     return negatives[np.argsort(-score(negatives), kind="stable")[:n]]

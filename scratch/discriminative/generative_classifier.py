@@ -1,28 +1,35 @@
-"""Generative classifiers: learn how each class looks, then ask Bayes which class it was.
+"""Generative classifiers: a distribution of x for each class, and Bayes' rule for the class.
 
-    p(y = k | x) = p(x | k) p(k) / p(x),        p(x) = sum_k p(x | k) p(k)
+    log p(x, k) = log p(x|k) + log p(k)                                                      (1)
+    p(k|x)      = p(x, k) / p(x),       p(x) = sum_k p(x, k)                                 (2)
 
-One rule for every density: a GenerativeClassifier holds one law of x per class,
-anything with log_prob(x), and the classes' shares p(k).  Since it knows the joint
-p(x, y), it can also draw labeled rows and tell how probable an x is at all, which
-p(y|x) cannot.  Built from the true laws, it is the truth: its posterior is the
-exact one, its error the least possible, its samples are training data.
+A GenerativeClassifier holds one distribution ("law") of x per class, any object with log_prob(x),
+and the class priors p(k), called `shares`.  From the joint p(x, y) it can also draw labeled rows,
+which p(y|x) alone cannot.  Built from the true distributions it is the Bayes
+classifier: its posterior is exact and its error the least possible.
 
-The laws can be known (laws in data/), learned by gradient (Learned puts a model
-of the explicit family and its theta together), or have a closed form.  Fisher
-1936: Gaussians with the sample's own moments, which maximize the likelihood,
+The distributions may be known (data/) or learned by gradient (`Learned`: a model and its theta).
+Gaussians of maximum likelihood have a closed form (Fisher 1936, "The Use of Multiple Measurements
+in Taxonomic Problems"):
 
-    m_k = mean of class k,    S_k = 1/N_k sum over class k of (x - m_k) (x - m_k)^T
+    m_k = mean of class k,    S_k = 1/N_k sum over class k of (x - m_k) (x - m_k)^T          (3)
 
-in four varieties.  shared: all classes have the pooled S = sum_k N_k/N S_k, and the
-boundaries become planes (linear discriminant analysis).  naive: only the diagonal
-of S, as if the coordinates were independent given the class (naive Bayes).  With a
-shared covariance the posterior is that of a softmax regression, exactly:
+shared: all classes have the pooled S = sum_k N_k/N S_k, and the boundaries are planes (linear
+discriminant analysis; without it, quadratic discriminant analysis).  naive: S keeps its diagonal
+only, which assumes independent coordinates within a class (Gaussian naive Bayes).  With a shared
+covariance the posterior is exactly that of a softmax regression:
 
-    log p(k|x) = w_k^T x + b_k - log sum,   w_k = S^-1 m_k,   b_k = log p(k) - 1/2 m_k^T S^-1 m_k
+    log p(k|x) = w_k^T x + b_k - log sum_j exp(w_j^T x + b_j),
+    w_k = S^-1 m_k,    b_k = log p(k) - 1/2 m_k^T S^-1 m_k                                   (4)
 
-so the generative and the discriminative model draw from the same set of
-boundaries, and differ in what they maximize: p(x, y) or p(y|x) (Ng and Jordan 2001).
+Both have the same set of boundaries; one maximizes p(x, y), the other p(y|x) (Ng and Jordan 2001,
+"On Discriminative vs. Generative Classifiers").
+
+Checked in tests/discriminative/test_generative_classifier.py::test_posterior_is_bayes_rule
+Checked in tests/discriminative/test_generative_classifier.py::test_moments_are_the_naive_loop
+Checked in tests/discriminative/test_generative_classifier.py::test_a_shared_covariance_is_a_softmax
+
+Symbols: N rows, N_k rows of class k, D inputs, C classes.
 """
 from dataclasses import dataclass
 
@@ -31,51 +38,44 @@ import numpy as np
 from scratch import checks
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.discriminative.labeled import join, split_classes
-from scratch.kernels.stable import log_softmax, logsumexp
+from scratch.kernels.stable import log_softmax
 
 
 @dataclass(frozen=True, eq=False)
 class GenerativeClassifier:
-    """Bayes' rule over one law of x per class; classes are 0 ... K-1.
+    """Bayes' rule with one distribution of x per class; classes are 0 ... C-1.
 
-    laws: K objects with log_prob(x) -> (N,), and sample(n, rng) if rows are to be
-    drawn.  shares: p(k), positive, of sum 1 (within 1e-6; the rounding is divided out).
+    laws: C objects with log_prob(x) -> (N,), and sample(n, rng) if rows are to be drawn.
+    shares: the priors p(k), positive, with sum 1 (up to 1e-6 of rounding, which is divided out).
     """
     laws: tuple
-    shares: np.ndarray                                                            # (K,)
+    shares: np.ndarray                                                            # (C,)
 
     def __post_init__(self):
         laws = tuple(self.laws)
         shares = checks.finite(np.array(self.shares, float), "shares")
         if len(laws) < 2 or not all(hasattr(law, "log_prob") for law in laws):
             raise TypeError(f"laws must be at least 2 objects with log_prob(x), got {laws!r}")
-        if shares.shape != (len(laws),):
-            raise ValueError(f"shares must have shape ({len(laws)},), one for each law, got {shares.shape}")
-        if not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-            raise ValueError(f"shares must be positive and sum to 1, got {shares.tolist()}")
+        if shares.shape != (len(laws),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
+            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, got {shares}")
         object.__setattr__(self, "laws", laws)
         object.__setattr__(self, "shares", shares / shares.sum())
 
     def log_joint(self, x):
-        """log p(x, k) for every class, (N, K)."""
+        """log p(x, k) for every class, (N, C)."""
         x = checks.rows(x)
-        return np.stack([law.log_prob(x) for law in self.laws], axis=1) + np.log(self.shares)
+        return np.stack([law.log_prob(x) for law in self.laws], axis=1) + np.log(self.shares)  # (1)
 
     def log_posterior(self, x):
-        """log p(k|x) for every class, (N, K)."""
+        """log p(k|x) for every class, (N, C)."""
         joint = self.log_joint(x)
         nowhere = (joint == -np.inf).all(axis=1)
         if nowhere.any():
-            raise ValueError(f"no class has mass at {nowhere.sum()} of {len(joint)} rows of x: "
-                             "their posterior is 0/0")
-        return log_softmax(joint)[0]
-
-    def log_density(self, x):
-        """log p(x), whatever the class, (N,)."""
-        return logsumexp(self.log_joint(x))[0]
+            raise ValueError(f"no class has mass at {nowhere.sum()} of {len(joint)} rows of x: posterior 0/0")
+        return log_softmax(joint)[0]                                              # (2)
 
     def log_prob(self, rows):
-        """log p(x, y) of labeled rows, (N,): a density in x times a probability of y."""
+        """log p(x, y) of labeled rows (not log p(y|x)), (N,)."""
         x, y = split_classes(rows, np.shape(rows)[-1] - 1, len(self.laws))
         return self.log_joint(x)[np.arange(len(y)), y]
 
@@ -84,7 +84,7 @@ class GenerativeClassifier:
         return np.argmax(self.log_joint(x), axis=1)
 
     def sample(self, n, rng):
-        """n labeled rows (n, D + 1): a class each, then its x."""
+        """n labeled rows (n, D + 1): y from the priors, then x from p(x|y) (ancestral sampling)."""
         n, rng = checks.size(n, "n"), checks.generator(rng)
         y = rng.choice(len(self.laws), size=n, p=self.shares)
         drawn = {k: self.laws[k].sample(int(np.sum(y == k)), rng) for k in np.unique(y)}
@@ -96,7 +96,7 @@ class GenerativeClassifier:
 
 @dataclass(frozen=True, eq=False)
 class Learned:
-    """A model and its theta as a law: log_prob(x) and sample(n, rng)."""
+    """A model with its theta as a distribution: log_prob(x) and sample(n, rng)."""
     model: object
     theta: np.ndarray
 
@@ -110,63 +110,46 @@ class Learned:
 
 
 def learn_classes(rows, classes, learn):
-    """The classifier whose laws are learn(x) of each class's own rows, and whose shares are theirs.
+    """The classifier with distribution learn(x) for each class's rows x, and class frequencies as priors.
 
-    learn: a function from x (N_k, D) to a law, e.g. gaussian, or
-    lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000)).
+    An example of learn: lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000))
     """
     x, y, counts = _classes_of(rows, classes)
     return GenerativeClassifier(tuple(learn(x[y == k]) for k in range(classes)), counts / len(y))
 
 
-def gaussian(x):
-    """The Gaussian with the mean and the covariance of the rows x."""
-    x = checks.rows(x).astype(float)
-    return _gaussian(x.mean(axis=0), np.cov(x.T, bias=True).reshape(x.shape[1], -1))
-
-
 def gaussian_discriminant(rows, classes, *, shared=False, naive=False):
-    """Gaussian classes in closed form, the likelihood's maximum in each of the four varieties above."""
+    """Gaussian classes of maximum likelihood (3), in closed form: LDA, QDA or naive Bayes."""
     x, y, counts = _classes_of(rows, classes)
     x = x.astype(float)
-    means = np.stack([x[y == k].mean(axis=0) for k in range(classes)])            # (K, D)
+    means = np.stack([x[y == k].mean(axis=0) for k in range(classes)])            # (C, D)  (3)
     away = x - means[y]
-    covariances = np.stack([away[y == k].T @ away[y == k] / counts[k] for k in range(classes)])
+    covariances = np.stack([away[y == k].T @ away[y == k] / counts[k] for k in range(classes)])   # (3)
     if shared:
         covariances[:] = np.einsum("k,kij->ij", counts / len(y), covariances)
     if naive:
         covariances *= np.eye(x.shape[1])
-    return GenerativeClassifier(tuple(map(_gaussian, means, covariances)), counts / len(y))
+    laws = tuple(GaussianMixture([m], [S], [1.0]) for m, S in zip(means, covariances))
+    return GenerativeClassifier(laws, counts / len(y))
 
 
 def parts_of_mixture(mixture, classes):
-    """The truth when component k of a Gaussian mixture belongs to class classes[k]: a law of labeled rows."""
+    """The Bayes classifier if component i of a Gaussian mixture belongs to class classes[i]."""
     classes = np.asarray(classes)
     if classes.shape != mixture.weights.shape or classes.dtype.kind != "i":
-        raise ValueError(f"classes must be {len(mixture.weights)} integers, one for each component, "
-                         f"got dtype {classes.dtype} of shape {classes.shape}")
+        raise ValueError(f"classes must be integers, one for each component, got {classes.tolist()}")
     parts = [classes == k for k in range(classes.max() + 1)]
-    shares = np.array([mixture.weights[part].sum() for part in parts])
-    laws = tuple(GaussianMixture(mixture.means[part], mixture.covariances[part], mixture.weights[part] / share)
-                 for part, share in zip(parts, shares))
-    return GenerativeClassifier(laws, shares)
+    priors = np.array([mixture.weights[part].sum() for part in parts])
+    laws = tuple(GaussianMixture(mixture.means[i], mixture.covariances[i], mixture.weights[i] / prior)
+                 for i, prior in zip(parts, priors))
+    return GenerativeClassifier(laws, priors)
 
 
 def _classes_of(rows, classes):
     """x, y and the number of rows of each class, none of them 0."""
     classes = checks.size(classes, "classes", minimum=2)
-    if np.ndim(rows) != 2 or np.shape(rows)[1] < 2:
-        raise ValueError(f"rows must have shape (n, dim + 1), the class in the last column, got {np.shape(rows)}")
-    x, y = split_classes(rows, np.shape(rows)[1] - 1, classes)
+    x, y = split_classes(rows, checks.rows(rows, name="rows").shape[1] - 1, classes)
     counts = np.bincount(y, minlength=classes)
     if not counts.all():
         raise ValueError(f"every class needs rows to learn from, got {counts.tolist()}")
     return x, y, counts
-
-
-def _gaussian(mean, covariance):
-    try:
-        return GaussianMixture(mean[None], covariance[None], [1.0])
-    except ValueError as error:
-        raise ValueError(f"the Gaussian of a class is degenerate (too few rows, or a constant coordinate): "
-                         f"{error}") from None

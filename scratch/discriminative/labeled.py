@@ -1,18 +1,13 @@
-"""Labeled rows: the data of p(y|x) as one array, with what is to be predicted in the last column.
+"""Labeled rows: the data of p(y|x) as one array, with the target y in the last column.
 
     rows = [x_1 ... x_D, y]                    (N, D + 1)
 
-One array has one order, so labels cannot be shuffled apart from their inputs,
-and the training loop needs no second argument.  y is a class, stored as the
-float 0.0, 1.0, ... K-1, or a number to be regressed on.
+The N rows are one array, so that a shuffle keeps each label with its input.  y is one of C classes,
+stored as the float 0.0, 1.0, ... C-1, or a real number.
 
-Every discriminative model here minimizes the same kind of objective,
-
-    mean loss over the rows + penalty/2 |w|^2
-
-where w are the weights.  Biases are not penalized: moving all the data must
-move the boundary with it.  A penalty is the negative log density of a Gaussian
-prior on w, of variance 1 / (penalty N): it is in nats per row, as the loss is.
+Every discriminative model here minimizes 1/N sum_n loss_n + penalty/2 |w|^2.  The biases are not
+penalized, so that a shift of all the data shifts the boundary with it.  Where the loss is in nats
+per row, so is the penalty: 1/N of the negative log density of a prior w ~ N(0, 1 / (penalty N)).
 """
 import numpy as np
 
@@ -20,7 +15,7 @@ from scratch import checks
 
 
 def join(x, y):
-    """Rows (n, D + 1) from inputs x (n, D) and classes or numbers y (n,).
+    """Rows (N, D + 1) from inputs x (N, D) and classes or numbers y (N,).
 
     >>> join(np.array([[0.5, 0.2], [0.1, 0.9]]), np.array([1, 0]))
     array([[0.5, 0.2, 1. ],
@@ -33,7 +28,7 @@ def join(x, y):
 
 
 def split_classes(rows, dim, classes):
-    """x (n, dim) and y (n,), integers in 0 ... classes-1, from labeled rows (n, dim + 1)."""
+    """x (N, dim) and y (N,), integers in 0 ... classes-1, from labeled rows (N, dim + 1)."""
     x, y = split_numbers(rows, dim)
     labels = y.astype(int)
     if (labels != y).any() or labels.min() < 0 or labels.max() >= classes:
@@ -43,16 +38,45 @@ def split_classes(rows, dim, classes):
 
 
 def split_numbers(rows, dim):
-    """x (n, dim) and y (n,) from labeled rows (n, dim + 1)."""
+    """x (N, dim) and y (N,) from labeled rows (N, dim + 1)."""
     rows = checks.rows(rows, dim + 1, "rows")
     if rows.dtype.kind == "c":
         raise TypeError(f"rows must be real, got dtype {rows.dtype}")
     return rows[:, :-1], rows[:, -1]
 
 
-def check_penalty(penalty, minimum=0.0):
-    """penalty as a finite float of at least `minimum`."""
-    value = checks.finite(float(penalty), "penalty")
-    if value < minimum:
-        raise ValueError(f"penalty must be at least {minimum}, got {penalty}")
-    return value
+def labeled_inputs(model, theta, rows, classes=None):
+    """theta (P,), x (N, D), y (N,), checked, in theta's precision; without classes y is real."""
+    theta = checks.flat(theta, model.size)
+    x, y = split_numbers(rows, model.dim) if classes is None else split_classes(rows, model.dim, classes)
+    real = theta.real.dtype
+    return theta, x.astype(real, copy=False), y.astype(real, copy=False) if classes is None else y
+
+
+class LabeledModel:
+    """What every model of labeled rows inherits: the checks of its fields, a loss without noise."""
+
+    def __post_init__(self):
+        checks.size(self.dim, "dim")
+        checks.size(getattr(self, "classes", 2), "classes", minimum=2)
+        penalty = checks.finite(float(self.penalty), "penalty")
+        if penalty < 0:
+            raise ValueError(f"penalty must be at least 0, got {penalty}")
+        object.__setattr__(self, "penalty", penalty)        # a Python float: it does not widen float32
+
+    def draw_noise(self, rng, n):
+        """None: the loss is exact."""
+        return None
+
+
+class ClassProbabilities:
+    """The methods that follow from log_posterior(theta, x), for classifiers to inherit."""
+
+    def log_prob(self, theta, rows):
+        """log p(y|x) of each row's own class (not log p(x, y)), (N,) nats."""
+        x, y = split_classes(rows, self.dim, self.classes)
+        return self.log_posterior(theta, x)[np.arange(len(y)), y]
+
+    def predict(self, theta, x):
+        """The most probable class, (N,)."""
+        return np.argmax(self.log_posterior(theta, x), axis=1)

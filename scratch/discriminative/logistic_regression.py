@@ -1,46 +1,51 @@
-"""Logistic regression: the logit of p(y|x) is linear in x.  Two classes, or K of them.
+"""Logistic regression: the logit of p(y|x) is linear in x.  Two classes, or C of them.
 
-Two classes, a = w^T x + b, s = +1 or -1 for class 1 or 0 (Cox 1958):
+Two classes, s = +1 or -1 for 1 or 0 (Cox 1958, "The regression analysis of binary sequences"):
 
-    p(y|x)  = sigmoid(s a)
-    L       = -1/N sum_n log sigmoid(s_n a_n)  +  penalty/2 |w|^2            nats per row
-    da_n    = -s_n sigmoid(-s_n a_n) / N                                     the error, p - y
-    dw      = X^T da + penalty w,        db = sum_n da_n
-    H       = X~^T diag(p (1 - p)) X~ / N  +  penalty diag(1, ..., 1, 0)     X~ = [X, 1]
+    Model     a       = w^T x + b                                                            (1)
+              p(y|x)  = sigmoid(s a)                                                         (2)
+    Loss      L       = -1/N sum_n log p(y_n|x_n)  +  penalty/2 |w|^2      nats per row      (3)
+    Gradient  da_n    = -s_n sigmoid(-s_n a_n) / N = (p(1|x_n) - y_n) / N                   d(3)
+              dw      = X^T da + penalty w,        db = sum_n da_n                          d(1)
+    Hessian   H       = X~^T diag(p (1 - p)) X~ / N  +  penalty diag(1, ..., 1, 0)           (4)
 
-K classes, a = x^T W + b, one logit each (Bishop 2006, section 4.3.4):
+C classes, one logit each (Bishop 2006, "Pattern Recognition and Machine Learning", section 4.3.4):
 
-    p(k|x)  = softmax(a)_k
-    L       = -1/N sum_n log p(y_n|x_n)  +  penalty/2 |W|^2
-    da      = (p - onehot(y)) / N
-    H_(ik)(jl) = 1/N sum_n x~_i x~_j p_k (1[k=l] - p_l)  +  penalty on the weights
+    Model     a       = x^T W + b                                                            (5)
+              p(k|x)  = softmax(a)_k                                                         (6)
+    Loss      L       = -1/N sum_n log p(y_n|x_n)  +  penalty/2 |W|^2                        (7)
+    Gradient  da      = (p - onehot(y)) / N                                                 d(7)
+              dW      = X^T da + penalty W,        db = sum_n da_n                          d(5)
+    Hessian   H_(ik)(jl) = 1/N sum_n x~_i x~_j p_k (1[k=l] - p_l)  +  penalty as in (4)     (8)
 
-The penalty adds to the gradient of a loss that is minimized: plus, and to the
-weights only.  The bias goes free, which buys an exact property: at the minimum
-db = 0, so the mean of p over the rows is the share of ones among them, whatever
-the penalty.  Without one dw = 0 too, and the errors are uncorrelated with every
-coordinate of x.  Logistic regression is calibrated by construction.
+Checked in tests/discriminative/test_logistic_regression.py::test_gradient_in_every_parameter
+Checked in tests/discriminative/test_logistic_regression.py::test_hessian_is_the_derivative
+Symbols: N rows, D inputs, C classes, X (N, D), X~ = [X, 1], dw the gradient of L in w.
 
-The Hessian never looks at y and is never negative: the loss is convex, and
-Newton's method (newton.py), L-BFGS and plain gradient descent (train) must end
-at the same theta.  If the classes can be separated and the penalty is 0, there is
-no such theta; newton.py proves it and says so.
+The penalty does not act on the bias.  At the minimum db = 0, so the mean of p over the rows is
+the fraction of ones among them, for any penalty.  Without a penalty dw = 0 too, and the
+errors p - y are uncorrelated with every coordinate of x.
+Checked in tests/discriminative/test_logistic_regression.py::test_mean_p_is_the_class_fraction
+
+The Hessian does not depend on y and is positive semidefinite, so the loss is convex.  Newton's
+method (newton.py), L-BFGS and gradient descent therefore end at the same loss.  If the classes
+can be separated and the penalty is 0, no minimum exists; newton.py detects this.
 """
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
 from scratch import checks
-from scratch.discriminative.labeled import check_penalty, split_classes
-from scratch.discriminative.newton import minimum
+from scratch.discriminative.labeled import ClassProbabilities, labeled_inputs, split_classes
+from scratch.discriminative.newton import Convex
 from scratch.kernels.stable import log_sigmoid, log_softmax, sigmoid
-from scratch.learning.optimizers import Adam
-from scratch.learning.training import Recipe
 
 
 @dataclass(frozen=True)
-class LogisticRegression:
+class LogisticRegression(Convex, ClassProbabilities):
     """p(y|x) for y in {0, 1}; theta = [w_1 ... w_D, b].  Rows carry their class in the last column.
+
+    Inherited: size, blocks, init, draw_noise, fit (newton.py), log_prob, predict (labeled.py).
 
     >>> model = LogisticRegression(dim=1, penalty=0.1)
     >>> theta = model.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [2.0, 1.0]]))
@@ -48,181 +53,94 @@ class LogisticRegression:
     array([0, 1])
     """
     dim: int
+    _: KW_ONLY
     penalty: float = 0.0
 
-    recipe = Recipe(Adam(3e-2), batch_size=512)
-    classes = 2
-
-    def __post_init__(self):
-        checks.size(self.dim, "dim")
-        object.__setattr__(self, "penalty", check_penalty(self.penalty))
-
-    @property
-    def size(self):
-        """The length P of theta."""
-        return self.dim + 1
-
-    def init(self, rng, dtype=np.float32):
-        """Small random theta (P,); the loss is convex, so the start decides nothing."""
-        return checks.generator(rng).normal(0, 0.1, self.size).astype(dtype)
-
-    def draw_noise(self, rng, n):
-        """The likelihood is exact: no noise."""
-        return None
-
     def loss(self, theta, rows, noise=None):
-        """-mean log p(y|x) + penalty/2 |w|^2 in nats, and its gradient (P,)."""
-        x, y = split_classes(rows, self.dim, 2)
-        a, pull = self._forward(theta, x)                                           # (N,)
-        s = (2 * y - 1).astype(a.real.dtype)
-        log_p, pull_log_p = log_sigmoid(s * a)
-        w = theta[:-1]
-        loss = -np.sum(log_p) / len(x) + self.penalty / 2 * np.sum(w * w)
-        da = s * pull_log_p(np.full_like(log_p, -1 / len(x)))
-        dtheta, _ = pull(da)
-        dtheta[:-1] += self.penalty * w
-        return loss, dtheta
+        """L (3) in nats, and its gradient (P,)."""
+        theta, x, y = labeled_inputs(self, theta, rows, classes=2)
+        w, b, s = theta[:-1], theta[-1], (2 * y - 1).astype(x.dtype)
+        a = x @ w + b                                                             # (N,)  (1)
+        log_p = log_sigmoid(s * a)[0]                                             # (N,)  (2)
+        loss = -np.sum(log_p) / len(x) + self.penalty / 2 * np.sum(w * w)         # (3)
+
+        da = -s * sigmoid(-s * a)[0] / len(x)                                     # (N,)  d(3)
+        dw = x.T @ da + self.penalty * w                                          # (D,)  d(1)
+        db = np.sum(da)                                                           # d(1)
+        return loss, np.append(dw, db)
 
     def hessian(self, theta, rows):
-        """The second derivative of the loss, (P, P)."""
+        """The second derivative H of the loss, (P, P)."""
         x, _ = split_classes(rows, self.dim, 2)
         a = self.scores(theta, x)
         p, q = sigmoid(a)[0], sigmoid(-a)[0]                # 1 - p would lose the digits of a small q
         x1 = _with_ones(x)
-        penalized = np.append(np.ones(self.dim), 0)
-        return x1.T @ ((p * q / len(x))[:, None] * x1) + self.penalty * np.diag(penalized)
-
-    def fit(self, rows):
-        """theta at the minimum of the loss over these rows, by Newton's method."""
-        return minimum(self, rows)
+        return x1.T @ ((p * q / len(x))[:, None] * x1) + self._penalty_hessian()  # (P, P)  (4)
 
     def scores(self, theta, x):
-        """a = w^T x + b, the log odds of class 1, (N,)."""
-        return self._forward(theta, x)[0]
-
-    def _forward(self, theta, x):
-        """The scores, and pull(da) -> (dtheta, dx)."""
-        theta, x = _checked(theta, self.size, x, self.dim)
-        w, b = theta[:-1], theta[-1]
-        a = x @ w + b
-
-        def pull(da):
-            return np.append(da @ x, np.sum(da)), np.outer(da, w)
-
-        return a, pull
+        """The logit a, that is the log odds of class 1, (N,)."""
+        theta, x = checks.inputs(self, theta, x)
+        return x @ theta[:-1] + theta[-1]                                         # (1)
 
     def log_posterior(self, theta, x):
         """log p(y|x) for both classes, (N, 2)."""
         a = self.scores(theta, x)
-        return np.stack([log_sigmoid(-a)[0], log_sigmoid(a)[0]], axis=1)
-
-    def log_prob(self, theta, rows):
-        """log p(y|x) of each row's own class, (N,) nats."""
-        x, y = split_classes(rows, self.dim, 2)
-        return self.log_posterior(theta, x)[np.arange(len(y)), y]
-
-    def predict(self, theta, x):
-        """The more probable class, (N,)."""
-        return np.argmax(self.log_posterior(theta, x), axis=1)
+        return np.stack([log_sigmoid(-a)[0], log_sigmoid(a)[0]], axis=1)          # (2)
 
 
 @dataclass(frozen=True)
-class SoftmaxRegression:
-    """p(y|x) for y in 0 ... K-1, K = classes; theta = [W (D, K), b (K,)].  Rows as above.
+class SoftmaxRegression(Convex, ClassProbabilities):
+    """p(y|x) for y in 0 ... C-1, C = classes; theta = [W (D, C), b (C,)].  Rows as above.
 
-    A constant added to all logits changes nothing, so the weights of two classes
-    say twice what one logit needs: K = 2 with penalty 2c is LogisticRegression
-    with penalty c.
+    A constant added to all logits changes nothing, so two classes have twice the weights that one
+    logit needs: C = 2 with penalty 2c is LogisticRegression with penalty c.
     """
     dim: int
-    classes: int
+    _: KW_ONLY
+    classes: int = 2
     penalty: float = 0.0
 
-    recipe = Recipe(Adam(3e-2), batch_size=512)
-
-    def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.classes, "classes", minimum=2)
-        object.__setattr__(self, "penalty", check_penalty(self.penalty))
-
-    @property
-    def size(self):
-        """The length P of theta."""
-        return (self.dim + 1) * self.classes
-
-    def init(self, rng, dtype=np.float32):
-        """Small random theta (P,); the loss is convex, so the start decides nothing."""
-        return checks.generator(rng).normal(0, 0.1, self.size).astype(dtype)
-
-    def draw_noise(self, rng, n):
-        """The likelihood is exact: no noise."""
-        return None
+    outputs = property(lambda self: self.classes)           # one logit for each class
 
     def loss(self, theta, rows, noise=None):
-        """-mean log p(y|x) + penalty/2 |W|^2 in nats, and its gradient (P,)."""
-        x, y = split_classes(rows, self.dim, self.classes)
-        a, pull = self._forward(theta, x)                                           # (N, K)
-        log_p, pull_log_p = log_softmax(a)
-        right = np.arange(len(y)), y
-        W = theta[:-self.classes]
-        loss = -np.sum(log_p[right]) / len(x) + self.penalty / 2 * np.sum(W * W)
-        dlog_p = np.zeros_like(log_p)
-        dlog_p[right] = -1 / len(x)
-        dtheta, _ = pull(pull_log_p(dlog_p))                                      # (p - onehot) / N
-        dtheta[:-self.classes] += self.penalty * W
-        return loss, dtheta
+        """L (7) in nats, and its gradient (P,)."""
+        theta, x, y = labeled_inputs(self, theta, rows, self.classes)
+        W, b = np.split(theta.reshape(-1, self.classes), [-1])                    # (D, C), (1, C)
+        a = x @ W + b                                                             # (N, C)  (5)
+        log_p = log_softmax(a)[0]                                                 # (N, C)  (6)
+        own = np.arange(len(y)), y                                                # each row's own class
+        loss = -np.sum(log_p[own]) / len(x) + self.penalty / 2 * np.sum(W * W)    # (7)
+
+        da = np.exp(log_p)
+        da[own] -= 1
+        da /= len(x)                                                              # (N, C)  d(7)
+        dW = x.T @ da + self.penalty * W                                          # (D, C)  d(5)
+        db = np.sum(da, axis=0)                                                   # (C,)  d(5)
+        return loss, np.append(dW, db)
 
     def hessian(self, theta, rows):
-        """The second derivative of the loss, (P, P)."""
+        """The second derivative H of the loss, (P, P)."""
         x, _ = split_classes(rows, self.dim, self.classes)
-        p = np.exp(self.log_posterior(theta, x))                                  # (N, K)
+        p = np.exp(self.log_posterior(theta, x))                                  # (N, C)
         x1 = _with_ones(x)
         products = (x1[:, :, None] * p[:, None, :]).reshape(len(x), -1)           # x~_i p_k, (N, P)
-        H = -products.T @ products / len(x)
+        H = -products.T @ products / len(x)                                       # (8), where k and l differ
         blocks = H.reshape(self.dim + 1, self.classes, self.dim + 1, self.classes)
         for k in range(self.classes):
-            blocks[:, k, :, k] += x1.T @ (p[:, k, None] * x1) / len(x)
-        penalized = np.append(np.ones(self.dim * self.classes), np.zeros(self.classes))
-        return H + self.penalty * np.diag(penalized)
-
-    def fit(self, rows):
-        """theta at the minimum of the loss over these rows, by Newton's method."""
-        return minimum(self, rows)
+            blocks[:, k, :, k] += x1.T @ (p[:, k, None] * x1) / len(x)            # (8), the term 1[k=l]
+        return H + self._penalty_hessian()                                        # (P, P)  (8)
 
     def scores(self, theta, x):
-        """a = x^T W + b, the logits of the classes, (N, K)."""
-        return self._forward(theta, x)[0]
-
-    def _forward(self, theta, x):
-        """The scores, and pull(da) -> (dtheta, dx)."""
-        theta, x = _checked(theta, self.size, x, self.dim)
-        W, b = theta[:-self.classes].reshape(self.dim, self.classes), theta[-self.classes:]
-        a = x @ W + b
-
-        def pull(da):
-            return np.append(x.T @ da, np.sum(da, axis=0)), da @ W.T
-
-        return a, pull
+        """The logits a of the classes, (N, C)."""
+        theta, x = checks.inputs(self, theta, x)
+        W, b = np.split(theta.reshape(-1, self.classes), [-1])
+        return x @ W + b                                                          # (5)
 
     def log_posterior(self, theta, x):
-        """log p(y|x) for every class, (N, K)."""
-        return log_softmax(self.scores(theta, x))[0]
-
-    def log_prob(self, theta, rows):
-        """log p(y|x) of each row's own class, (N,) nats."""
-        x, y = split_classes(rows, self.dim, self.classes)
-        return self.log_posterior(theta, x)[np.arange(len(y)), y]
-
-    def predict(self, theta, x):
-        """The most probable class, (N,)."""
-        return np.argmax(self.log_posterior(theta, x), axis=1)
+        """log p(y|x) for every class, (N, C)."""
+        return log_softmax(self.scores(theta, x))[0]                              # (6)
 
 
 def _with_ones(x):
+    """X~ = [X, 1], (N, D + 1)."""
     return np.hstack([x, np.ones((len(x), 1))])
-
-
-def _checked(theta, size, x, dim):
-    """theta (size,), and x (n, dim) in its precision, unless x is complex and probes a gradient."""
-    theta, x = checks.flat(theta, size), checks.rows(x, dim)
-    return theta, x.astype(theta.dtype, copy=False) if x.dtype.kind == "f" and theta.dtype.kind == "f" else x

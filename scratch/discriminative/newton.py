@@ -1,57 +1,75 @@
-"""Newton's method for a convex loss, with a proof at the end that there was a minimum to be found.
+"""Newton's method for a convex loss L(theta), with a proof at the end that a minimum exists.
 
-    step = -H^-1 g,      theta <- theta + step,      H the Hessian, g the gradient
+    H step = -g,         theta <- theta + t step,       g, H first and second derivative of L (1)
+    L(theta + t step) <= L(theta) + 1e-4 t g^T step                                          (2)
 
-For logistic regression this is iteratively reweighted least squares (Rubin
-1983; Bishop 2006, section 4.3.3).  Near the minimum the error is squared at
-every step.  Far away a step may overshoot: it is halved until the loss falls
-by a fair share of what its slope promised (Armijo 1966).
+For logistic regression this is iteratively reweighted least squares (Bishop 2006, "Pattern
+Recognition and Machine Learning", section 4.3.3).  Near the minimum each step squares the error.
+Far away the full step, t = 1, may overshoot, so t is halved until (2) holds (Armijo's condition,
+with the 1e-4 of Nocedal and Wright 2006, "Numerical Optimization", section 3.1).
+Checked in tests/discriminative/test_newton.py::test_convergence_is_quadratic
 
-When to stop, and when to give up.  Let separating weights v exist: v^T x_n
-favors the right class of every row, or is neutral.  Then no minimum exists
-without a penalty (Albert and Anderson 1984), since the loss falls along v for
-ever, to an infimum that no theta attains.  Let m_n >= 0 be the margin that v
-gives to row n, p_n the probability of its right class, d_n what the Newton
-step adds to the logit of the right class.  Multiply H step = -g by v:
+Does a minimum exist?  Write the bias as the weight of one more coordinate of x that is always 1,
+and s_n = +1 or -1 for the class of row n.  A vector v separates the data if every margin
 
-    sum_n p_n (1 - p_n) m_n d_n = sum_n (1 - p_n) m_n
+    m_n = s_n v^T x_n >= 0, and at least one is greater than 0.                              (3)
 
-so a weighted mean of p_n d_n is 1, and some d_n is at least 1.  On separable data
-every Newton step moves some logit by at least 1, wherever it starts; the same
-holds for the softmax, for a difference of two logits.  Turned around: a step
-that moves no logit by 1 proves that a minimum exists, and a step that moves
-none by 1e-8 will be followed by one of 1e-16: that is the stopping rule.  Data
-that still make unit steps after 30 of them lack, up to exp(-30), a minimum.
+Along such a v the loss without a penalty falls without end, and no minimum exists.  If there is no
+such v, a minimum exists (Albert and Anderson 1984, "On the existence of maximum likelihood
+estimates in logistic regression models").  Newton's step tells the two cases apart.  Let p_n be the
+probability of row n's own class, and d_n the change of that class's logit by a full step:
 
-A model offers loss(theta, rows), hessian(theta, rows), scores(theta, x), linear
-in theta, and its sizes dim and size.
+    N g = -sum_n (1 - p_n) s_n x_n,         N H = sum_n p_n (1 - p_n) x_n x_n^T,
+    d_n = s_n step^T x_n.                                                                    (4)
+
+Multiply H step = -g by N v^T from the left.  On each side v^T x_n becomes s_n m_n:
+
+    sum_n p_n (1 - p_n) m_n d_n = sum_n (1 - p_n) m_n.                                       (5)
+
+Divide by the right side.  The fractions c_n = (1 - p_n) m_n / sum_i (1 - p_i) m_i are at least 0
+and sum to 1, so by (5) a weighted mean is 1:
+
+    sum_n c_n (p_n d_n) = 1.                                                                 (6)
+
+Some p_n d_n is therefore at least 1, and p_n < 1, so d_n > 1.  On separable data every Newton step,
+from any theta, moves some logit by more than 1 (for the softmax, a difference of two logits).
+Checked in tests/discriminative/test_newton.py::test_a_weighted_mean_of_the_moves_is_one
+Checked in tests/discriminative/test_newton.py::test_steps_on_separable_data_move_a_logit_by_one
+
+Conversely, a step that moves no logit by 1 proves that a minimum exists.  A step that moves none
+by 1e-8 would be followed by one of about 1e-16, so the method stops there.  If some logit still
+moves by 1 in the 30th step, the data are declared separable: a minimum would have fitted
+probabilities within about exp(-30) of 0 or 1.
 """
 from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import minimize
 
-from scratch.discriminative.labeled import split_numbers
+from scratch import checks
+from scratch.discriminative.labeled import LabeledModel, split_numbers
+from scratch.learning.optimizers import Adam
+from scratch.learning.training import Recipe
 
-MOST_STEPS = 30
-ARRIVED = 1e-4                 # beyond it an answer is not passed off as the minimum
-SMALL = 1e-8
+MOST_STEPS = 30                # derived: see exp(-30) above
+ARRIVED = 1e-4                 # a larger move is no minimum; chosen by hand, not swept
+SMALL = 1e-8                   # derived: its square is below the rounding error of a float64
 
 
 class Separable(ValueError):
-    """The classes can be told apart without an error, and nothing holds the weights back."""
+    """The data are separable and the loss has no penalty, so it has no minimum."""
 
 
 class Iterate(NamedTuple):
-    """Where Newton's method stands, and what its next step will do."""
+    """The state of Newton's method before a step."""
     theta: np.ndarray       # (P,)
     loss: float
-    slope: float            # |gradient|
-    moved: float            # the largest change of a logit in the whole step ahead
+    gradient_norm: float
+    moved: float            # the largest change of a logit by the next full step
 
 
 def newton(model, rows, theta=None):
-    """Yield an Iterate per step, from theta (by default 0) to the minimum; Separable if there is none."""
+    """Yield an Iterate a step, from theta (default 0) to the minimum; Separable if none exists."""
     theta = np.zeros(model.size) if theta is None else np.asarray(theta, float)
     moved = np.inf
     for _ in range(MOST_STEPS):
@@ -61,52 +79,81 @@ def newton(model, rows, theta=None):
         yield Iterate(theta, loss, float(np.linalg.norm(dtheta)), moved)
         if arrived:
             return
-        length, promised = 1.0, dtheta @ step
-        while model.loss(theta + length * step, rows)[0] > loss + 1e-4 * length * promised + 1e-15 * loss:
-            length /= 2
-        theta = theta + length * step
+        t, linear = 1.0, dtheta @ step
+        while model.loss(theta + t * step, rows)[0] > loss + 1e-4 * t * linear + 1e-15 * loss:      # (2)
+            t /= 2                                          # 1e-15 allows for rounding
+        theta = theta + t * step                                                  # (P,)  (1)
     refuse(moved)
 
 
 def newton_step(model, theta, rows, dtheta):
-    """The step, and the most that it moves a logit, or a difference of two, on any row.
+    """The step, and the largest change of a logit (or of a difference of two) on any row.
 
-    Where the Hessian is singular (repeated columns; the softmax, which does not
-    see a constant added to all logits) it is the shortest of the possible steps,
-    in units in which every parameter has curvature 1: without them a column in
-    large units would make lstsq take the others for null directions.
+    H is singular if columns of x repeat, and always for the softmax.  Then lstsq returns the
+    shortest step.  Scaling H to a diagonal of 1 keeps columns in small units from counting as null.
     """
     hessian = model.hessian(theta, rows)
     curvature = np.sqrt(np.diagonal(hessian))
     unit = 1 / np.where(curvature > 0, curvature, 1)
-    step = -unit * np.linalg.lstsq(unit[:, None] * hessian * unit, unit * dtheta)[0]      # (P,)
+    step = -unit * np.linalg.lstsq(unit[:, None] * hessian * unit, unit * dtheta)[0]      # (P,)  (1)
     x, _ = split_numbers(rows, model.dim)
-    moves = model.scores(step, x).reshape(len(x), -1)                          # (N, 1) or (N, K)
+    moves = model.scores(step, x).reshape(len(x), -1)                             # (N, 1) or (N, C)  (4)
     moves = np.ptp(moves, axis=1) if moves.shape[1] > 1 else np.abs(moves)
     return step, float(moves.max())
 
 
 def minimum(model, rows):
-    """theta (P,) at the minimum of the loss, by Newton's method."""
+    """theta (P,) at the minimum of the loss over these rows, by Newton's method: model.fit."""
     for iterate in newton(model, rows):
         pass
     return iterate.theta
 
 
 def minimum_by_lbfgs(model, rows):
-    """The same by scipy's L-BFGS, driven by model.loss alone; the Hessian is used only for the proof."""
-    result = minimize(lambda theta: model.loss(theta, rows), np.zeros(model.size), jac=True, method="L-BFGS-B",
-                      options=dict(maxiter=10_000, maxfun=20_000, ftol=0.0, gtol=1e-9))
+    """The same minimum by SciPy's L-BFGS on model.loss; the Hessian only serves the proof."""
+    result = minimize(lambda theta: model.loss(theta, rows), np.zeros(model.size), jac=True,
+                      method="L-BFGS-B", options=dict(maxiter=10_000, maxfun=20_000, ftol=0.0, gtol=1e-9))
     refuse(newton_step(model, result.x, rows, result.jac)[1])
     return result.x
 
 
 def refuse(moved):
-    """Raise Separable if a Newton step moves a logit by 1 or more (see above), RuntimeError if by far too much."""
-    if moved >= 0.99:                                       # 1, but for rounding
-        raise Separable(f"the loss has no minimum: the classes can be separated, and each step still moves "
-                        f"a logit by {moved:.2f}, so the weights would grow for ever. A penalty > 0 "
-                        "holds them, if no class is empty")
+    """Raise Separable if a step moves a logit by 1 or more, RuntimeError above ARRIVED."""
+    if moved >= 0.99:                                       # 1, with room for rounding
+        raise Separable("the loss has no minimum: the classes can be separated (each step moves a logit by "
+                        f"{moved:.2f}). A penalty > 0 gives a minimum, if no class is empty")
     if moved > ARRIVED:
-        raise RuntimeError(f"not at the minimum yet: the next Newton step would still move a logit by {moved:.2g}; "
-                           "columns of very different scales? Center and scale them")
+        raise RuntimeError(f"not at the minimum yet: a step moves a logit by {moved:.2g}. Center, scale x")
+
+
+class Convex(LabeledModel):
+    """What a linear model with a convex loss inherits; theta = [W (D, outputs), b (outputs,)].
+
+    The model adds loss(theta, rows), hessian(theta, rows) and scores(theta, x), linear in theta.
+    """
+    outputs, classes = 1, 2    # one logit; the softmax has its own
+
+    # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the minimum
+    # (softmax: 1e-3, better with 0.1), 3e-3 ends 5e-4 to 5e-2 above it.
+    recipe = Recipe(Adam(3e-2), batch_size=512)
+
+    @property
+    def size(self):
+        """The length P of theta."""
+        return (self.dim + 1) * self.outputs
+
+    @property
+    def blocks(self):
+        """Where the weights and the biases stand in theta."""
+        weights = self.dim * self.outputs
+        return {"W": slice(0, weights), "b": slice(weights, self.size)}
+
+    def init(self, rng, dtype=np.float32):
+        """Small random theta (P,); any start leads to the same minimum (0.1 by hand, not swept)."""
+        return checks.generator(rng).normal(0, 0.1, self.size).astype(dtype)
+
+    fit = minimum
+
+    def _penalty_hessian(self):
+        """The second derivative of penalty/2 |W|^2: penalty diag(1, ..., 1, 0, ..., 0)."""
+        return self.penalty * np.diag(np.repeat([1.0, 0.0], [self.dim * self.outputs, self.outputs]))

@@ -1,39 +1,49 @@
-"""Sequential minimal optimization: the dual of every kernel machine, two rows at a time.
+"""Sequential minimal optimization: the dual of every kernel machine, solved two rows at a time.
 
-A kernel machine f(x) = sum_n beta_n k(x_n, x) + b wants to come near targets
-t_n, and does not mind errors smaller than epsilon.  Its dual is
+The model f(x) = sum_n beta_n k(x_n, x) + b approximates targets t_n; errors up to epsilon cost
+nothing.  With K_nm = k(x_n, x_m) its dual problem is
 
-    maximize   D(beta) = t^T beta - epsilon |beta|_1 - 1/2 beta^T K beta
-    subject to sum_n beta_n = 0,   low_n <= beta_n <= high_n
+    maximize    D(beta) = t^T beta - epsilon |beta|_1 - 1/2 beta^T K beta                    (1)
+    subject to  sum_n beta_n = 0   and   low_n <= beta_n <= high_n.
 
-Regression has t = y and the box [-C, C]; classification has t = s = +1 or -1,
-epsilon = 0, and the box between 0 and s C (beta = s alpha in the usual notation).
+Regression has t = y and the box [-C, C].  Classification has t = s = +1 or -1, epsilon = 0 and the
+box between 0 and s C; its beta is s alpha in the usual notation.
 
-Let r = t - K beta be what is left of the targets: the gradient of D, but for
-epsilon.  Moving a little weight from row j to row i keeps the sum, and D rises
-as long as i gains more than j loses.  So at the maximum a number b lies between
-the gains of all rows that can go up and the losses of all that can go down:
+Optimality.  Let r be the gradient of D without its epsilon term.  D changes at the rate u_i as
+beta_i increases, and at the rate -v_j as beta_j decreases:
 
-    r_i + up_i   <= b,    up_i   = -epsilon if beta_i >= 0, +epsilon if not, -inf if beta_i = high_i
-    r_j + down_j >= b,    down_j = +epsilon if beta_j <= 0, -epsilon if not, +inf if beta_j = low_j
+    r   = t - K beta                                                                         (2)
+    u_i = r_i + up_i,    up_i   = -epsilon if beta_i >= 0, else +epsilon; -inf at beta_i = high_i
+    v_j = r_j + down_j,  down_j = +epsilon if beta_j <= 0, else -epsilon; +inf at beta_j = low_j (3)
 
-which is the whole of the Karush-Kuhn-Tucker conditions, and b is the bias.
+Moving weight from row j to row i keeps the sum and changes D at the rate u_i - v_j.  A pair with
+u_i > v_j is a violating pair.  The Karush-Kuhn-Tucker conditions hold if and only if there is no
+violating pair, that is, if there is a number b, the bias, with
 
-A step (Platt 1999; the choice of the pair is that of Fan, Chen and Lin 2005):
-i gains the most, j is the partner with the largest rise of D, slope^2 / (2
-curvature), and the pair moves by
+    max_i u_i <= b <= min_j v_j.                                                             (4)
 
-    slope / curvature,    slope = r_i + up_i - r_j - down_j,    curvature = K_ii + K_jj - 2 K_ij,
+Step (Platt 1999, "Fast Training of Support Vector Machines Using Sequential Minimal Optimization").
+Take the i with the largest u_i, and the j with the largest predicted rise of D.  (Fan, Chen and
+Lin 2005, "Working Set Selection Using Second Order Information")
 
-or until one of the two meets its box or the kink at 0.
+    rise_j = (u_i - v_j)^2 / (2 c_j),    c_j = K_ii + K_jj - 2 K_ij                          (5)
+    move   = (u_i - v_j) / c_j,                                                              (6)
 
-The proof.  With errors e = r - b, for any b and any beta in the box of sum 0,
+shortened where beta_i or beta_j would leave its box or pass 0, where |beta| has its kink.
 
-    P = 1/2 beta^T K beta + sum_n [ high_n max(e_n - epsilon, 0) + low_n min(e_n + epsilon, 0) ]
+Duality gap.  With errors e = r - b, for any b and any feasible beta, the primal value of f is
 
-is the primal value of the same f, and P - D is a sum of terms none of which can
-be negative, computed below as it is written there, without cancellation.  Since
-D <= maximum = minimum <= P, a gap of 1e-6 P proves f right to that share of P.
+    P     = 1/2 beta^T K beta
+            + sum_n [ high_n max(e_n - epsilon, 0) + low_n min(e_n + epsilon, 0) ]           (7)
+    P - D = sum_n [ (high_n - beta_n) max(e_n - epsilon, 0) + epsilon |beta_n|
+            + (beta_n - low_n) max(-e_n - epsilon, 0) - beta_n clip(e_n, -epsilon, epsilon) ]  (8)
+
+No term of (8) is negative.  Since D <= max D = min P <= P, a gap of 1e-6 P proves that P exceeds
+the minimum by at most one part in a million.
+Checked in tests/discriminative/test_smo.py::test_the_karush_kuhn_tucker_conditions_hold
+Checked in tests/discriminative/test_smo.py::test_primal_and_gap_are_the_formulas
+
+Symbols: N rows, D the dual objective (not the data dimension), C the bound of the box.
 """
 from typing import NamedTuple
 
@@ -41,12 +51,13 @@ import numpy as np
 
 from scratch import checks
 
-CHECK_EVERY = 200              # steps from one look at the gap to the next: it costs some steps' time
-MOST_STEPS = 10_000_000
+CHECK_EVERY = 200              # steps between two computations of the gap; by hand, not swept
+MOST_STEPS = 10_000_000        # only against an endless loop
+LEAST_CURVATURE = 1e-12        # for rows with equal kernels, as in Fan, Chen and Lin 2005
 
 
 class DualSolution(NamedTuple):
-    """A feasible point of the dual, with its proof."""
+    """A feasible point of the dual, with its duality gap."""
     beta: np.ndarray            # (N,)
     bias: float
     primal: float
@@ -55,56 +66,46 @@ class DualSolution(NamedTuple):
 
 
 def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
-    """Solve the dual until gap <= tolerance * primal.
+    """Solve (1) until gap <= tolerance * primal; the default proves six digits of the objective.
 
     K (N, N) symmetric and positive semidefinite, held whole; target, low <= 0 <= high (N,).
     """
     K = checks.rows(K, len(target), "K")
-    if len(K) != len(target) or np.shape(low) != np.shape(target) or np.shape(high) != np.shape(target):
-        raise ValueError(f"K must be square with one target, low and high for each row, got {K.shape}, "
-                         f"{np.shape(target)}, {np.shape(low)} and {np.shape(high)}")
+    shapes = K.shape, np.shape(target), np.shape(low), np.shape(high)
+    if shapes != ((len(K),) * 2, *[(len(K),)] * 3):
+        raise ValueError(f"K must be square with one target, low and high for each row, got {shapes}")
     if not (low <= 0).all() or not (high >= 0).all():
         raise ValueError("the box must hold 0: low <= 0 <= high")
-    beta, r = np.zeros(len(target)), np.array(target, float)
+    beta, r = np.zeros(len(target)), np.array(target, float)                      # (N,)  (2)
     diagonal = np.diagonal(K).copy()
-    up = np.where(high > 0, -epsilon, -np.inf)
-    down = np.where(low < 0, epsilon, np.inf)
-    nothing = 1e-13 * np.ptp(r)                             # a slope of this size is rounding
+    up, down = np.where(high > 0, -epsilon, -np.inf), np.where(low < 0, epsilon, np.inf)       # (3)
+    rounding = 1e-13 * np.ptp(r)                            # a smaller violation is rounding error
     for step in range(MOST_STEPS):
-        gain = r + up
-        i = int(np.argmax(gain))
-        slope = gain[i] - (r + down)                        # (N,) of D, moving weight from each row to i
-        curvature = np.maximum(diagonal[i] + diagonal - 2 * K[i], 1e-12)
-        rise = np.maximum(slope, 0)
-        rise *= rise
-        rise /= curvature
-        j = int(np.argmax(rise))
-        if step % CHECK_EVERY == 0 or slope[j] <= nothing:
-            bias = gain[i] - slope.max() / 2                # half way between the largest gain and the least loss
-            solution = _certified(beta, r, target, low, high, epsilon, bias, step)
-            if solution.gap <= tolerance * solution.primal or slope[j] <= nothing:
+        u = r + up                                                                # (N,)  (3)
+        i = int(np.argmax(u))
+        violation = u[i] - (r + down)                                             # (N,) u_i - v_j  (3)
+        curvature = np.maximum(diagonal[i] + diagonal - 2 * K[i], LEAST_CURVATURE)
+        j = int(np.argmax(np.maximum(violation, 0) ** 2 / curvature))             # twice (5)
+        if step % CHECK_EVERY == 0 or violation[j] <= rounding:
+            bias = u[i] - violation.max() / 2               # the middle of the interval  (4)
+            solution = _solution(beta, r, target, low, high, epsilon, bias, step)
+            if solution.gap <= tolerance * solution.primal or violation[j] <= rounding:
                 return solution
-        move = slope[j] / curvature[j]
-        stops = [_next_stop(beta[i], high[i]), _next_stop(beta[j], low[j])]
-        move = min(move, stops[0] - beta[i], beta[j] - stops[1])
-        for row, change, stop in ((i, move, stops[0]), (j, -move, stops[1])):
-            moved = beta[row] + change
-            beta[row] = stop if abs(moved - stop) < 1e-14 * (high[row] - low[row]) else moved
+        ends = [0.0 if beta[n] * edge < 0 else edge for n, edge in ((i, high[i]), (j, low[j]))]
+        move = min(violation[j] / curvature[j], ends[0] - beta[i], beta[j] - ends[1])           # (6)
+        for row, change, end in ((i, move, ends[0]), (j, -move, ends[1])):
+            moved = beta[row] + change                      # exactly the end, if only rounding differs
+            beta[row] = end if abs(moved - end) < 1e-14 * (high[row] - low[row]) else moved
             up[row] = -np.inf if beta[row] == high[row] else epsilon if beta[row] < 0 else -epsilon
             down[row] = np.inf if beta[row] == low[row] else -epsilon if beta[row] > 0 else epsilon
-        r -= move * (K[i] - K[j])
-    raise RuntimeError(f"the duality gap is still {solution.gap:.2g} of {solution.primal:.2g} "
-                       f"after {MOST_STEPS} steps")
+        r -= move * (K[i] - K[j])                                                 # (2)
+    raise RuntimeError(f"the gap is {solution.gap:.2g} of {solution.primal:.2g} after {MOST_STEPS} steps")
 
 
-def _next_stop(value, edge):
-    """Where the way from value to the edge of the box is first interrupted: at 0, the kink, or at the edge."""
-    return 0.0 if value * edge < 0 else edge
-
-
-def _certified(beta, r, target, low, high, epsilon, bias, steps):
+def _solution(beta, r, target, low, high, epsilon, bias, steps):
+    """The DualSolution at beta, with the gap (8) and the primal value as dual + gap."""
     above, below = np.maximum(r - bias - epsilon, 0), np.maximum(bias - r - epsilon, 0)
     inside = np.clip(r - bias, -epsilon, epsilon)
-    gap = np.sum((high - beta) * above + (beta - low) * below + epsilon * np.abs(beta) - beta * inside)
-    dual = 0.5 * (target + r) @ beta - epsilon * np.sum(np.abs(beta))             # beta^T K beta = (t - r)^T beta
-    return DualSolution(beta.copy(), float(bias), float(dual + gap), float(gap), steps)
+    gap = np.sum((high - beta) * above + (beta - low) * below + epsilon * np.abs(beta) - beta * inside)  # (8)
+    dual = 0.5 * (target + r) @ beta - epsilon * np.sum(np.abs(beta))             # (1), as K beta = t - r
+    return DualSolution(beta.copy(), float(bias), float(dual + gap), float(gap), steps)      # (7) = (1) + (8)

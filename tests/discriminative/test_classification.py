@@ -55,7 +55,7 @@ def test_wilsons_interval_is_the_set_of_shares_that_the_data_do_not_refute():
     assert none.low[0] == pytest.approx(0, abs=1e-12) and 0.05 < none.high[0] < 0.12
 
 
-def test_true_probabilities_are_calibrated_and_their_error_is_the_floor(rng):
+def test_ece_of_true_probabilities_is_the_floor(rng):
     errors, floors, covered = [], [], []
     for _ in range(50):
         p = rng.beta(0.7, 0.7, size=500)
@@ -92,7 +92,7 @@ def test_temperature_is_the_minimum_of_the_nats(rng):
     (lambda: error_rate(np.zeros(3), np.zeros(3, int)), ValueError, r"shape \(n, classes\)"),
     (lambda: error_rate(np.ones((3, 2)), np.zeros(3, int)), ValueError, "log probabilities"),
     (lambda: nats(np.zeros((3, 2)), np.zeros(3)), ValueError, "3 integers"),
-    (lambda: nats(np.zeros((3, 2)), np.full(3, 2)), ValueError, "classes 0 ... 1"),
+    (lambda: nats(np.zeros((3, 2)), np.full(3, 2)), ValueError, "the classes 0 ... 1"),
     (lambda: nats(np.zeros((1, 2)), np.zeros(1, int)), ValueError, "at least 2 rows"),
     (lambda: reliability(np.full(20, 1.5), np.zeros(20)), ValueError, r"lie in \[0, 1\]"),
     (lambda: reliability(np.full(20, 0.5), np.full(20, 0.5)), ValueError, "hits must be 0 or 1"),

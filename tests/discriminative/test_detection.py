@@ -86,7 +86,7 @@ def test_free_response_counts_by_hand():
 
 # ---- baseline, training windows ----
 
-def test_the_matched_filter_is_the_log_likelihood_ratio_of_gaussian_backgrounds(rng):
+def test_the_matched_filter_is_the_likelihood_ratio(rng):
     template, x = 0.5 * rng.normal(size=6), rng.normal(size=(40, 6)) @ rng.normal(size=(6, 6)) + 2
     S = np.cov(x.T, bias=True) + 0.3 ** 2 * np.eye(6)
     ratio = (multivariate_normal.logpdf(x, x.mean(axis=0) + template, S)
@@ -112,7 +112,7 @@ def test_insertion_adds_the_template_to_half_of_the_backgrounds(rng):
     backgrounds, template = 10.0 * np.arange(5.0)[:, None] + np.zeros(4), np.array([1.0, 2.0, 3.0, 4.0])
     x, y = split_classes(Insertion(backgrounds, template).sample(4000, rng), 4, 2)
     np.testing.assert_array_equal((x - y[:, None] * template) % 10, 0)
-    assert abs(y.mean() - 0.5) < 4 * 0.5 / np.sqrt(4000)
+    assert abs(y.mean() - 0.5) < 5 * 0.5 / np.sqrt(4000)
     assert set((x - y[:, None] * template)[:, 0]) == {0, 10, 20, 30, 40}
     np.testing.assert_array_equal(backgrounds[:, 0], 10.0 * np.arange(5))        # untouched
 
@@ -121,7 +121,7 @@ def test_hard_negatives_replace_a_share_of_the_empty_windows_only(rng):
     law = Insertion(np.zeros((3, 2)), np.ones(2), hard=np.full((2, 2), 7.0), hard_share=0.25)
     x, y = split_classes(law.sample(8000, rng), 2, 2)
     assert (x[y == 1] == 1).all()
-    assert abs(np.mean(x[y == 0] == 7) - 0.25) < 4 * np.sqrt(0.25 / 4000)
+    assert abs(np.mean(x[y == 0] == 7) - 0.25) < 5 * np.sqrt(0.25 / 4000)
 
 
 def test_hardest_are_the_largest_scores_first(rng):

@@ -3,13 +3,12 @@ import pytest
 
 from scratch.data.distributions import Checkerboard, GaussianMixture, moons
 from scratch.discriminative.generative_classifier import (
-    GenerativeClassifier, Learned, gaussian, gaussian_discriminant, learn_classes, parts_of_mixture)
+    GenerativeClassifier, Learned, gaussian_discriminant, learn_classes, parts_of_mixture)
 from scratch.discriminative.labeled import join, split_classes
 from scratch.discriminative.logistic_regression import SoftmaxRegression
 from scratch.divergence.closed_form import kl_gaussians
-from scratch.explicit.autoregressive import AutoregressiveMixture
+from scratch.explicit.mixture_em import MixtureEM
 from scratch.grid import midpoints
-from scratch.learning.training import fit
 
 MOONS = moons(std=0.3)
 TRUTH = parts_of_mixture(MOONS, np.arange(len(MOONS.weights)) * 2 // len(MOONS.weights))
@@ -24,12 +23,12 @@ def three_gaussians(shared):
 
 # ---- Bayes' rule ----
 
-def test_posterior_is_bayes_rule_one_row_at_a_time(rng):
+def test_posterior_is_bayes_rule(rng):
     truth, x = three_gaussians(shared=False), rng.normal(size=(5, 2))
-    for row, log_posterior, log_density in zip(x, truth.log_posterior(x), truth.log_density(x)):
+    for row, log_posterior, log_joint in zip(x, truth.log_posterior(x), truth.log_joint(x)):
         joint = [share * np.exp(law.log_prob(row[None])[0]) for law, share in zip(truth.laws, truth.shares)]
         np.testing.assert_allclose(np.exp(log_posterior), np.array(joint) / sum(joint), rtol=1e-12)
-        np.testing.assert_allclose(np.exp(log_density), sum(joint), rtol=1e-12)
+        np.testing.assert_allclose(np.exp(log_joint), joint, rtol=1e-12)
 
 
 def test_the_joint_sums_and_integrates_to_one():
@@ -39,17 +38,17 @@ def test_the_joint_sums_and_integrates_to_one():
 
 
 def test_samples_follow_the_joint(rng):
-    """Shares and class means of the drawn rows, and E log p(x, y) against quadrature."""
+    """Class frequencies and means of the drawn rows, and E log p(x, y) against quadrature."""
     truth = three_gaussians(shared=False)
     rows = truth.sample(40_000, rng)
     x, y = split_classes(rows, 2, 3)
     for k, mean in enumerate(([0.0, 0.0], [2.0, 1.0], [-1.0, 2.0])):
-        assert abs(np.mean(y == k) - truth.shares[k]) < 4 * np.sqrt(0.25 / 40_000)
-        np.testing.assert_allclose(x[y == k].mean(axis=0), mean, atol=4 * 1.5 / np.sqrt(np.sum(y == k)))
+        assert abs(np.mean(y == k) - truth.shares[k]) < 5 * np.sqrt(0.25 / 40_000)
+        np.testing.assert_allclose(x[y == k].mean(axis=0), mean, atol=5 * 1.5 / np.sqrt(np.sum(y == k)))
     nodes, cell = midpoints([(-12, 12)] * 2, 300)
     log_joint = truth.log_joint(nodes)
     terms = truth.log_prob(rows)
-    assert abs(terms.mean() - cell * np.sum(np.exp(log_joint) * log_joint)) < 4 * terms.std() / 200
+    assert abs(terms.mean() - cell * np.sum(np.exp(log_joint) * log_joint)) < 5 * terms.std() / 200
 
 
 def test_the_posterior_is_calibrated_and_no_rule_beats_its_prediction(rng):
@@ -58,9 +57,9 @@ def test_the_posterior_is_calibrated_and_no_rule_beats_its_prediction(rng):
     p = np.exp(TRUTH.log_posterior(x)[:, 1])
     for low, high in ((0.0, 0.2), (0.2, 0.5), (0.5, 0.8), (0.8, 1.0)):
         inside = (low <= p) & (p < high)
-        assert abs(y[inside].mean() - p[inside].mean()) < 4 * np.sqrt(0.25 / inside.sum())
+        assert abs(y[inside].mean() - p[inside].mean()) < 5 * np.sqrt(0.25 / inside.sum())
     error = np.mean(TRUTH.predict(x) != y)
-    assert abs(error - np.minimum(p, 1 - p).mean()) < 4 * np.sqrt(0.25 / 40_000)
+    assert abs(error - np.minimum(p, 1 - p).mean()) < 5 * np.sqrt(0.25 / 40_000)
     assert error < np.mean((x[:, 1] < 0) != y)
 
 
@@ -69,7 +68,7 @@ def test_parts_of_a_mixture_add_up_to_it(rng):
                               [0.1, 0.3, 0.2, 0.15, 0.25])
     truth = parts_of_mixture(mixture, np.array([1, 0, 2, 1, 0]))
     x = rng.normal(size=(6, 2))
-    np.testing.assert_allclose(truth.log_density(x), mixture.log_prob(x), rtol=1e-12)
+    np.testing.assert_allclose(np.exp(truth.log_joint(x)).sum(axis=1), np.exp(mixture.log_prob(x)), rtol=1e-12)
     np.testing.assert_allclose(truth.shares, [0.55, 0.25, 0.2])
     responsibilities = mixture.posterior(x)
     np.testing.assert_allclose(np.exp(truth.log_posterior(x))[:, 1], responsibilities[:, 0] + responsibilities[:, 3])
@@ -77,7 +76,7 @@ def test_parts_of_a_mixture_add_up_to_it(rng):
 
 # ---- Gaussian classes ----
 
-def test_moments_are_those_of_a_naive_loop(rng):
+def test_moments_are_the_naive_loop(rng):
     rows = three_gaussians(shared=False).sample(60, rng)
     x, y = split_classes(rows, 2, 3)
     means = [sum(row for row, k in zip(x, y) if k == c) / np.sum(y == c) for c in range(3)]
@@ -101,7 +100,11 @@ def test_finds_the_law_that_made_the_rows(shared, rng):
         assert kl_gaussians(law.means[0], law.covariances[0], found.means[0], found.covariances[0]).value < 1e-3
 
 
-def test_own_covariances_are_the_one_rule_with_gaussians_learned_class_by_class(rng):
+def gaussian(x):
+    return GaussianMixture([x.mean(axis=0)], [np.atleast_2d(np.cov(x.T, bias=True))], [1.0])
+
+
+def test_own_covariances_are_gaussians_learned_class_by_class(rng):
     rows = three_gaussians(shared=False).sample(200, rng)
     x = rng.normal(size=(5, 2))
     np.testing.assert_allclose(learn_classes(rows, 3, gaussian).log_joint(x),
@@ -109,7 +112,7 @@ def test_own_covariances_are_the_one_rule_with_gaussians_learned_class_by_class(
 
 
 @pytest.mark.parametrize("naive", [False, True])
-def test_a_shared_covariance_is_a_softmax_regression(naive, rng):
+def test_a_shared_covariance_is_a_softmax(naive, rng):
     """The weights of the docstring give the same posterior, exactly."""
     fitted = gaussian_discriminant(three_gaussians(shared=True).sample(200, rng), 3, shared=True, naive=naive)
     S = fitted.laws[0].covariances[0]
@@ -117,8 +120,8 @@ def test_a_shared_covariance_is_a_softmax_regression(naive, rng):
     W = np.linalg.solve(S, means.T)
     b = np.log(fitted.shares) - 0.5 * np.sum(means.T * W, axis=0)
     x = rng.normal(size=(9, 2))
-    np.testing.assert_allclose(SoftmaxRegression(2, 3).log_posterior(np.append(W, b), x), fitted.log_posterior(x),
-                               rtol=1e-10)
+    softmax = SoftmaxRegression(2, classes=3).log_posterior(np.append(W, b), x)
+    np.testing.assert_allclose(softmax, fitted.log_posterior(x), rtol=1e-10)
 
 
 def test_naive_bayes_multiplies_its_coordinates(rng):
@@ -132,20 +135,17 @@ def test_naive_bayes_multiplies_its_coordinates(rng):
 # ---- any density of the explicit family ----
 
 def test_learned_densities_classify_nearly_as_well_as_the_truth_and_can_be_sampled(rng):
-    model = AutoregressiveMixture(dim=2, components=6, hidden=(24,))
-
-    def learn(x):
-        return Learned(model, fit(model, model.init(rng), x, rng, steps=600))
-    fitted = learn_classes(TRUTH.sample(4000, rng), 2, learn)
+    model = MixtureEM(4, dim=2)
+    fitted = learn_classes(TRUTH.sample(2000, rng), 2, lambda x: Learned(model, model.fit(x, rng, tolerance=1e-4)))
     rows = TRUTH.sample(20_000, rng)
     x, y = split_classes(rows, 2, 2)
     posterior = np.exp(TRUTH.log_posterior(x))
     bayes = 1 - posterior.max(axis=1).mean()
     reached = 1 - posterior[np.arange(len(x)), fitted.predict(x)].mean()
-    assert 0 <= reached - bayes < 0.01                      # Gaussian classes are 0.08 worse
+    assert 0 <= reached - bayes < 0.005                     # Gaussian classes are 0.08 worse
     made = fitted.sample(5000, rng)
     assert made.shape == (5000, 3)
-    assert abs(np.mean(TRUTH.predict(made[:, :2]) != made[:, 2]) - bayes) < 0.06      # labels apart: 0.4
+    assert abs(np.mean(TRUTH.predict(made[:, :2]) != made[:, 2]) - bayes) < 0.03      # labels apart: 0.4
 
 
 # ---- bad input ----
@@ -158,13 +158,13 @@ LAWS = TRUTH.laws
     (lambda rng: GenerativeClassifier([1, 2], [0.5, 0.5]), TypeError, "objects with log_prob"),
     (lambda rng: GenerativeClassifier(LAWS, [0.5, 0.4]), ValueError, "sum to 1"),
     (lambda rng: GenerativeClassifier(LAWS, [1.0, 0.0]), ValueError, "positive"),
-    (lambda rng: GenerativeClassifier(LAWS, [1.0]), ValueError, r"shares must have shape \(2,\)"),
+    (lambda rng: GenerativeClassifier(LAWS, [1.0]), ValueError, "shares must be 2 positive"),
     (lambda rng: TRUTH.sample(0, rng), ValueError, "n must be at least 1"),
     (lambda rng: TRUTH.predict(np.zeros((3, 3))), ValueError, r"shape \(n, 2\)"),
     (lambda rng: TRUTH.log_prob(np.full((3, 3), 2.0)), ValueError, "classes 0 ... 1, got 2.0"),
     (lambda rng: gaussian_discriminant(np.zeros((5, 3)), 2), ValueError, r"every class needs rows .* \[5, 0\]"),
-    (lambda rng: gaussian_discriminant(np.zeros(5), 2), ValueError, r"rows must have shape \(n, dim \+ 1\)"),
-    (lambda rng: gaussian_discriminant(join(np.zeros((4, 2)), np.arange(4) % 2), 2), ValueError, "degenerate"),
+    (lambda rng: gaussian_discriminant(np.zeros(5), 2), ValueError, r"rows must have shape \(n, dim\)"),
+    (lambda rng: gaussian_discriminant(join(np.zeros((4, 2)), np.arange(4) % 2), 2), ValueError, "positive definite"),
     (lambda rng: parts_of_mixture(MOONS, [0, 1]), ValueError, "one for each component"),
     (lambda rng: GenerativeClassifier([Checkerboard(2, 1.0), Checkerboard(4, 0.5)], [0.5, 0.5]).log_posterior(
         np.full((1, 2), 9.0)), ValueError, "no class has mass"),

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from scratch.discriminative.labeled import check_penalty, join, split_classes, split_numbers
+from scratch.discriminative.labeled import join, labeled_inputs, split_classes, split_numbers
+from scratch.discriminative.logistic_regression import LogisticRegression
 from scratch.learning.training import batches
 
 
@@ -17,6 +18,15 @@ def test_split_undoes_join(rng):
 
 def test_join_keeps_the_precision_of_x(rng):
     assert join(rng.normal(size=(7, 3)).astype(np.float32), np.arange(7)).dtype == np.float32
+
+
+def test_inputs_of_a_model_have_the_precision_of_theta(rng):
+    model, rows = LogisticRegression(2), join(rng.normal(size=(5, 2)), np.arange(5) % 2)
+    for dtype in (np.float32, np.float64, np.complex128):
+        theta, x, y = labeled_inputs(model, np.ones(3, dtype), rows, classes=2)
+        assert theta.dtype == dtype and x.dtype == theta.real.dtype and y.dtype.kind == "i"
+    numbers = labeled_inputs(model, np.ones(3, np.float32), rows)[2]
+    assert numbers.dtype == np.float32
 
 
 def test_labels_stay_with_their_rows_in_the_training_loops_batches(rng):
@@ -37,8 +47,8 @@ def test_labels_stay_with_their_rows_in_the_training_loops_batches(rng):
     (lambda: split_classes(np.full((3, 3), -1.0), 2, 2), ValueError, "classes 0 ... 1, got -1.0"),
     (lambda: split_classes(np.full((3, 3), np.nan), 2, 2), ValueError, "finite"),
     (lambda: split_numbers(np.zeros((3, 3), complex), 2), TypeError, "must be real"),
-    (lambda: check_penalty(-0.1), ValueError, "penalty must be at least 0"),
-    (lambda: check_penalty(np.inf), ValueError, "penalty must be finite"),
+    (lambda: LogisticRegression(2, penalty=-0.1), ValueError, "penalty must be at least 0"),
+    (lambda: LogisticRegression(2, penalty=np.inf), ValueError, "penalty must be finite"),
 ])
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):

@@ -12,8 +12,8 @@ from scratch.learning.optimizers import SGD, constant
 from scratch.learning.training import Recipe, fit
 
 
-MODELS = [model(penalty=penalty) for penalty in (0.0, 0.3) for model in (
-    lambda penalty: LogisticRegression(3, penalty), lambda penalty: SoftmaxRegression(3, 4, penalty))]
+MODELS = [model(3, penalty=penalty, **sizes) for penalty in (0.0, 0.3)
+          for model, sizes in ((LogisticRegression, {}), (SoftmaxRegression, dict(classes=4)))]
 
 
 def labeled(model, n, rng):
@@ -63,15 +63,7 @@ def test_gradient_in_every_parameter(model, rng):
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_gradient_of_the_scores_in_every_input(model, rng):
-    theta, x = rng.normal(size=model.size), rng.normal(size=(5, 3))
-    scores, pull = model._forward(theta, x)
-    da = rng.normal(size=scores.shape)
-    assert gradient_error(lambda x: np.sum(da * model.scores(theta, x)), x, pull(da)[1]) < 1e-10
-
-
-@pytest.mark.parametrize("model", MODELS)
-def test_hessian_is_the_derivative_of_the_gradient(model, rng):
+def test_hessian_is_the_derivative(model, rng):
     theta, rows = 0.3 * rng.normal(size=model.size), labeled(model, 20, rng)
     H = model.hessian(theta, rows)
     for i in range(model.size):
@@ -80,10 +72,10 @@ def test_hessian_is_the_derivative_of_the_gradient(model, rng):
         np.testing.assert_allclose(H[i], column, atol=1e-10 * np.abs(H).max())
 
 
-# ---- 3 two roads, and what must hold at the minimum ----
+# ---- 3 what must hold at the minimum ----
 
 @pytest.mark.parametrize("model", MODELS)
-def test_the_bias_is_free_so_mean_probabilities_are_the_shares(model, rng):
+def test_mean_p_is_the_class_fraction(model, rng):
     rows = labeled(model, 200, rng)
     x, y = split_classes(rows, model.dim, model.classes)
     p = np.exp(model.log_posterior(model.fit(rows), x))
@@ -102,7 +94,8 @@ def test_moving_all_data_moves_the_boundary_with_it(model, rng):
 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_weights_shrink_and_nats_grow_monotonically_with_the_penalty(classes, rng):
-    make = (lambda c: LogisticRegression(3, c)) if classes == 2 else (lambda c: SoftmaxRegression(3, 4, c))
+    def make(c):
+        return LogisticRegression(3, penalty=c) if classes == 2 else SoftmaxRegression(3, classes=4, penalty=c)
     rows = labeled(make(0.0), 200, rng)
     free = 1 if classes == 2 else classes
     norms, nats = [], []
@@ -116,12 +109,12 @@ def test_weights_shrink_and_nats_grow_monotonically_with_the_penalty(classes, rn
     assert norms[-1] < 0.1 * norms[0]
 
 
-# ---- 4 exact twin ----
+# ---- 4 independent solutions ----
 
 @pytest.mark.parametrize("model, start", list(product(MODELS, (0, 1))))
 def test_the_minimum_is_scipys(model, start, rng):
     """scipy sees only the value, differentiates it itself, and starts elsewhere."""
-    rows = labeled(model, 300, rng)
+    rows = labeled(model, 100, rng)
     result = minimize(lambda theta: model.loss(theta, rows)[0], start * rng.normal(size=model.size), method="BFGS",
                       options=dict(gtol=1e-6))
     ours = model.loss(model.fit(rows), rows)[0]
@@ -130,7 +123,7 @@ def test_the_minimum_is_scipys(model, start, rng):
 
 
 def test_two_softmax_classes_with_twice_the_penalty_are_logistic_regression(rng):
-    logistic, softmax = LogisticRegression(3, 0.1), SoftmaxRegression(3, 2, 0.2)
+    logistic, softmax = LogisticRegression(3, penalty=0.1), SoftmaxRegression(3, classes=2, penalty=0.2)
     rows = labeled(logistic, 100, rng)
     np.testing.assert_allclose(softmax.log_posterior(softmax.fit(rows), rows[:, :3]),
                                logistic.log_posterior(logistic.fit(rows), rows[:, :3]), atol=1e-10)
@@ -145,41 +138,41 @@ def test_one_coordinate_of_two_values_has_the_log_odds_of_its_table(rng):
 
 # ---- 5 learning ----
 
-@pytest.mark.parametrize("model", [LogisticRegression(3, 0.1), SoftmaxRegression(3, 4, 0.1)])
+@pytest.mark.parametrize("model", [LogisticRegression(3, penalty=0.1), SoftmaxRegression(3, classes=4, penalty=0.1)])
 def test_the_training_loop_descends_to_the_same_minimum(model, rng):
     rows = labeled(model, 100, rng)
     best = model.loss(model.fit(rows), rows)[0]
     plain = Recipe(SGD(0.3), constant, batch_size=100)      # the whole batch: gradient descent
-    theta = fit(model, model.init(rng, np.float64), rows, rng, steps=3000, recipe=plain)
+    theta = fit(model, model.init(rng, np.float64), rows, rng, steps=800, recipe=plain)
     assert abs(model.loss(theta, rows)[0] - best) < 1e-7
-    theta = fit(model, model.init(rng), rows.astype(np.float32), rng, steps=600)
+    theta = fit(model, model.init(rng), rows.astype(np.float32), rng, steps=400)
     assert model.loss(theta.astype(float), rows)[0] - best < 0.01
 
 
-def test_knows_the_law_that_made_the_labels(rng):
-    """Labels drawn from the model: the truth is found again, within 4 standard errors (inverse Hessian / N)."""
+def test_the_distribution_of_the_labels_is_recovered(rng):
+    """Labels drawn from the model: the fit is within 5 standard errors (inverse Hessian / N) of the truth."""
     x, truth = rng.normal(size=(20_000, 2)), np.array([1.5, -0.5, 0.3])
     model = LogisticRegression(2)
     rows = join(x, rng.random(20_000) < np.exp(model.log_posterior(truth, x)[:, 1]))
     theta = model.fit(rows)
     error = np.sqrt(np.diag(np.linalg.inv(model.hessian(theta, rows))) / 20_000)
-    assert (np.abs(theta - truth) < 4 * error).all()
+    assert (np.abs(theta - truth) < 5 * error).all()
 
 
 # ---- bad input ----
 
 @pytest.mark.parametrize("call, error, says", [
     (lambda: LogisticRegression(0), ValueError, "dim must be at least 1"),
-    (lambda: LogisticRegression(2, -1.0), ValueError, "penalty must be at least 0"),
-    (lambda: SoftmaxRegression(2, 1), ValueError, "classes must be at least 2"),
+    (lambda: LogisticRegression(2, penalty=-1.0), ValueError, "penalty must be at least 0"),
+    (lambda: SoftmaxRegression(2, classes=1), ValueError, "classes must be at least 2"),
     (lambda: LogisticRegression(2).loss(np.zeros(3), np.zeros((4, 2))), ValueError, r"shape \(n, 3\)"),
     (lambda: LogisticRegression(2).loss(np.zeros(4), np.zeros((4, 3))), ValueError, "theta must have shape"),
     (lambda: LogisticRegression(2).loss(np.zeros(3), np.full((4, 3), 2.0)), ValueError, "classes 0 ... 1"),
-    (lambda: SoftmaxRegression(2, 3).fit(np.full((4, 3), 3.0)), ValueError, "classes 0 ... 2"),
+    (lambda: SoftmaxRegression(2, classes=3).fit(np.full((4, 3), 3.0)), ValueError, "classes 0 ... 2"),
     (lambda: LogisticRegression(2).fit(np.zeros((0, 3))), ValueError, "at least one row"),
     (lambda: LogisticRegression(2).predict(np.zeros(3), np.zeros((4, 2), int)), TypeError, "floating point"),
     (lambda: LogisticRegression(2).init(3), TypeError, "Generator"),
-    (lambda: LogisticRegression(1, 1.0).fit(np.ones((4, 2))), Separable, "if no class is empty"),
+    (lambda: LogisticRegression(1, penalty=1.0).fit(np.ones((4, 2))), Separable, "if no class is empty"),
 ])
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):

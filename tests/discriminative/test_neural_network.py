@@ -6,17 +6,19 @@ from scratch.discriminative.generative_classifier import parts_of_mixture
 from scratch.discriminative.labeled import join, split_classes
 from scratch.discriminative.logistic_regression import SoftmaxRegression
 from scratch.discriminative.neural_network import Classifier, Regressor, stop_early
-from scratch.kernels.dense import mlp_size, mlp_views
+from scratch.kernels.dense import mlp_views
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit, train
 
-CLASSIFIER, REGRESSOR = Classifier(3, 4, (5, 6), penalty=0.2), Regressor(3, (5, 6), penalty=0.2)
+CLASSIFIER = Classifier(3, classes=4, hidden=(5, 6), penalty=0.2)
+REGRESSOR = Regressor(3, hidden=(5, 6), penalty=0.2)
+SHALLOW = [Classifier(2, classes=2, hidden=()), Regressor(1, hidden=())]
 
 
 def problem(model, n, rng):
     """An asymmetric theta and rows."""
-    theta = model.init(rng, np.float64) + 0.5 * rng.standard_normal(mlp_size(model.widths))
+    theta = model.init(rng, np.float64) + 0.5 * rng.standard_normal(model.size)
     x = rng.normal(size=(n, model.dim))
     return theta, join(x, rng.integers(model.classes, size=n) if hasattr(model, "classes") else rng.normal(size=n))
 
@@ -43,13 +45,13 @@ def naive_loss(model, theta, rows):
 
 # ---- 1 definition, 2 gradient ----
 
-@pytest.mark.parametrize("model", [CLASSIFIER, REGRESSOR, Classifier(2, 2, ()), Regressor(1, ())])
+@pytest.mark.parametrize("model", [CLASSIFIER, REGRESSOR, *SHALLOW])
 def test_loss_is_the_naive_loop(model, rng):
     theta, rows = problem(model, 6, rng)
     np.testing.assert_allclose(model.loss(theta, rows)[0], naive_loss(model, theta, rows), rtol=1e-12)
 
 
-@pytest.mark.parametrize("model", [CLASSIFIER, REGRESSOR, Classifier(2, 2, ()), Regressor(1, ())])
+@pytest.mark.parametrize("model", [CLASSIFIER, REGRESSOR, *SHALLOW])
 def test_gradient_in_every_parameter(model, rng):
     theta, rows = problem(model, 6, rng)
     assert gradient_error(lambda theta: model.loss(theta, rows)[0], theta, model.loss(theta, rows)[1]) < 1e-10
@@ -72,6 +74,13 @@ def test_biases_feel_no_penalty(rng):
             np.testing.assert_allclose(db, 0, atol=1e-14)
 
 
+def test_a_regressor_has_no_classes_and_blocks_name_every_parameter():
+    assert not hasattr(REGRESSOR, "classes")
+    for model in (CLASSIFIER, REGRESSOR):
+        assert [part.stop - part.start for part in model.blocks.values()][1] == 5          # b1
+        assert sum(part.stop - part.start for part in model.blocks.values()) == model.size
+
+
 def test_float32_stays_float32(rng):
     for model in (CLASSIFIER, REGRESSOR):
         theta, rows = problem(model, 6, rng)
@@ -79,7 +88,7 @@ def test_float32_stays_float32(rng):
         assert dtheta.dtype == np.float32 and loss.dtype == np.float32
 
 
-# ---- 3 two roads ----
+# ---- 3 normalization ----
 
 def test_posterior_sums_to_one_and_the_density_of_y_integrates_to_one(rng):
     theta, rows = problem(CLASSIFIER, 6, rng)
@@ -95,19 +104,19 @@ def test_posterior_sums_to_one_and_the_density_of_y_integrates_to_one(rng):
     np.testing.assert_allclose(p @ (y[:, 0] - mean[0]) ** 2, std[0] ** 2, rtol=1e-10)
 
 
-# ---- 4 exact twin ----
+# ---- 4 closed forms ----
 
 def test_no_hidden_layer_is_softmax_regression(rng):
-    network, softmax = Classifier(3, 4, (), penalty=0.3), SoftmaxRegression(3, 4, penalty=0.3)
+    network, softmax = Classifier(3, classes=4, hidden=(), penalty=0.3), SoftmaxRegression(3, classes=4, penalty=0.3)
     theta, rows = problem(network, 30, rng)
-    for ours, twin in zip(network.loss(theta, rows), softmax.loss(theta, rows)):
-        np.testing.assert_allclose(ours, twin, rtol=1e-12)
+    for ours, theirs in zip(network.loss(theta, rows), softmax.loss(theta, rows)):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-12)
     np.testing.assert_allclose(network.log_posterior(theta, rows[:, :3]), softmax.log_posterior(theta, rows[:, :3]))
 
 
-def test_a_regressor_of_constants_is_at_rest_at_the_samples_moments(rng):
+def test_the_spread_of_the_errors_is_learned(rng):
     """With all weights 0 the best mean and log std are those of y: the gradient vanishes there, and only there."""
-    model, y = Regressor(1, ()), rng.normal(3, 0.2, 50)
+    model, y = Regressor(1, hidden=()), rng.normal(3, 0.2, 50)
     rows = join(np.zeros((50, 1)), y)
     best = np.array([0, 0, y.mean(), np.log(y.std())])
     np.testing.assert_allclose(model.loss(best, rows)[1], 0, atol=1e-12)
@@ -121,7 +130,7 @@ def test_two_spirals_reach_the_bayes_error_within_half_a_point(rng):
     law = spirals(std=0.25)
     truth = parts_of_mixture(law, np.arange(len(law.weights)) * 2 // len(law.weights))
     model = Classifier(dim=2, classes=2, hidden=(32, 32))
-    theta = fit(model, model.init(rng), truth, rng, steps=800)
+    theta = fit(model, model.init(rng), truth, rng, steps=700)
     x, _ = split_classes(truth.sample(20_000, rng), 2, 2)
     posterior = np.exp(truth.log_posterior(x))
     bayes = 1 - posterior.max(axis=1).mean()
@@ -133,17 +142,17 @@ def test_two_spirals_reach_the_bayes_error_within_half_a_point(rng):
 def test_heteroscedastic_nats_come_within_two_hundredths_of_the_conditional_entropy(rng):
     """y | x ~ N(x^2/2 - 1/2, 0.3^2 exp(x)), x ~ N(0, 1): H(y|x) = log 0.3 + 1/2 log(2 pi e), exactly."""
     law, model = WarpedGaussian(std=1.0, curvature=0.5, noise=0.3, slope=1.0), Regressor(dim=1, hidden=(32, 32))
-    theta = fit(model, model.init(rng), law, rng, steps=800)
+    theta = fit(model, model.init(rng), law, rng, steps=500)
     rows = law.sample(50_000, rng)
     exact = law.log_prob(rows) + 0.5 * rows[:, 0] ** 2 + 0.5 * np.log(2 * np.pi)          # log p(y|x)
     excess = exact - model.log_prob(theta, rows)
     assert np.log(0.3) + 0.5 * np.log(2 * np.pi * np.e) == pytest.approx(-exact.mean(), abs=0.02)
-    assert -4 * excess.std() / np.sqrt(50_000) < excess.mean() < 0.02
+    assert -5 * excess.std() / np.sqrt(50_000) < excess.mean() < 0.02
 
 
 def test_stop_early_returns_the_best_look_and_stops_after_its_patience(rng):
     """Twelve rows of pure noise: held-out nats get worse, and the first looks are the best."""
-    model = Classifier(2, 2, (32,))
+    model = Classifier(2, classes=2, hidden=(32,))
     rows, held_out = (join(rng.normal(size=(n, 2)), rng.integers(2, size=n)) for n in (12, 200))
     theta = model.init(rng, np.float64)
     best = stop_early(model, theta, rows, held_out, np.random.default_rng(1), steps=400, every=10, patience=3)
@@ -163,7 +172,7 @@ def test_weight_decay_shrinks_the_weights(rng):
     rows = join(rng.normal(size=(40, 2)), rng.integers(2, size=40))
     norms = []
     for penalty in (0.0, 0.01, 0.1):
-        model = Classifier(2, 2, (16,), penalty)
+        model = Classifier(2, classes=2, hidden=(16,), penalty=penalty)
         theta = fit(model, model.init(np.random.default_rng(2)), rows, np.random.default_rng(3), steps=300)
         norms.append(sum((W ** 2).sum() for W, _ in mlp_views(theta, model.widths)))
     assert norms[0] > 2 * norms[1] and norms[1] > 1.2 * norms[2]
@@ -172,11 +181,11 @@ def test_weight_decay_shrinks_the_weights(rng):
 # ---- bad input ----
 
 @pytest.mark.parametrize("call, error, says", [
-    (lambda rng: Classifier(0, 2, (4,)), ValueError, "dim must be at least 1"),
-    (lambda rng: Classifier(2, 1, (4,)), ValueError, "classes must be at least 2"),
-    (lambda rng: Classifier(2, 2, 4), TypeError, "hidden must be a tuple"),
-    (lambda rng: Classifier(2, 2, (0,)), ValueError, "each of hidden"),
-    (lambda rng: Regressor(2, (4,), -1), ValueError, "penalty must be at least 0"),
+    (lambda rng: Classifier(0, classes=2, hidden=(4,)), ValueError, "dim must be at least 1"),
+    (lambda rng: Classifier(2, classes=1, hidden=(4,)), ValueError, "classes must be at least 2"),
+    (lambda rng: Classifier(2, classes=2, hidden=4), TypeError, "hidden must be a tuple"),
+    (lambda rng: Classifier(2, classes=2, hidden=(0,)), ValueError, "each of hidden"),
+    (lambda rng: Regressor(2, hidden=(4,), penalty=-1), ValueError, "penalty must be at least 0"),
     (lambda rng: CLASSIFIER.loss(CLASSIFIER.init(rng), np.full((2, 4), 4.0)), ValueError, "classes 0 ... 3, got 4"),
     (lambda rng: CLASSIFIER.loss(CLASSIFIER.init(rng), np.zeros((2, 3))), ValueError, r"rows must have shape \(n, 4\)"),
     (lambda rng: REGRESSOR.loss(REGRESSOR.init(rng), np.full((2, 4), np.nan)), ValueError, "rows must be finite"),

@@ -21,7 +21,7 @@ def test_nats_are_scipys_log_density(rng):
 def test_of_the_true_density_nats_are_its_entropy(rng):
     mean, std, y = heteroscedastic(20_000, rng)
     estimate = nats(mean, std, y)
-    assert abs(estimate.value - np.mean(np.log(std)) - 0.5 * np.log(2 * np.pi * np.e)) < 4 * estimate.stderr
+    assert abs(estimate.value - np.mean(np.log(std)) - 0.5 * np.log(2 * np.pi * np.e)) < 5 * estimate.stderr
 
 
 def test_the_transform_of_the_true_density_is_uniform_and_of_a_wrong_one_is_not(rng):
@@ -35,7 +35,7 @@ def test_the_transform_of_the_true_density_is_uniform_and_of_a_wrong_one_is_not(
 def test_coverage_is_its_level_for_the_true_density(level, rng):
     mean, std, y = heteroscedastic(20_000, rng)
     found = coverage(mean, std, y, level)
-    assert abs(found.value - level) < 4 * found.stderr
+    assert abs(found.value - level) < 5 * found.stderr
     assert found.value == np.mean(np.abs(y - mean) <= norm.ppf(0.5 + level / 2) * std)
 
 

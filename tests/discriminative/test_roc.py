@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.special import ndtr
 
+from scratch.estimate import Share
 from scratch.discriminative.roc import area_difference, area_under_roc, roc_curve
 
 
@@ -88,6 +89,7 @@ def test_the_difference_of_two_detectors_knows_that_they_saw_the_same(rng):
     difference = area_difference((positive, negative), near)
     first, second = area_under_roc(positive, negative), area_under_roc(*near)
     assert difference.value == pytest.approx(first.value - second.value, abs=1e-14)
+    assert difference.unit == "" and type(first) is Share                       # nothing here is in nats
     assert difference.stderr < 0.2 * first.stderr
     apart = rng.normal(1, 1, 200), rng.normal(size=300)
     independent = area_difference((positive, negative), apart).stderr
