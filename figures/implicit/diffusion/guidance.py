@@ -77,7 +77,7 @@ def _autoguidance(quick, rng):
     terms = []                                              # scale by scale, at the same x and the same start
     for scale in SCALES:
         guided = autoguidance(*(lambda x, s, t=t: model.denoise(t, x, s) for t in (good, bad)), scale=scale)
-        tangent = _guided_tangent(*(lambda x, v, s, t=t: model.denoise_tangent(t, x, v, s) for t in (good, bad)),
+        tangent = _guided_tangent(*(lambda x, v, s, t=t: model.denoise_jvp(t, x, v, s) for t in (good, bad)),
                                   scale)
         y = heun(guided, start, karras_sigmas(4 if quick else 40, LOW, HIGH))
         terms.append([sign * (law.log_prob(rows) - log_prob(tangent, rows, LOW, HIGH, steps=4 if quick else 32))
