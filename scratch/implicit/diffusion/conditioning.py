@@ -25,14 +25,15 @@ import numpy as np
 from scratch import checks
 from scratch.implicit.diffusion.denoiser import Diffusion
 
-WITHHELD = 0.2                            # of the rows: Ho and Salimans find 0.1 and 0.2 better than 0.5
+WITHHELD = 0.2                       # of the rows: Ho and Salimans find 0.1 and 0.2 better than 0.5
 
 
 @dataclass(frozen=True)
 class ConditionalDiffusion(Diffusion):
     """A Diffusion that trains on rows [x_1 ... x_D, c], (N, D + 1), with classes c in 0 ... C - 1.
 
-    Other methods take x (N, D), and a label: a class or one for each row; -1 or None for none.
+    denoise, sample and log_prob take a label: a class or one for each row; -1 or None for p(x).
+    Other methods are those of p(x); for p(x | c) they are the methods of given(c).
 
     >>> model, x = ConditionalDiffusion(2, classes=3), np.ones((4, 2))
     >>> theta = model.init(np.random.default_rng(0))
@@ -53,7 +54,7 @@ class ConditionalDiffusion(Diffusion):
         return model
 
     def draw_noise(self, rng, n):
-        """The denoiser's eps (n, D) and sigma (n,), and withheld (n,), True where no class is given."""
+        """Diffusion's eps (n, D) and sigma (n,), and withheld (n,), True where c is not given."""
         return *super().draw_noise(rng, n), rng.random(n) < WITHHELD
 
     def loss(self, theta, rows, noise):
@@ -68,17 +69,9 @@ class ConditionalDiffusion(Diffusion):
         """E[x0 | x, label] as learned, (N, D)."""
         return self.given(label).denoise(theta, x, sigma)                         # (1)
 
-    def denoise_jvp(self, theta, x, x_dot, sigma, label=None):
-        """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
-        return self.given(label).denoise_jvp(theta, x, x_dot, sigma)
-
     def sample(self, theta, n, rng, *, label=None, steps=32):
         """n rows (n, D) of p(x | label)."""
         return self.given(label).sample(theta, n, rng, steps=steps)
-
-    def complete(self, theta, known, n, rng, *, label=None, steps=80, turns=16):
-        """n rows (n, D) of p(x | label) with x[:, i] = known[i] for the coordinates i in known."""
-        return self.given(label).complete(theta, known, n, rng, steps=steps, turns=turns)
 
     def log_prob(self, theta, x, *, label=None, steps=32):
         """log p(x | label) in nats, (N,), the rows of one class at a time."""

@@ -15,14 +15,15 @@ Variance.  The true q(x_(t-1) | x_t) averages the posterior over the unknown x_0
 
 where v_t is the weight of x_0 in m_t.  This is btilde_t I for data at a single point and beta_t I
 for data N(0, I): the two choices of Ho et al.  Here it is beta_t.  It is not 0 at t = 1, so every
-factor is a density.  And it is tight: for T = 1000 and data N(0, s^2), s from 0.15 to 1.5, the bound
-is at most 0.012 nats per coordinate above the entropy.  With btilde_t (beta_1 at t = 1) it is 0.4.
+factor is a density.  And it is tight: for T = 1000 and data N(0, s^2), s from 0.15 to 1.5, the
+bound is at most 0.012 nats per coordinate above the entropy.  With btilde_t it is more than 0.4.
 
 Bound.   In nats, by Jensen's inequality along the whole chain (their eq. 5), with t uniform in (4):
 
     -log p(x_0) <= E [L_T + L_(T-1) + ... + L_0]                                               (3)
                  = E [L_T + T L_(t-1)]                                                         (4)
-    L_T     = KL(q(x_T | x_0) || N(0, I)) = 1/2 [abar_T |x_0|^2 - D (abar_T + log(1 - abar_T))]   (5)
+    L_T     = KL(q(x_T | x_0) || N(0, I))                                                      (5)
+            = 1/2 [abar_T |x_0|^2 - D (abar_T + log(1 - abar_T))]
     L_(t-1) = KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)) = c_t + w_t |eps - eps_hat|^2      (6)
     w_t = beta_t / (2 a_t (1 - abar_t)),    a_t = 1 - beta_t                   (their eq. 12)  (7)
     c_t = D/2 (r - 1 - log r),    r = btilde_t / beta_t,    c_1 = D/2 log(2 pi beta_1)         (8)
@@ -32,10 +33,10 @@ L_0 is -log p(x_0 | x_1), and (6) holds for it with c_1.  (In Ho et al. x_0 is d
 
 Loss.    L_simple / D = 1/D E |eps - eps_hat(x_t, t)|^2,    t uniform on 1 ... T               (9)
 
-This is (4) with the weight 1 for w_t, where w_1 is near 1/2 and w_T near beta_T / 2: it weighs noisy
-x_t more than the bound does.  Eq. 14 of Ho et al. sums over coordinates: it is D times (9).  For any
-weights the minimizer is E[eps | x_t], and its loss the floor.  A network adds 1/D E |E[eps | x_t] -
-eps_hat|^2.  To measure the floor, give noise_error the exact denoiser.
+Eq. 14 of Ho et al. sums over coordinates: it is D times (9).  (9) has the weight 1 where (4) has
+T w_t.  As w_1 is near 1/2 and w_T near beta_T / 2, (9) weighs noisy x_t more.  For any weights the
+minimizer is E[eps | x_t], and its loss is the floor, which noise_error
+measures with the exact denoiser.  A network adds 1/D E |E[eps | x_t] - eps_hat|^2 to it.
 
 Gradient.  A mean square: deps_hat = 2/(N D) (eps_hat - eps), pulled back by the network.
 
@@ -60,7 +61,9 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class DDPM(OnNetwork):
-    """T = steps learned reverse steps (Ho et al.: 1,000) for data of a scale near 1.  eps_hat = 0 has (9) = 1:
+    """T = steps learned reverse steps (1,000 in Ho et al.) for data of a scale near 1.
+
+    eps_hat = 0 has the loss E eps^2 = 1:
 
     >>> model, noise = DDPM(1), (np.array([1, 1000]), np.array([[1.0], [-1.0]]))
     >>> float(model.loss(np.zeros(model.size), np.array([[0.5], [2.0]]), noise)[0])
@@ -72,7 +75,7 @@ class DDPM(OnNetwork):
     hidden: tuple = (128, 128)
     schedule: Callable = linear
 
-    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)      # rate and beta2 by hand on LAWS, no sweep recorded
+    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)                       # by hand: see denoiser.py
 
     def __post_init__(self):
         super().__post_init__()
@@ -89,7 +92,7 @@ class DDPM(OnNetwork):
         return t, rng.standard_normal((n, self.dim))
 
     def loss(self, theta, x, noise):
-        """The mean of (eps - eps_hat)^2 over batch and coordinates, L_simple / D, and its gradient (P,)."""
+        """The mean square of eps - eps_hat per coordinate, and its gradient (P,)."""
         theta, x = checks.inputs(self, theta, x)
         error, pull = self._error(theta, x, noise)
         loss = np.sum(error * error) / error.size                                 # (9)
@@ -98,9 +101,9 @@ class DDPM(OnNetwork):
         return loss, dtheta
 
     def elbo(self, theta, x, noise):
-        """Minus one draw of (4), (N,) nats: unbiased for the bound on log p(x), with one evaluation.
+        """Minus one draw of (4), (N,) nats: an unbiased estimate of the bound by one evaluation.
 
-        The sum of T terms is T times the expectation of one of them, drawn uniformly.
+        The sum of T terms is T times the expectation of one of them drawn uniformly.
         """
         theta, x = checks.inputs(self, theta, x)
         error, _ = self._error(theta, x, noise)
@@ -148,7 +151,7 @@ def reverse_mean(chain, denoise, x, t):
 
 
 def ancestral(chain, denoise, x, rng):
-    """x_0 from x_T = x, (n, D): Ho et al. 2020, algorithm 2, but noise is drawn at t = 1 too, as (1) says."""
+    """x_0 from x_T = x, (n, D): algorithm 2 of Ho et al., with noise at t = 1 too, as in (1)."""
     rng = checks.generator(rng)
     for t in range(chain.steps, 0, -1):
         x = reverse_mean(chain, denoise, x, t)
@@ -157,7 +160,7 @@ def ancestral(chain, denoise, x, rng):
 
 
 def noise_error(chain, denoise, x0, t, eps):
-    """|eps - eps_hat|^2 at x_t from x_0 and eps, (n,), with eps_hat from a denoiser; t is one integer."""
+    """|eps - eps_hat|^2 (n,) at x_t from x_0 and eps, for the eps_hat of a denoiser and one t."""
     sigma = chain.sigma[checks.size(t, "t")]
     xhat = chain.denoised(denoise, chain.noised(x0, t, eps), t)
     return np.sum((x0 - xhat) ** 2, axis=1) / sigma ** 2                          # by (2)
@@ -181,7 +184,7 @@ def last_term(chain, x0):
 
 
 def bound_terms(chain, denoise, x0, rng):
-    """L_0 ... L_T in nats, (T + 1, n): row k is one draw of L_k, and the sum over k is one of (3)."""
+    """L_0 ... L_T in nats, (T + 1, n): row k is one draw of L_k, and their sum is one of (3)."""
     x0, rng = checks.rows(x0), checks.generator(rng)
     c, w = bound_coefficients(chain, x0.shape[1])
     terms = np.empty((chain.steps + 1, len(x0)))

@@ -4,11 +4,11 @@ Process.  Data x0 (their distribution is the `law` of the code) are put under no
 
     x = x0 + sigma eps,      eps ~ N(0, I)                                                     (1)
 
-The best denoiser in mean square is xhat(x, sigma) = E[x0 | x].  It gives the score of p_sigma, the
-density of x: grad log p_sigma = (xhat - x) / sigma^2 (Tweedie's formula; Vincent 2011, "A Connection
-Between Score Matching and Denoising Autoencoders").  The score gives an ordinary differential
-equation whose solutions have the density p_sigma at every sigma (Karras et al. 2022, "Elucidating
-the Design Space of Diffusion Models", eq. 1):
+The best denoiser in mean square is xhat(x, sigma) = E[x0 | x].  It gives the score of x,
+grad log p_sigma(x) = (xhat - x) / sigma^2 (Tweedie's formula; Vincent 2011, "A Connection between
+Score Matching and Denoising Autoencoders").  The score gives an ordinary differential equation
+whose solutions have the density p_sigma at every sigma (Karras et al. 2022, "Elucidating the Design
+Space of Diffusion Models", eq. 1):
 
     dx/dsigma = (x - xhat(x, sigma)) / sigma                                                   (2)
 
@@ -52,9 +52,9 @@ from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-LOG_MEAN, LOG_STD = -1.4, 1.2             # m by hand on LAWS, not swept; v of Karras et al., whose m is -0.5
-SIGMA_MIN, SIGMA_MAX = 0.002, 80.0        # of Karras et al., table 1
-LEVELS = 32                               # quantiles of (6) in floor and excess
+LOG_MEAN, LOG_STD = -1.4, 1.2        # m by hand on LAWS, not swept; v of Karras et al., whose m is -0.5
+SIGMA_MIN, SIGMA_MAX = 0.002, 80.0   # of Karras et al., table 1
+LEVELS = 32                          # quantiles of (6) in floor and excess; by hand, not swept
 
 
 @dataclass(frozen=True)
@@ -72,14 +72,15 @@ class Diffusion(OnNetwork):
     hidden: tuple = (128, 128)
     sigma_data: float = 1.5
 
-    recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)      # rate and beta2 by hand on LAWS, no sweep recorded
+    # By hand on LAWS; no sweep is recorded.  beta2 = 0.99 forgets a bad start ten times faster than 0.999.
+    recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
         checks.positive(self.sigma_data, "sigma_data")
         super().__post_init__()
 
     def draw_noise(self, rng, n):
-        """eps (n, D), and sigma (n,): one from each n-th part of (6), so that the loss varies less."""
+        """eps (n, D), and sigma (n,), one from each n-th part of (6): then the loss varies less."""
         eps = checks.generator(rng).standard_normal((checks.size(n, "n"), self.dim))
         return eps, self._noise_level((np.arange(n) + rng.random(n)) / n)
 
@@ -123,9 +124,9 @@ class Diffusion(OnNetwork):
         return c_skip * x + c_out * F, c_skip * x_dot + c_out * F_dot             # (3), d(3)
 
     def complete(self, theta, known, n, rng, *, steps=80, turns=16):
-        """n rows (n, D) with x[:, i] = known[i] for the coordinates i in known, by RePaint (completion.py).
+        """n rows (n, D) with x[:, i] = known[i] for each i in known, by RePaint (completion.py).
 
-        With fewer turns or steps it is biased: 80 and 16 are measured in figures/implicit/diffusion/completion.py.
+        Fewer steps or turns are biased; figures/implicit/diffusion/completion.py measures these.
         """
         def sampler(denoise, x, sigmas):
             return repaint(denoise, x, sigmas, list(known), list(known.values()), rng, turns)
@@ -137,14 +138,15 @@ class Diffusion(OnNetwork):
 
     def excess(self, theta, exact, x, rng):
         """Loss minus floor by (7), which has far less noise than a difference of two losses."""
-        return self._mean_square(lambda noisy, sigma: self.denoise(theta, noisy, sigma) - exact(noisy, sigma), x, rng)
+        return self._mean_square(lambda x, sigma: self.denoise(theta, x, sigma) - exact(x, sigma), x, rng)
 
     def _mean_square(self, error, x, rng):
-        """The mean of error(x + sigma eps, sigma)^2 / c_out^2 per coordinate, over quantiles of (6)."""
+        """The mean of error(x + sigma eps, sigma)^2 / c_out^2 per coordinate, over (6)."""
         x, rng, total = checks.rows(x, self.dim), checks.generator(rng), 0.0
         for sigma in self._noise_level((np.arange(LEVELS) + 0.5) / LEVELS).tolist():
             _, c_out, _, _ = self._scales(sigma)
-            total += np.mean(error(x + sigma * rng.standard_normal(x.shape), sigma) ** 2) / c_out ** 2    # (7)
+            noisy = x + sigma * rng.standard_normal(x.shape)                      # (1)
+            total += np.mean(error(noisy, sigma) ** 2) / c_out ** 2               # (7)
         return float(total / LEVELS)
 
     def _from_noise(self, sampler, theta, n, rng, steps):
@@ -168,5 +170,5 @@ class Diffusion(OnNetwork):
         """sigma as a column (N, 1) in the precision of x."""
         sigma = np.asarray(sigma, dtype=x.real.dtype)
         if sigma.shape not in ((), (len(x),)) or not (np.isfinite(sigma).all() and (sigma > 0).all()):
-            raise ValueError(f"sigma must be one positive number or one for each of the {len(x)} rows, got {sigma}")
+            raise ValueError(f"sigma must be one positive number or one for each row ({len(x)}), got {sigma}")
         return np.broadcast_to(sigma.reshape(-1, 1), (len(x), 1))

@@ -1,6 +1,6 @@
 """Flow matching: learn the velocity that carries noise to data along straight lines.
 
-Process. A line joins each datum x0 (from the distribution `law` of the code) to a noise eps ~ N(0, I):
+Process. A line joins each datum x0 (of the data's distribution, `law`) to a noise eps ~ N(0, I):
 
     x_t = (1 - t) x0 + t eps,       dx_t/dt = eps - x0,         t = 0: data,  t = 1: noise     (1)
 
@@ -15,31 +15,32 @@ Network. For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the varian
 
     v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)                (3)
 
-The first term is the best linear estimate of eps - x0; its error has standard deviation s / sqrt(V).
+The first term is the best linear estimate of eps - x0; s / sqrt(V) is the size of its error.
 
 Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv, pulled back by the network.
 
-Diffusion. With sigma = t / (1 - t), x = x_t / (1 - t) = x0 + sigma eps is the x of denoiser.py.  The
-expectation of (1) given x_t is x_t = (1 - t) E[x0 | x_t] + t E[eps | x_t], so
+Diffusion. With sigma = t / (1 - t), x = x_t / (1 - t) = x0 + sigma eps is that of denoiser.py.
+Given x_t, the expectation of (1) is x_t = (1 - t) E[x0 | x_t] + t E[eps | x_t], so
 
     xhat(x, sigma) = E[x0 | x_t] = x_t - t v(x_t, t),        x_t = x / (1 + sigma)             (4)
 
-Every sampler and likelihood of this folder serves this model by `denoise`, and an Euler step is the
-same step.  F is that of denoiser.py with the other sign.  Only the weights of noise levels differ.
+Every sampler and likelihood of this folder takes this `denoise`, and an Euler step is the same.
+F is that of denoiser.py with the other sign.  Only the weights of the noise levels differ.
 
-Coupling. Lines between random pairs cross often: v* bends, and steps must be short.  Optimal transport
-in each batch pairs data and noise by short lines (Pooladian et al. 2023, "Multisample Flow Matching";
-Tong et al. 2023, "Improving and Generalizing Flow-Based Generative Models").  Both ends keep their
-distributions, so the flow still ends at the data.  But eps then depends on x0: (4) is no denoiser of
-x0 + sigma eps, and samplers that add noise (DDIM with eta > 0, the SDE) sample a wrong distribution.
-`sample` and `log_prob` follow the flow in t and stay right.
+Coupling. Lines between random pairs cross often: v* bends, and steps must be short.  Optimal
+transport in each batch pairs data and noise by short lines (Pooladian et al. 2023, "Multisample
+Flow Matching"; Tong et al. 2023, "Improving and Generalizing Flow-Based Generative Models").  Both
+ends keep their distributions, so the flow still ends at the data: `sample` and `log_prob` hold.
+But eps depends on x0 then: (4) is no denoiser of x0 + sigma eps, and samplers that add noise (DDIM
+with eta > 0, the SDE) sample a wrong distribution.
 
-Density. d log p / dt = -div v along a path (Chen et al. 2018, "Neural Ordinary Differential Equations"):
+Density. Along a path d log p / dt = -div v (Chen et al. 2018, "Neural Ordinary Differential
+Equations"), so
 
     log p(x) = log N(x_1; 0, I) + integral of div v dt                                         (5)
 
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_gradient_in_every_parameter
-Checked in tests/implicit/diffusion/test_flow_matching.py::test_density_along_t_is_the_density_along_sigma
+Checked in tests/implicit/diffusion/test_flow_matching.py::test_density_is_that_of_likelihood_py
 
 Symbols: N batch, D data, P parameters, F the network.  noise is (eps (N, D), t (N,)).
 """
@@ -56,9 +57,9 @@ from scratch.implicit.diffusion.network import OnNetwork
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-NEAREST_END = 1e-4             # level is infinite at t = 0 and 1, and is held from here on; by hand, not swept
-GRADING = 1.5                  # times are u^GRADING for equal steps of u: finer near the data; by hand, not swept
-CHUNK = 500                    # rows whose density is computed at once: they stay in the processor's cache
+NEAREST_END = 1e-4             # level is infinite at t = 0 and 1, and held from here on; by hand, not swept
+GRADING = 1.5                  # times are u^GRADING, u in equal steps, finer near data; by hand, not swept
+CHUNK = 500                    # rows worked on at once by log_prob: they stay in the processor's cache
 
 
 # ---- couplings: rows x0 and eps (N, D) -> eps in the order in which it is paired with x0 ----
@@ -70,7 +71,7 @@ def independent(x0, eps):
 
 def minibatch_optimal_transport(x0, eps):
     """The pairing of the batch with the least sum of squared distances (the assignment problem)."""
-    cost = -(x0 @ eps.T)                                    # |x0 - eps|^2 / 2 up to terms that no pairing changes
+    cost = -(x0 @ eps.T)                                    # |x0 - eps|^2 / 2 + terms of x0 or eps alone
     return eps[linear_sum_assignment(cost.real)[1]]
 
 
@@ -110,12 +111,12 @@ def graded_times(steps):
 
 @dataclass(frozen=True)
 class FlowMatching(OnNetwork):
-    """A velocity field for data in `dim` coordinates, each with a standard deviation of about sigma_data.
+    """A velocity for data in `dim` coordinates, each with a standard deviation of about sigma_data.
 
-    With F = 0, (3) is linear in x:
+    With F = 0, (3) is linear in x, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x:
 
     >>> model = FlowMatching(1, sigma_data=2.0)
-    >>> model.velocity(np.zeros(model.size), np.array([[5.0]]), t=0.5)    # (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x
+    >>> model.velocity(np.zeros(model.size), np.array([[5.0]]), t=0.5)
     array([[-6.]])
     """
     dim: int
@@ -133,10 +134,10 @@ class FlowMatching(OnNetwork):
         super().__post_init__()
 
     def draw_noise(self, rng, n):
-        """eps (n, D), and t (n,): one from each n-th part of [0, 1], so that the loss varies less.
+        """eps (n, D), and t (n,), one from each n-th part of [0, 1]: then the loss varies less.
 
-        t is permuted to be independent of a row's place, for rows in a fixed order such as sorted data.
-        Training draws rows in random order, so denoiser.py can leave the permutation out.
+        t is permuted, so that it is independent of a row's place even if the rows are sorted.
+        Training draws rows in random order, so denoiser.py leaves the permutation out.
         """
         eps = checks.generator(rng).standard_normal((checks.size(n, "n"), self.dim))
         return eps, rng.permutation((np.arange(n) + rng.random(n)) / n)
@@ -171,7 +172,8 @@ class FlowMatching(OnNetwork):
             return np.column_stack([pairs[0][0], sum(v_dot[:, i] for i, (_, v_dot) in enumerate(pairs))])
 
         start, times = np.column_stack([x, np.zeros(len(x))]), graded_times(steps)
-        end = np.concatenate([runge_kutta(velocity, start[i:i + CHUNK], times) for i in range(0, len(x), CHUNK)])
+        parts = [start[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
+        end = np.concatenate([runge_kutta(velocity, part, times) for part in parts])
         return -0.5 * np.sum(end[:, :-1] ** 2, axis=1) - self.dim / 2 * log(2 * pi) + end[:, -1]      # (5)
 
     # ---- the velocity, the denoiser that it holds, and their tangents ----
@@ -179,40 +181,37 @@ class FlowMatching(OnNetwork):
     def velocity(self, theta, x, t):
         """v(x, t), (N, D), at x (N, D) and one time t in [0, 1]."""
         theta, x = checks.inputs(self, theta, x)
-        linear, rest, scale, level = self._scales(_time(t))
+        linear, rest, scale, level = self._scales_at(t, x)
         return linear * x + rest * self.network(theta, scale * x, level)[0]       # (3)
 
     def velocity_jvp(self, theta, x, x_dot, t):
         """v and its Jacobian-vector product dv/dx x_dot, (N, D) each."""
         theta, x = checks.inputs(self, theta, x)
         x_dot = np.broadcast_to(x_dot, x.shape).astype(x.dtype, copy=False)
-        linear, rest, scale, level = self._scales(_time(t))
+        linear, rest, scale, level = self._scales_at(t, x)
         F, F_dot, _ = self.network.jvp(theta, scale * x, scale * x_dot, level)
         return linear * x + rest * F, linear * x_dot + rest * F_dot               # (3), d(3)
 
     def denoise(self, theta, x, sigma):
         """E[x0 | x0 + sigma eps = x] as learned with the independent coupling, (N, D)."""
-        sigma = checks.positive(sigma, "sigma")
-        t, x_t = sigma / (1 + sigma), x / (1 + sigma)
+        t, x_t = checks.positive(sigma, "sigma") / (1 + sigma), x / (1 + sigma)
         return x_t - t * self.velocity(theta, x_t, t)                             # (4)
 
     def denoise_jvp(self, theta, x, x_dot, sigma):
         """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
-        sigma = checks.positive(sigma, "sigma")
-        t, x_t, x_t_dot = sigma / (1 + sigma), x / (1 + sigma), x_dot / (1 + sigma)
+        t, x_t, x_t_dot = checks.positive(sigma, "sigma") / (1 + sigma), x / (1 + sigma), x_dot / (1 + sigma)
         v, v_dot = self.velocity_jvp(theta, x_t, x_t_dot, t)
         return x_t - t * v, x_t_dot - t * v_dot                                   # (4), d(4)
 
     def _scales(self, t):
-        """The factors of x_t, of F and of F's input, and level = 1/4 log(sigma / s), shaped like t."""
+        """The factors of x_t, F and the input of F in (3), and level = 1/4 log(sigma / s)."""
         s, inside = self.sigma_data, np.clip(t, NEAREST_END, 1 - NEAREST_END)
         scale = 1 / np.hypot((1 - t) * s, t)                                      # 1 / sqrt(V)
         level = 0.25 * np.log(inside / ((1 - inside) * s))
         return (t - (1 - t) * s * s) * scale * scale, s * scale, scale, level
 
-
-def _time(t):
-    t = float(checks.constant(t, "t"))
-    if not 0 <= t <= 1:
-        raise ValueError(f"t must lie in [0, 1], got {t}")
-    return t
+    def _scales_at(self, t, x):
+        """_scales at one time in [0, 1], in the precision of x."""
+        if not 0 <= checks.constant(t, "t") <= 1:
+            raise ValueError(f"t must lie in [0, 1], got {t}")
+        return (scale.astype(x.real.dtype) for scale in self._scales(float(t)))

@@ -1,4 +1,4 @@
-"""The network of all diffusion models: a perceptron of noisy x, the noise level and perhaps a class.
+"""The network of all diffusion models: a perceptron of noisy x, the noise level and a class label.
 
 Model.   x is noisy data, x0 + sigma eps, scaled to variance near 1.  With s the standard deviation
 of the data, the level of the noise is 1/4 log(sigma / s) (the 1/4 is that of Karras et al. 2022,
@@ -12,12 +12,13 @@ High Frequency Functions in Low Dimensional Domains").  But detail of x finer th
 no information about x0.  So each sine has the amplitude that it keeps in expectation when noise of
 standard deviation n, that of the noise in x, is added to its argument:
 
-    a_f = E[exp(i f n eps)] = exp(-1/2 f^2 n^2),      n^2 = sigma^2 / (sigma^2 + s^2) = sigmoid(8 level)
-                                                                                               (2)
+    a_f = E[exp(i f n eps)] = exp(-1/2 f^2 n^2)                                                (2)
+    n^2 = sigma^2 / (sigma^2 + s^2) = sigmoid(8 level)
+
 (the integrated encoding of Barron et al. 2021, "Mip-NeRF").
 
-Gradient.  Frequencies are fixed, so features have no parameters.  For S = a sin(f x), C = a cos(f x)
-the pullback (vector-Jacobian product) and the tangent (Jacobian-vector product) are
+Gradient.  Frequencies are fixed, so features have no parameters.  For S = a sin(f x) and
+C = a cos(f x) the pullback (vector-Jacobian product) and the tangent (Jacobian-vector product) are
 
     dx += f (C dS - S dC)                                                                      (3)
     S_dot = f C x_dot,      C_dot = -f S x_dot                                                 (4)
@@ -36,13 +37,13 @@ from scratch import checks
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_jvp, mlp_size, mlp_views
 from scratch.kernels.stable import sigmoid
 
-FREQUENCIES = (1.0, 2.0, 4.0, 8.0)                          # octaves; the last by hand on LAWS, not swept
-LEVEL_FREQUENCIES = tuple(np.pi / 2 * np.arange(1, 5))      # a Fourier series of period 4, as levels lie near -2 ... 2
-LAST_LAYER = 0.1                                            # of its usual size at the start; by hand, not swept
+FREQUENCIES = (1.0, 2.0, 4.0, 8.0)                     # of x: octaves; how many is by hand, not swept
+LEVEL_FREQUENCIES = tuple(np.pi / 2 * np.arange(1, 5))  # a Fourier series on -2 ... 2, where most levels are
+LAST_LAYER = 0.1                                       # of its usual size at the start; by hand, not swept
 
 
 class OnNetwork:
-    """Base of the models whose theta is that of one network: made of dim and hidden, as self.network."""
+    """Base of models with dim and hidden whose theta is that of one Network, self.network."""
 
     def __post_init__(self):
         object.__setattr__(self, "hidden", checks.widths(self.hidden))
@@ -70,7 +71,7 @@ class OnNetwork:
 class Network:
     """(x (N, D), level: one or (N,)) -> y (N, D), with its pullback and its tangent.
 
-    label: a class in 0 ... classes - 1, or one for each row; -1 or None for no class, all zeros in (1).
+    label: a class 0 ... classes - 1, or one for each row; -1 or None for no class, zeros in (1).
     """
     dim: int
     hidden: tuple
@@ -100,7 +101,8 @@ class Network:
             if not need_dx:
                 return dtheta, None
             dS, dC = self._waves(dfeatures.T)
-            return dtheta, dfeatures[:, :self.dim] + (f * (C * dS - S * dC)).sum(axis=0).T      # (3)
+            dx = dfeatures[:, :self.dim] + (f * (C * dS - S * dC)).sum(axis=0).T  # (3)
+            return dtheta, dx
 
         return y, pull
 

@@ -6,8 +6,8 @@ Model.   A network s(x), close to the score in Fisher's sense:
 
 Loss.    The score of the data is unknown, but three objectives differ from (1) by a constant only.
 
-Explicit (Hyvarinen 2005, "Estimation of Non-Normalized Statistical Models by Score Matching", th. 1).
-In the cross term p grad log p = grad p, and integration by parts (p s -> 0 far out) gives
+Explicit (Hyvarinen 2005, "Estimation of Non-Normalized Statistical Models by Score Matching",
+theorem 1).  In the cross term p grad log p = grad p, and integrating by parts (p s -> 0 far out)
 
     F(s) = J(s) + 1/2 E_p |grad log p|^2,      J(s) = E_p [ tr(ds/dx) + 1/2 |s|^2 ]            (2)
 
@@ -26,11 +26,11 @@ It has no derivative of s, but its minimizer is the score of p_sigma, not of p. 
 at once it trains diffusion models (denoiser.py).
 
 Gradient.  With dJ for the weight of a row in the loss, (2) and (3) have ds = dJ s and, for the
-tangent s_dot = (ds/dx) v, ds_dot = dJ v.  The pullback of the tangent (kernels/dense.py; a pullback
-is a vector-Jacobian product) turns both into dtheta.  (4) is a mean square: ds = dJ (s + eps / sigma).
+tangent s_dot = (ds/dx) v, ds_dot = dJ v.  The pullback (vector-Jacobian product) of the tangent in
+kernels/dense.py turns both into dtheta.  (4) is a mean square: ds = dJ (s + eps / sigma).
 
 Checked in tests/implicit/diffusion/test_score_matching.py::test_gradient_in_every_parameter
-Checked in tests/implicit/diffusion/test_score_matching.py::test_explicit_is_the_distance_to_the_score
+Checked in tests/implicit/diffusion/test_score_matching.py::test_explicit_is_distance_to_the_score
 
 Symbols: N batch, D data, P parameters.  noise is N(0, I), (N, D): v or eps.
 """
@@ -75,7 +75,7 @@ def denoising(sigma):
 
 
 def _hyvarinen(model, theta, x, directions):
-    """1/2 |s|^2 and the sum over the directions v (N, D) of v^T (ds/dx) v: unit vectors give the trace."""
+    """1/2 |s|^2 + the sum over directions v (N, D) of v^T (ds/dx) v: for unit v the trace."""
     tangents = [model.jvp(theta, x, v) for v in directions]
     s = tangents[0][0]                                                            # the same in all of them
     J = 0.5 * np.sum(s * s, axis=1)
@@ -86,7 +86,7 @@ def _hyvarinen(model, theta, x, directions):
         ds, dtheta = dJ[:, None] * s, 0
         for v, (_, _, pull_jvp) in zip(directions, tangents):
             dtheta = dtheta + pull_jvp(ds, dJ[:, None] * v)                       # d(2), d(3)
-            ds = np.zeros_like(s)                           # 1/2 |s|^2 is in the sum once: the first pull has it
+            ds = np.zeros_like(s)                           # 1/2 |s|^2 is in J once: the first pull has it
         return dtheta
 
     return J, pull
@@ -107,7 +107,7 @@ class ScoreNetwork(OnNetwork):
     hidden: tuple = (128, 128)
     objective: Callable = sliced
 
-    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)      # rate and beta2 by hand, no sweep recorded
+    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)                       # by hand: see denoiser.py
 
     def __post_init__(self):
         super().__post_init__()
@@ -115,11 +115,11 @@ class ScoreNetwork(OnNetwork):
             raise TypeError(f"objective must be a function like explicit or sliced, got {self.objective!r}")
 
     def draw_noise(self, rng, n):
-        """N(0, I), (n, D): a direction or a displacement for each row, as the objective takes it."""
+        """N(0, I), (n, D): the v or the eps of each row, as the objective takes it."""
         return checks.generator(rng).standard_normal((checks.size(n, "n"), self.dim))
 
     def loss(self, theta, x, noise):
-        """The mean of the objective per coordinate, in units of score^2 and not nats, and its gradient (P,)."""
+        """The objective per coordinate, in units of score^2 and not nats, and its gradient (P,)."""
         theta, x = checks.inputs(self, theta, x)
         noise, = checks.noise([noise], x, noise=x.shape)
         J, pull = self.objective(self, theta, x, noise)                           # (N,)
@@ -141,11 +141,12 @@ class ScoreNetwork(OnNetwork):
         return self.network.jvp(theta, x, x_dot, LEVEL)
 
     def sample(self, theta, n, rng, *, steps=1000, dt=0.002):
-        """n rows (n, D) by Langevin dynamics from N(0, I): x <- x + dt s(x) + sqrt(2 dt) z, z ~ N(0, I).
+        """n rows (n, D) by Langevin dynamics from N(0, I): x <- x + dt s(x) + sqrt(2 dt) N(0, I).
 
-        Its stationary distribution is p up to O(dt): a variance V becomes V / (1 - dt / (2 V)).  But it
-        moves slowly between modes, and s is learned only where data are.  Noise levels cure both (Song
-        and Ermon 2019, "Generative Modeling by Estimating Gradients of the Data Distribution").
+        Its stationary distribution is p up to O(dt): a variance V becomes V / (1 - dt / (2 V)).
+        But x moves slowly between modes, and s is learned only where data are.  Noise levels cure
+        both (Song and Ermon 2019, "Generative Modeling by Estimating Gradients of the Data
+        Distribution").  steps and dt are by hand, not swept.
         """
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
         steps, dt = checks.size(steps, "steps"), checks.positive(dt, "dt")

@@ -85,13 +85,13 @@ def test_every_method_of_a_class_is_that_of_an_unconditional_model(rng):
     plain, given = Diffusion(3, hidden=(5, 4)), written_into_theta(theta, 1)
     same = dict(rtol=1e-9)
     np.testing.assert_allclose(MODEL.denoise(theta, x, 0.4, 1), plain.denoise(given, x, 0.4), **same)
-    np.testing.assert_allclose(MODEL.denoise_jvp(theta, x, x[::-1], 0.4, 1), plain.denoise_jvp(given, x, x[::-1], 0.4),
-                               **same)
+    np.testing.assert_allclose(MODEL.given(1).denoise_jvp(theta, x, x[::-1], 0.4),
+                               plain.denoise_jvp(given, x, x[::-1], 0.4), **same)
     np.testing.assert_allclose(MODEL.log_prob(theta, x, label=1, steps=3), plain.log_prob(given, x, steps=3), **same)
-    for method, extra in (("sample", ()), ("complete", ({1: 0.5},))):
-        drawn = [getattr(model, method)(parameters, *extra, 4, np.random.default_rng(1), steps=3, **label)
-                 for model, parameters, label in ((MODEL, theta, dict(label=1)), (plain, given, {}))]
-        np.testing.assert_allclose(*drawn, **same)
+    np.testing.assert_allclose(MODEL.sample(theta, 4, np.random.default_rng(1), label=1, steps=3),
+                               plain.sample(given, 4, np.random.default_rng(1), steps=3), **same)
+    np.testing.assert_allclose(MODEL.given(1).complete(theta, {1: 0.5}, 4, np.random.default_rng(1), steps=3),
+                               plain.complete(given, {1: 0.5}, 4, np.random.default_rng(1), steps=3), **same)
 
 
 def test_a_label_for_each_row(rng):

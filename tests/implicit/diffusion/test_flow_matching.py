@@ -108,7 +108,7 @@ def test_density_of_a_trained_flow_integrates_to_one_and_is_that_of_its_samples(
         assert abs(f(x).mean() - f(nodes) @ p) < 4 * f(x).std() / 100 + 2e-3
 
 
-def test_density_along_t_is_the_density_along_sigma(rng):
+def test_density_is_that_of_likelihood_py(rng):
     """The diffusion package's likelihood, given this model's denoiser, walks the same flow in other units."""
     model, theta, law = trained(independent)
     theta, x = theta.astype(float), law.sample(40, rng)

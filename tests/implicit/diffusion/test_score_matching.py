@@ -93,7 +93,7 @@ def test_pullback_weighs_the_rows(objective, rng):
 
 # ---- 3 two ways to the same number ----
 
-def test_explicit_is_the_distance_to_the_score(rng):
+def test_explicit_is_distance_to_the_score(rng):
     """Up to a constant: Hyvarinen's identity by quadrature, for two fields that have nothing to do with the law."""
     law = GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], [[[0.3, 0.1], [0.1, 0.2]], [[0.2, 0], [0, 0.4]]], [0.4, 0.6])
     nodes, cell = midpoints(law.bounds(), 180)
