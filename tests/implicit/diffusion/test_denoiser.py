@@ -121,11 +121,11 @@ def test_samples_follow_the_density(rng):
     model = Diffusion(2, hidden=(16,), sigma_data=1.2)
     theta = model.init(rng, np.float64) * 1.5
     nodes = np.stack(np.meshgrid(np.linspace(-6, 6, 49), np.linspace(-6, 6, 49)), axis=-1).reshape(-1, 2)
-    log_p = model.log_prob(theta, nodes, steps=16)
+    log_p = model.log_prob(theta, nodes, steps=10)
     p = np.exp(log_p) * 0.25 ** 2
     assert abs(p.sum() - 1) < 1e-3
     x = model.sample(theta, 2500, rng, steps=20)
-    values = model.log_prob(theta, x, steps=16)
+    values = model.log_prob(theta, x, steps=10)
     assert abs(values.mean() - p @ log_p) < 4 * values.std() / np.sqrt(2500)
     for axis in (0, 1):
         assert abs(x[:, axis].mean() - p @ nodes[:, axis]) < 4 * x[:, axis].std() / np.sqrt(2500)
@@ -150,7 +150,7 @@ def test_completion_of_a_linear_denoiser_has_the_variance_of_its_recursion(rng):
 def test_learns_a_mixture_in_a_few_hundred_steps(rng):
     model = Diffusion(2, hidden=(32, 32), sigma_data=1.0)
     theta = fit(model, model.init(rng), LAW, rng, steps=400)
-    kl = kl_monte_carlo(LAW.log_prob, lambda x: model.log_prob(theta, x, steps=16), LAW.sample(1500, rng))
+    kl = kl_monte_carlo(LAW.log_prob, lambda x: model.log_prob(theta, x, steps=12), LAW.sample(1200, rng))
     assert -4 * kl.stderr < kl.value < 0.06
     assert model.excess(theta, LAW.denoise, LAW.sample(500, rng), rng) < 0.02
     assert theta.dtype == model.sample(theta, 5, rng).dtype == np.float32

@@ -9,7 +9,7 @@ from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.implicit.diffusion import likelihood, samplers
 from scratch.implicit.diffusion.flow_matching import (FlowMatching, euler, graded_times, heun, independent,
-                                            minibatch_optimal_transport)
+                                                    minibatch_optimal_transport, runge_kutta)
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient, gradient_error
 from scratch.learning.training import Recipe, fit
@@ -98,12 +98,11 @@ def test_the_draws_of_t_fill_the_interval_evenly_and_are_independent_of_the_rows
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_density_of_a_trained_flow_integrates_to_one_and_is_that_of_its_samples(coupling, rng):
     model, theta, _ = trained(coupling)
-    theta = theta.astype(float)
     nodes, cell = midpoints([(-4, 4)] * 2, 40)
-    log_p = model.log_prob(theta, nodes, steps=16)
+    log_p = model.log_prob(theta.astype(float), nodes, steps=8)
     p = cell * np.exp(log_p)
     assert abs(p.sum() - 1) < 5e-3
-    x = model.sample(theta, 10_000, rng)
+    x = model.sample(theta, 10_000, rng).astype(float)
     for f in (lambda x: x[:, 0], lambda x: x[:, 0] * x[:, 1], lambda x: np.cos(3 * x[:, 0])):
         assert abs(f(x).mean() - f(nodes) @ p) < 4 * f(x).std() / 100 + 2e-3
 
@@ -132,10 +131,10 @@ def test_no_velocity_has_a_lower_loss_than_the_mixtures_own(rng):
 
 def test_exact_flow_takes_noise_to_the_law_with_the_order_of_the_method(rng):
     noise = rng.normal(size=(100, 2))
-    fine = heun(exact_velocity, noise, np.linspace(1, 0, 801))
-    for follow, order in ((euler, 1), (heun, 2)):
+    fine = runge_kutta(exact_velocity, noise, np.linspace(1, 0, 321))
+    for follow, order, steps in ((euler, 1, (60, 120)), (heun, 2, (60, 120)), (runge_kutta, 4, (40, 80))):
         errors = [np.sqrt(np.mean((follow(exact_velocity, noise, np.linspace(1, 0, n + 1)) - fine) ** 2))
-                  for n in (60, 120)]
+                  for n in steps]
         assert abs(np.log2(errors[0] / errors[1]) - order) < 0.2
     x = heun(exact_velocity, rng.normal(size=(5000, 2)), np.linspace(1, 0, 41))
     for power in (1, 2, 3):
@@ -164,6 +163,13 @@ def test_denoiser_of_the_exact_velocity_is_the_exact_denoiser(rng):
 
 
 # ---- 5 learning ----
+
+def test_float32_stays_float32(rng):
+    theta, x = MODEL.init(rng), rng.standard_normal((4, 3), np.float32)
+    assert MODEL.velocity(theta, x, 0.3).dtype == MODEL.denoise(theta, x, 2.0).dtype == np.float32
+    assert MODEL.velocity_jvp(theta, x, x, 0.3)[1].dtype == MODEL.sample(theta, 4, rng, steps=2).dtype == np.float32
+
+
 
 @pytest.mark.parametrize("coupling", COUPLINGS)
 def test_short_training_learns_the_moons(coupling, rng):
