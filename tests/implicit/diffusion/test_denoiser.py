@@ -133,7 +133,7 @@ def test_samples_follow_the_density(rng):
 
 def test_completion_of_a_linear_denoiser_has_the_variance_of_its_recursion(rng):
     """With F = 0 the rest is independent of what is known, and every step and turn of RePaint is linear in it."""
-    n, variance = 4000, 80.0 ** 2 + 0.8 ** 2
+    n, variance = 2000, 80.0 ** 2 + 0.8 ** 2
     for sigma, lower in pairwise(karras_sigmas(32, 0.002, 80.0)):
         a, gain = (lower / sigma) ** 2, 0.8 ** 2 / (0.8 ** 2 + sigma ** 2)
         for turn in range(3):
