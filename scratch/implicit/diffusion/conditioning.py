@@ -1,14 +1,12 @@
 """Class-conditional diffusion: one network for p(x | c), for every class c, and for p(x).
 
-Model.   The denoiser of denoiser.py, whose network also sees a label c.  In training the class is
-withheld at random from some rows, whose label is then -1, "none".  These rows are a fair sample of
-all rows, so the minimizers of the mean square are
-
+Model.   The denoiser of denoiser.py, whose network has a label c as one more input.  In training
+the class is withheld at random from some rows.  Their label is then -1, "none".  These rows are a
+fair sample of all rows, so the minimizers of the mean square are
     xhat(x, sigma, c) = E[x0 | x, c],           xhat(x, sigma, -1) = E[x0 | x]                 (1)
 
 By Bayes' rule they hold a classifier, which classifier-free guidance uses (guidance.py):
-
-    grad log p_sigma(c | x) = (xhat(x, sigma, c) - xhat(x, sigma, -1)) / sigma^2
+    grad log p_sigma(c | x) = (xhat(x, sigma, c) - xhat(x, sigma, -1)) / sigma^2               (2)
 
 Loss and gradient are those of denoiser.py.  The label is an integer and has no gradient.
 Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", algorithm 1.

@@ -2,7 +2,6 @@
 
 Model.   x_T ~ N(0, I), then for t = T ... 1 (Ho et al. 2020, "Denoising Diffusion Probabilistic
 Models"; data are x_0, and their distribution is the `law` of the code)
-
     p(x_(t-1) | x_t) = N(m_t(x_t, xhat), beta_t I)                                             (1)
     xhat = (x_t - sqrt(1 - abar_t) eps_hat) / sqrt(abar_t)                                     (2)
 
@@ -10,35 +9,36 @@ m_t(x_t, x_0) is the mean of the posterior q(x_(t-1) | x_t, x_0) of chain.py.  x
 E[x_0 | x_t], stands in place of x_0.  The network eps_hat(x_t, t) estimates the noise in x_t.
 
 Variance.  The true q(x_(t-1) | x_t) averages the posterior over the unknown x_0.  Its covariance is
-
-    btilde_t I + v_t^2 Cov[x_0 | x_t],      v_t = sqrt(abar_(t-1)) beta_t / (1 - abar_t)
+    btilde_t I + v_t^2 Cov[x_0 | x_t],      v_t = sqrt(abar_(t-1)) beta_t / (1 - abar_t)         (3)
 
 where v_t is the weight of x_0 in m_t.  This is btilde_t I for data at a single point and beta_t I
 for data N(0, I): the two choices of Ho et al.  Here it is beta_t.  It is not 0 at t = 1, so every
 factor is a density.  And it is tight: for T = 1000 and data N(0, s^2), s from 0.15 to 1.5, the
-bound is at most 0.012 nats per coordinate above the entropy.  With btilde_t it is more than 0.4.
+bound is at most 0.012 nats per coordinate above the entropy.  With btilde_t, and beta_1 at t = 1,
+it is more than 0.4 above.
 
-Bound.   In nats, by Jensen's inequality along the whole chain (their eq. 5), with t uniform in (4):
-
-    -log p(x_0) <= E [L_T + L_(T-1) + ... + L_0]                                               (3)
-                 = E [L_T + T L_(t-1)]                                                         (4)
-    L_T     = KL(q(x_T | x_0) || N(0, I))                                                      (5)
+Bound.   In nats, by Jensen's inequality along the whole chain (their eq. 5), with t uniform in (5):
+    -log p(x_0) <= E [L_T + L_(T-1) + ... + L_0]                                               (4)
+                 = E [L_T + T L_(t-1)]                                                         (5)
+    L_T     = KL(q(x_T | x_0) || N(0, I))                                                      (6)
             = 1/2 [abar_T |x_0|^2 - D (abar_T + log(1 - abar_T))]
-    L_(t-1) = KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)) = c_t + w_t |eps - eps_hat|^2      (6)
-    w_t = beta_t / (2 a_t (1 - abar_t)),    a_t = 1 - beta_t                   (their eq. 12)  (7)
-    c_t = D/2 (r - 1 - log r),    r = btilde_t / beta_t,    c_1 = D/2 log(2 pi beta_1)         (8)
+    L_(t-1) = KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)) = c_t + w_t |eps - eps_hat|^2      (7)
+    w_t = beta_t / (2 a_t (1 - abar_t)),    a_t = 1 - beta_t                   (their eq. 12)  (8)
+    c_t = D/2 (r - 1 - log r),    r = btilde_t / beta_t,    c_1 = D/2 log(2 pi beta_1)         (9)
 
-The means in (6) differ by v_t (x_0 - xhat); its square over 2 beta_t is w_t |eps - eps_hat|^2.
-L_0 is -log p(x_0 | x_1), and (6) holds for it with c_1.  (In Ho et al. x_0 is discrete.)
+The means in (7) differ by v_t (x_0 - xhat); its square over 2 beta_t is w_t |eps - eps_hat|^2.
+L_0 is -log p(x_0 | x_1), and (7) holds for it with c_1.  (In Ho et al. x_0 is discrete.)
 
-Loss.    L_simple / D = 1/D E |eps - eps_hat(x_t, t)|^2,    t uniform on 1 ... T               (9)
+Loss.    L_simple / D = 1/D E |eps - eps_hat(x_t, t)|^2,    t uniform on 1 ... T              (10)
 
-Eq. 14 of Ho et al. sums over coordinates: it is D times (9).  (9) has the weight 1 where (4) has
-T w_t.  As w_1 is near 1/2 and w_T near beta_T / 2, (9) weighs noisy x_t more.  For any weights the
-minimizer is E[eps | x_t], and its loss is the floor, which noise_error
-measures with the exact denoiser.  A network adds 1/D E |E[eps | x_t] - eps_hat|^2 to it.
+Eq. 14 of Ho et al. sums over coordinates: it is D times (10).  (10) gives all t the same weight.
+(5) weighs t in proportion to w_t, which is 1/2 at t = 1 and beta_T / 2 at t = T, nearly.  So (10)
+puts more weight on noisy x_t.  For any weights the minimizer is E[eps | x_t].  Its loss is the
+floor.  A network adds 1/D E |E[eps | x_t] - eps_hat|^2.  noise_error is D times
+the loss at one t, for any denoiser.
 
-Gradient.  A mean square: deps_hat = 2/(N D) (eps_hat - eps), pulled back by the network.
+Gradient.  A mean square: deps_hat = 2/(N D) (eps_hat - eps).  The network's pullback
+(vector-Jacobian product) takes it to dtheta.
 
 Checked in tests/implicit/diffusion/test_ddpm.py::test_gradient_in_every_parameter
 Checked in tests/implicit/diffusion/test_ddpm.py::test_bound_terms_are_kl_divergences
@@ -95,23 +95,23 @@ class DDPM(OnNetwork):
         """The mean square of eps - eps_hat per coordinate, and its gradient (P,)."""
         theta, x = checks.inputs(self, theta, x)
         error, pull = self._error(theta, x, noise)
-        loss = np.sum(error * error) / error.size                                 # (9)
-        deps_hat = error * (2 / error.size)                                       # d(9)
+        loss = np.sum(error * error) / error.size                                 # (10)
+        deps_hat = error * (2 / error.size)                                       # d(10)
         dtheta, _ = pull(deps_hat, need_dx=False)
         return loss, dtheta
 
     def elbo(self, theta, x, noise):
-        """Minus one draw of (4), (N,) nats: an unbiased estimate of the bound by one evaluation.
+        """Minus one draw of (5), (N,) nats: an unbiased estimate of the bound by one evaluation.
 
         The sum of T terms is T times the expectation of one of them drawn uniformly.
         """
         theta, x = checks.inputs(self, theta, x)
         error, _ = self._error(theta, x, noise)
         c, w = (part[noise[0]] for part in bound_coefficients(self.chain, self.dim))            # (N,)
-        return -last_term(self.chain, x) - self.steps * (c + w * np.sum(error * error, axis=1))     # (4), (6)
+        return -last_term(self.chain, x) - self.steps * (c + w * np.sum(error * error, axis=1))     # (5), (7)
 
     def bound_terms(self, theta, x, rng):
-        """The full sweep (3): L_0 ... L_T of each row in nats, (T + 1, n), by T evaluations."""
+        """The full sweep (4): L_0 ... L_T of each row in nats, (T + 1, n), by T evaluations."""
         theta, x = checks.flat(theta, self.size), checks.rows(x, self.dim)
         return bound_terms(self.chain, lambda x, sigma: self.denoise(theta, x, sigma), x, rng)
 
@@ -170,26 +170,26 @@ def bound_coefficients(chain, dim):
     """c_t and w_t in nats, (T + 1,) each; entry 0 is not used."""
     beta, alpha_bar = chain.beta[1:], chain.alpha_bar[1:]
     c, w = np.zeros((2, chain.steps + 1))
-    w[1:] = beta / (2 * (1 - beta) * (1 - alpha_bar))                             # (7)
+    w[1:] = beta / (2 * (1 - beta) * (1 - alpha_bar))                             # (8)
     r = chain.posterior_variance[2:] / chain.beta[2:]
-    c[2:] = dim / 2 * (r - 1 - np.log(r))                                         # (8)
-    c[1] = dim / 2 * np.log(2 * np.pi * chain.beta[1])                            # (8)
+    c[2:] = dim / 2 * (r - 1 - np.log(r))                                         # (9)
+    c[1] = dim / 2 * np.log(2 * np.pi * chain.beta[1])                            # (9)
     return c, w
 
 
 def last_term(chain, x0):
     """L_T in nats, (n,)."""
     left = chain.alpha_bar[-1]
-    return 0.5 * (left * np.sum(x0 * x0, axis=1) - x0.shape[1] * (left + np.log1p(-left)))      # (5)
+    return 0.5 * (left * np.sum(x0 * x0, axis=1) - x0.shape[1] * (left + np.log1p(-left)))      # (6)
 
 
 def bound_terms(chain, denoise, x0, rng):
-    """L_0 ... L_T in nats, (T + 1, n): row k is one draw of L_k, and their sum is one of (3)."""
+    """L_0 ... L_T in nats, (T + 1, n): row k is one draw of L_k, and their sum is one of (4)."""
     x0, rng = checks.rows(x0), checks.generator(rng)
     c, w = bound_coefficients(chain, x0.shape[1])
     terms = np.empty((chain.steps + 1, len(x0)))
     for t in range(1, chain.steps + 1):
         eps = rng.standard_normal(x0.shape)
-        terms[t - 1] = c[t] + w[t] * noise_error(chain, denoise, x0, t, eps)      # (6)
+        terms[t - 1] = c[t] + w[t] * noise_error(chain, denoise, x0, t, eps)      # (7)
     terms[-1] = last_term(chain, x0)
     return terms

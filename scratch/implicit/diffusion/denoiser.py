@@ -1,22 +1,19 @@
 """Diffusion: learn to remove noise of every level.  The shortest complete path through the idea.
 
 Process.  Data x0 (their distribution is the `law` of the code) are put under noise of level sigma,
-
     x = x0 + sigma eps,      eps ~ N(0, I)                                                     (1)
 
-The best denoiser in mean square is xhat(x, sigma) = E[x0 | x].  It gives the score of x,
-grad log p_sigma(x) = (xhat - x) / sigma^2 (Tweedie's formula; Vincent 2011, "A Connection between
-Score Matching and Denoising Autoencoders").  The score gives an ordinary differential equation
-whose solutions have the density p_sigma at every sigma (Karras et al. 2022, "Elucidating the Design
-Space of Diffusion Models", eq. 1):
-
+The best denoiser in mean square is xhat(x, sigma) = E[x0 | x].  It gives the score of the
+density of x, grad log p_sigma(x) = (xhat - x) / sigma^2 (Tweedie's formula; Vincent 2011, "A
+Connection between Score Matching and Denoising Autoencoders").  The score gives an ordinary
+differential equation (ODE) whose solutions have the density p_sigma at every sigma (Karras et al.
+2022, "Elucidating the Design Space of Diffusion Models", eq. 1):
     dx/dsigma = (x - xhat(x, sigma)) / sigma                                                   (2)
 
 From sigma_max down to sigma_min it turns noise into data.  From sigma_min up it gives log p(x).
 
-Model.   A bare network would have to take inputs and give outputs of every size.  So it sees a
-scaled x and corrects a multiple of x (Karras et al., eq. 7).  For data of standard deviation s,
-
+Model.   A bare network would have to take inputs and give outputs of every size.  So its input is a
+scaled x, and it corrects a multiple of x (Karras et al., eq. 7).  For data of standard deviation s,
     xhat(x, sigma) = c_skip x + c_out F(c_in x, c_noise)                                       (3)
     c_in    = 1 / sqrt(sigma^2 + s^2)         the input of F has variance 1                    (4)
     c_skip  = s^2 / (sigma^2 + s^2)           the best linear denoiser: it makes c_out smallest
@@ -27,12 +24,12 @@ scaled x and corrects a multiple of x (Karras et al., eq. 7).  For data of stand
 Loss.    L = 1/D E |xhat(x, sigma) - x0|^2 / c_out^2 = 1/D E |F - target|^2                    (5)
          log(sigma / s) ~ N(m, v^2)                                                            (6)
 
-L is a mean square per coordinate, not nats; with F = 0 it is 1 at every level.  Its minimum is not
-0 but the loss of E[x0 | x], the floor.  The excess of a network over the floor is
-
+L is a mean square per coordinate, not nats.  For F = 0 and data of standard deviation s it is 1 at
+every level.  Its minimum is not 0 but the loss of E[x0 | x], the floor.  A network adds the excess
     1/D E |xhat(x, sigma) - E[x0 | x]|^2 / c_out^2                                             (7)
 
-Gradient.  L is a mean square in F: dF = 2 / (N D) (F - target), pulled back by the network.
+Gradient.  L is a mean square in F, so dF = 2 / (N D) (F - target).  The pullback (vector-Jacobian
+product) of the network takes dF to dtheta.
 
 Checked in tests/implicit/diffusion/test_denoiser.py::test_gradient_of_the_loss_in_every_parameter
 Checked in tests/implicit/diffusion/test_denoiser.py::test_samples_follow_the_density
@@ -112,7 +109,7 @@ class Diffusion(OnNetwork):
         """log p(x) in nats, (N,), along (2) with its exact divergence."""
         x = checks.rows(x, self.dim)
         return likelihood.log_prob(lambda x, x_dot, sigma: self.denoise_jvp(theta, x, x_dot, sigma), x,
-                                   SIGMA_MIN, SIGMA_MAX, self.sigma_data, steps)
+                                   SIGMA_MIN, SIGMA_MAX, self.sigma_data, steps)                # (2)
 
     # ---- a first reading ends here ----
 

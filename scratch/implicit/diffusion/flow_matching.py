@@ -1,7 +1,6 @@
 """Flow matching: learn the velocity that carries noise to data along straight lines.
 
 Process. A line joins each datum x0 (of the data's distribution, `law`) to a noise eps ~ N(0, I):
-
     x_t = (1 - t) x0 + t eps,       dx_t/dt = eps - x0,         t = 0: data,  t = 1: noise     (1)
 
 (Lipman et al. 2023, "Flow Matching for Generative Modeling"; Liu et al. 2023, "Flow Straight and
@@ -12,16 +11,15 @@ The paths of dx/dt = v*(x, t) do not cross, and yet have the distribution of x_t
 Loss.    L = 1/D E |v(x_t, t) - (eps - x0)|^2,   t uniform: a mean square per coordinate       (2)
 
 Network. For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the variance of x_t, and
-
     v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)                (3)
 
 The first term is the best linear estimate of eps - x0; s / sqrt(V) is the size of its error.
 
-Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv, pulled back by the network.
+Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv.  The network's pullback
+(vector-Jacobian product) takes dF to dtheta.
 
 Diffusion. With sigma = t / (1 - t), x = x_t / (1 - t) = x0 + sigma eps is that of denoiser.py.
 Given x_t, the expectation of (1) is x_t = (1 - t) E[x0 | x_t] + t E[eps | x_t], so
-
     xhat(x, sigma) = E[x0 | x_t] = x_t - t v(x_t, t),        x_t = x / (1 + sigma)             (4)
 
 Every sampler and likelihood of this folder takes this `denoise`, and an Euler step is the same.
@@ -36,7 +34,6 @@ with eta > 0, the SDE) sample a wrong distribution.
 
 Density. Along a path d log p / dt = -div v (Chen et al. 2018, "Neural Ordinary Differential
 Equations"), so
-
     log p(x) = log N(x_1; 0, I) + integral of div v dt                                         (5)
 
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_gradient_in_every_parameter

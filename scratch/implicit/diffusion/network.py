@@ -1,9 +1,8 @@
 """The network of all diffusion models: a perceptron of noisy x, the noise level and a class label.
 
-Model.   x is noisy data, x0 + sigma eps, scaled to variance near 1.  With s the standard deviation
-of the data, the level of the noise is 1/4 log(sigma / s) (the 1/4 is that of Karras et al. 2022,
-"Elucidating the Design Space of Diffusion Models", table 1).
-
+Model.   x is noisy data, x0 + sigma eps, scaled to variance near 1.  For data of standard deviation
+s the level of the noise is 1/4 log(sigma / s) (the 1/4 is that of Karras et al. 2022, "Elucidating
+the Design Space of Diffusion Models", table 1).
     y = mlp([x, a_f sin(f x), a_f cos(f x), sin(w level), cos(w level), onehot(label)])        (1)
 
 A perceptron of raw coordinates learns the slow part of a function first and the fast part hardly
@@ -11,22 +10,18 @@ at all.  Sines of its input cure that (Tancik et al. 2020, "Fourier Features Let
 High Frequency Functions in Low Dimensional Domains").  But detail of x finer than its noise holds
 no information about x0.  So each sine has the amplitude that it keeps in expectation when noise of
 standard deviation n, that of the noise in x, is added to its argument:
-
-    a_f = E[exp(i f n eps)] = exp(-1/2 f^2 n^2)                                                (2)
+    a_f = E[exp(i f n eps)] = exp(-1/2 f^2 n^2)              (Barron et al. 2021, "Mip-NeRF")  (2)
     n^2 = sigma^2 / (sigma^2 + s^2) = sigmoid(8 level)
-
-(the integrated encoding of Barron et al. 2021, "Mip-NeRF").
 
 Gradient.  Frequencies are fixed, so features have no parameters.  For S = a sin(f x) and
 C = a cos(f x) the pullback (vector-Jacobian product) and the tangent (Jacobian-vector product) are
-
     dx += f (C dS - S dC)                                                                      (3)
     S_dot = f C x_dot,      C_dot = -f S x_dot                                                 (4)
 
 Checked in tests/implicit/diffusion/test_network.py::test_pullback_in_every_parameter_and_input
 Checked in tests/implicit/diffusion/test_network.py::test_tangent_is_the_derivative_along_x_dot
 
-Symbols: N batch, D data, F frequencies of x, W of the level, C classes in shapes, P parameters.
+Symbols: N batch, D data, F frequencies of x, W frequencies of the level, C classes, P parameters.
 """
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -62,8 +57,8 @@ class OnNetwork:
     def init(self, rng, dtype=np.float32):
         """Random theta (P,); the last layer is small, so that the network starts near 0."""
         theta = mlp_init(rng, self.network.widths, dtype)
-        W_last, _ = mlp_views(theta, self.network.widths)[-1]
-        W_last *= LAST_LAYER
+        last, _ = mlp_views(theta, self.network.widths)[-1]
+        last *= LAST_LAYER
         return theta
 
 

@@ -1,25 +1,22 @@
 """Score matching: learn the score, grad log p of the data's distribution (the `law`), from samples.
 
 Model.   A network s(x), close to the score in Fisher's sense:
-
     F(s) = 1/2 E_p |s(x) - grad log p(x)|^2                                                    (1)
 
 Loss.    The score of the data is unknown, but three objectives differ from (1) by a constant only.
 
 Explicit (Hyvarinen 2005, "Estimation of Non-Normalized Statistical Models by Score Matching",
-theorem 1).  In the cross term p grad log p = grad p, and integrating by parts (p s -> 0 far out)
-
+theorem 1).  The cross term of (1) holds p grad log p = grad p.  Integrated by parts (p s -> 0 far
+out) it is the trace of ds/dx:
     F(s) = J(s) + 1/2 E_p |grad log p|^2,      J(s) = E_p [ tr(ds/dx) + 1/2 |s|^2 ]            (2)
 
 Sliced (Song et al. 2019, "Sliced Score Matching", variance-reduced form).  If E v v^T = I, then
 E v^T (ds/dx) v is the trace, and one tangent (Jacobian-vector product) replaces D of them:
-
     J(s) = E_p E_v [ v^T (ds/dx) v + 1/2 |s|^2 ]                                               (3)
 
 Denoising (Vincent 2011, "A Connection Between Score Matching and Denoising Autoencoders").  For
 x = x0 + sigma eps, grad log q(x | x0) = -eps / sigma, and its expectation given x is the score of
 p_sigma, the density of x:
-
     1/2 E |s(x) + eps / sigma|^2  =  1/2 E |s(x) - grad log p_sigma(x)|^2 + constant           (4)
 
 It has no derivative of s, but its minimizer is the score of p_sigma, not of p.  Taken at all sigma

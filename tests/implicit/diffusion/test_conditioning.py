@@ -31,7 +31,7 @@ def test_the_loss_is_the_mean_over_rows_of_the_denoisers_loss_with_that_rows_lab
     assert abs(MODEL.loss(theta, rows, (eps, sigma, withheld))[0] - np.mean(one_by_one)) < 1e-12
 
 
-def test_the_class_matters_where_it_is_told_and_nowhere_else(rng):
+def test_the_class_matters_where_it_is_given_and_nowhere_else(rng):
     theta, rows = random_theta(rng), labeled_rows(rng)
     other = rows.copy()
     other[:, 3] = (rows[:, 3] + 1) % 3
@@ -54,20 +54,20 @@ def test_one_class_in_five_is_withheld_whatever_its_noise_level(rng):
 
 
 def test_learns_each_class_and_all_together(rng):
-    """Closed-form counterparts: the denoisers of p(x | c) and of p(x).  A wrong label costs ten times the excess loss."""
-    shares, laws = [0.25, 0.75], [GaussianMixture([[m]], [[[0.1]]], [1.0]) for m in (-1.0, 0.8)]
-    whole = GaussianMixture([[-1.0], [0.8]], [[[0.1]]] * 2, shares)
+    """Against the exact denoisers of p(x | c) and of p(x).  A wrong label costs ten times the excess loss."""
+    priors, laws = [0.25, 0.75], [GaussianMixture([[m]], [[[0.1]]], [1.0]) for m in (-1.0, 0.8)]
+    whole = GaussianMixture([[-1.0], [0.8]], [[[0.1]]] * 2, priors)
     model = ConditionalDiffusion(dim=1, hidden=(32, 32), classes=2)
-    theta = fit(model, model.init(rng), GenerativeClassifier(laws, shares), rng, steps=500)
+    theta = fit(model, model.init(rng), GenerativeClassifier(laws, priors), rng, steps=500)
     for label, law in ((0, laws[0]), (1, laws[1]), (-1, whole)):
         distances = dict.fromkeys((0, 1, -1), 0.0)
         for sigma in (0.2, 0.5, 1.0, 2.0):
             x = law.noised(sigma).sample(500, rng)
             exact, c_out = law.denoise(x, sigma), sigma / np.sqrt(1 + sigma ** 2)
-            for told in distances:
-                distances[told] += np.mean((model.denoise(theta, x, sigma, told) - exact) ** 2) / c_out ** 2 / 4
+            for other in distances:
+                distances[other] += np.mean((model.denoise(theta, x, sigma, other) - exact) ** 2) / c_out ** 2 / 4
         assert distances[label] < 0.03
-        assert all(distance > 10 * distances[label] for told, distance in distances.items() if told != label)
+        assert all(distance > 10 * distances[label] for other, distance in distances.items() if other != label)
     assert abs(model.sample(theta, 2000, rng, label=0).mean() + 1.0) < 0.1
     assert abs(model.sample(theta, 2000, rng).mean() - whole.mean()[0]) < 0.15
 

@@ -135,10 +135,10 @@ def test_sliced_is_explicit_in_expectation(rng):
 
 def minimizer(objective, x, noise):
     """The best linear score: the objective is quadratic in theta, so one Newton step from 0 is exact."""
-    def slope(theta):
+    def dtheta(theta):
         return mean_loss(objective, LinearScore(), theta, x, noise)[1]
-    hessian = np.array([slope(unit) - slope(np.zeros(6)) for unit in np.eye(6)])
-    return LinearScore().split(np.linalg.solve(hessian, -slope(np.zeros(6))))
+    hessian = np.array([dtheta(unit) - dtheta(np.zeros(6)) for unit in np.eye(6)])
+    return LinearScore().split(np.linalg.solve(hessian, -dtheta(np.zeros(6))))
 
 
 def test_all_three_have_the_score_of_the_gaussian_as_their_minimizer(rng):
@@ -167,7 +167,7 @@ def test_at_the_minimum_explicit_is_minus_half_the_fisher_information(rng):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_learns_the_score_of_moons_in_a_few_hundred_steps(objective, rng):
-    """Share of the score's mean square that is left; s = 0 leaves all of it."""
+    """Fraction of the score's mean square that is left; s = 0 leaves all of it."""
     law, model = LAWS["moons"].noised(0.3), ScoreNetwork(2, hidden=(32, 32), objective=objective)
     theta = fit(model, model.init(rng), law, rng, steps=200)
     target = law.noised(0.3) if objective is OBJECTIVES[2] else law
