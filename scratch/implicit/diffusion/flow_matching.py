@@ -191,12 +191,14 @@ class FlowMatching(OnNetwork):
 
     def denoise(self, theta, x, sigma):
         """E[x0 | x0 + sigma eps = x] as learned with the independent coupling, (N, D)."""
-        t, x_t = checks.positive(sigma, "sigma") / (1 + sigma), x / (1 + sigma)
+        sigma = checks.positive(sigma, "sigma")             # a Python float, which leaves float32 as it is
+        t, x_t = sigma / (1 + sigma), x / (1 + sigma)
         return x_t - t * self.velocity(theta, x_t, t)                             # (4)
 
     def denoise_jvp(self, theta, x, x_dot, sigma):
         """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
-        t, x_t, x_t_dot = checks.positive(sigma, "sigma") / (1 + sigma), x / (1 + sigma), x_dot / (1 + sigma)
+        sigma = checks.positive(sigma, "sigma")
+        t, x_t, x_t_dot = sigma / (1 + sigma), x / (1 + sigma), x_dot / (1 + sigma)
         v, v_dot = self.velocity_jvp(theta, x_t, x_t_dot, t)
         return x_t - t * v, x_t_dot - t * v_dot                                   # (4), d(4)
 

@@ -32,11 +32,11 @@ from scratch import checks
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_jvp, mlp_size, mlp_views
 from scratch.kernels.stable import sigmoid
 
-# By hand: octaves of x.  Without the 8 the KL is higher by 0.02 to 0.09 nats on ring, grid and spirals; a 16 helps
-# on the grid only (by 0.04; Diffusion, 2,000 steps of 64-64, one seed).
+# Octaves of x, by hand.  Without the 8 the KL is 0.02 to 0.09 nats higher on ring, grid and spirals;
+# a 16 lowers it on the grid only, by 0.04 (Diffusion, 2,000 steps of 64-64, one seed).
 FREQUENCIES = (1.0, 2.0, 4.0, 8.0)
 LEVEL_FREQUENCIES = tuple(np.pi / 2 * np.arange(1, 5))  # a Fourier series on -2 ... 2, where most levels are
-LAST_LAYER = 0.1                                        # its start, relative to He's; 0.01 to 1 gives the same KL
+LAST_LAYER = 0.1               # of its usual size at the start, by hand; 0.01 to 1 give the same KL
 
 
 class OnNetwork:

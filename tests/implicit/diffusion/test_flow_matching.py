@@ -166,7 +166,8 @@ def test_denoiser_of_the_exact_velocity_is_the_exact_denoiser(rng):
 
 def test_float32_stays_float32(rng):
     theta, x = MODEL.init(rng), rng.standard_normal((4, 3), np.float32)
-    assert MODEL.velocity(theta, x, 0.3).dtype == MODEL.denoise(theta, x, 2.0).dtype == np.float32
+    assert MODEL.velocity(theta, x, np.float64(0.3)).dtype == np.float32
+    assert MODEL.denoise(theta, x, np.float64(2.0)).dtype == np.float32
     assert MODEL.velocity_jvp(theta, x, x, 0.3)[1].dtype == MODEL.sample(theta, 4, rng, steps=2).dtype == np.float32
 
 
