@@ -93,18 +93,17 @@ def inputs(model, theta, x):
 
 
 def noise(parts, x, **shapes):
-    """The parts of a model's noise, named and shaped by `shapes`, as a tuple of arrays in the precision of x.
+    """The parts of a model's noise, named and shaped by `shapes`, as a tuple; real ones in the precision of x.
 
         eps, sigma = checks.noise(noise, x, eps=x.shape, sigma=(len(x),))
     """
     says = "noise must be (" + ", ".join(f"{name} {shape}" for name, shape in shapes.items()) + ")"
     if not isinstance(parts, (tuple, list)) or len(parts) != len(shapes):
         raise TypeError(f"{says}, got {brief(parts)}")
-    parts = [part if getattr(part, "dtype", None) == np.int64 else array(part, name)
-             for part, name in zip(parts, shapes)]
+    parts = [_numbers(part, f"{name} of the noise", "fciub", "hold numbers") for part, name in zip(parts, shapes)]
     if [part.shape for part in parts] != list(shapes.values()):
         raise ValueError(f"{says}, got shapes {', '.join(str(part.shape) for part in parts)}")
-    return tuple(part if part.dtype.kind == "c" else part.astype(x.dtype, copy=False) for part in parts)
+    return tuple(part.astype(x.dtype, copy=False) if part.dtype.kind == "f" else part for part in parts)
 
 
 def constant(value, name):

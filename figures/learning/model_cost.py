@@ -30,9 +30,9 @@ def models(hidden):
         "WGAN-GP": (GAN(2, hidden=hidden, objective=wasserstein),
                     [generator, (discriminator, 2, (1, 2, 1)), (discriminator, 1, SECOND_ORDER)], "gan"),
         "relativistic + R1 + R2": (gan, [generator, (discriminator, 2, SECOND_ORDER)], "gan"),
-        "Diffusion": (Diffusion(2, hidden), [(Diffusion(2, hidden).network.widths, 1, ONE_PASS)], "diffusion"),
-        "DDPM": (DDPM(2, 1000, hidden), [(DDPM(2, 1000, hidden).network.widths, 1, ONE_PASS)], "diffusion"),
-        "FlowMatching": (FlowMatching(2, hidden), [(FlowMatching(2, hidden).network.widths, 1, ONE_PASS)], "diffusion"),
+        **{name: (model, [(model.network.widths, 1, ONE_PASS)], "diffusion") for name, model in (
+            ("Diffusion", Diffusion(2, hidden=hidden)), ("DDPM", DDPM(2, hidden=hidden)),
+            ("FlowMatching", FlowMatching(2, hidden=hidden)))},
     }
 
 

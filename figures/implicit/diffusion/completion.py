@@ -64,7 +64,7 @@ def compute(effort, rng):
     theta = fit(model, model.init(rng), LAW, rng, steps=training)
     parts = {"exact": (LAW.denoise, mixture_jvp(LAW)),
              "learned": (lambda x, s: model.denoise(theta, x, s),
-                         lambda x, v, s: model.denoise_tangent(theta, x, v, s))}
+                         lambda x, v, s: model.denoise_jvp(theta, x, v, s))}
     known = np.quantile(LAW.sample(100_000, rng)[:, 0], SHARES)
     results = dict(n=n, training=training, known=known)
     for name, (denoise, tangent) in parts.items():

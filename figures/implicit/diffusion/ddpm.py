@@ -25,7 +25,7 @@ def compute(effort, rng):
                                               (10_000, (128, 128, 128), 1_000_000, 10_000, (30, 100, 300, 1000)))
     results = dict(steps=steps, lengths=lengths, n=n)
     for name in NAMES:
-        law, model = LAWS[name], DDPM(2, lengths[-1], hidden)
+        law, model = LAWS[name], DDPM(2, steps=lengths[-1], hidden=hidden)
         theta = fit(model, model.init(rng), law, rng, steps=steps)
 
         def learned(x, sigma):

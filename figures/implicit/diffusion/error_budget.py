@@ -37,7 +37,7 @@ def compute(effort, rng):
     theta = state.average
 
     def learned(x, x_dot, sigma):
-        return model.denoise_tangent(theta, x, x_dot, sigma)
+        return model.denoise_jvp(theta, x, x_dot, sigma)
 
     def kl(tangent, start, steps):
         """KL(samples || law) with its error: the samples' density is exact, so no term is negative."""

@@ -33,7 +33,7 @@ def compute(effort, rng):
         law = LAWS[name]
         x, noise = law.sample(n, rng), rng.standard_normal((n, 2))
         for label, coupling in COUPLINGS.items():
-            model = FlowMatching(2, hidden, coupling)
+            model = FlowMatching(2, hidden=hidden, coupling=coupling)
             theta = fit(model, model.init(rng), law, rng, steps=steps, recipe=recipe)
 
             def velocity(x, t):
@@ -48,7 +48,7 @@ def compute(effort, rng):
                         f"{name} {label} density": (kl.value, kl.stderr),
                         f"{name} {label} path": path[:, :60], f"{name} {label} bend": bend,
                         f"{name} {label} two": made[1][:1500]}
-        model = Diffusion(2, hidden)
+        model = Diffusion(2, hidden=hidden)
         theta = fit(model, model.init(rng), law, rng, steps=steps, recipe=recipe)
         start = (np.hypot(SIGMA_MAX, model.sigma_data) * noise).astype(np.float32)
         made = [samplers.euler(lambda x, sigma: model.denoise(theta, x, sigma), start,

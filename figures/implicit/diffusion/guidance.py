@@ -57,8 +57,8 @@ def compute(effort, rng):
                     results[f"samples_{way}_{w:g}"] = x[:1000].astype(np.float32)
             if name == "exact":
                 x = samples["ode"][:results["n_density"]]
-                tangent = _guided_tangent(mixture_jvp(PART), mixture_jvp(WHOLE), 1 + w)
-                terms = log_prob(tangent, x, LOW, HIGH, steps=4 if quick else 32) - target(x)
+                jvp = _guided_jvp(mixture_jvp(PART), mixture_jvp(WHOLE), 1 + w)
+                terms = log_prob(jvp, x, LOW, HIGH, steps=4 if quick else 32) - target(x)
                 results.setdefault("density", []).append((terms.mean(), terms.std() / np.sqrt(len(x))))
         if w in (1, 4, 8):
             nodes, _ = midpoints(WINDOW, PIXELS)
@@ -77,10 +77,10 @@ def _autoguidance(quick, rng):
     terms = []                                              # scale by scale, at the same x and the same start
     for scale in SCALES:
         guided = autoguidance(*(lambda x, s, t=t: model.denoise(t, x, s) for t in (good, bad)), scale=scale)
-        tangent = _guided_tangent(*(lambda x, v, s, t=t: model.denoise_tangent(t, x, v, s) for t in (good, bad)),
+        jvp = _guided_jvp(*(lambda x, v, s, t=t: model.denoise_jvp(t, x, v, s) for t in (good, bad)),
                                   scale)
         y = heun(guided, start, karras_sigmas(4 if quick else 40, LOW, HIGH))
-        terms.append([sign * (law.log_prob(rows) - log_prob(tangent, rows, LOW, HIGH, steps=4 if quick else 32))
+        terms.append([sign * (law.log_prob(rows) - log_prob(jvp, rows, LOW, HIGH, steps=4 if quick else 32))
                       for sign, rows in ((1, x), (-1, y))])
     terms = np.array(terms)                                                       # (scales, 2, n)
     change = terms - terms[0]
@@ -92,11 +92,11 @@ def _start(n, rng):
     return HIGH * rng.standard_normal((n, 2))
 
 
-def _guided_tangent(good, bad, scale):
+def _guided_jvp(good, bad, scale):
     """Guidance is linear: value and derivative are combined alike."""
-    def tangent(x, x_dot, sigma):
+    def jvp(x, x_dot, sigma):
         return tuple(b + scale * (g - b) for g, b in zip(good(x, x_dot, sigma), bad(x, x_dot, sigma)))
-    return tangent
+    return jvp
 
 
 def draw(results):

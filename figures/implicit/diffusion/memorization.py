@@ -45,7 +45,7 @@ def compute(effort, rng):
             radius = np.quantile(tree.query(fresh)[0], NEAR)
             start = sigmas[0] * rng.standard_normal((n, 2))
             samples = [heun(empirical_denoiser(rows), start, sigmas)]
-            model = Diffusion(2, hidden)
+            model = Diffusion(2, hidden=hidden)
             repeated = np.repeat(rows, max(1, 512 // size), axis=0)               # batches of 512 for every N
             for state in train(model, model.init(rng), repeated, rng, steps=checkpoints[-1]):
                 if state.step in checkpoints:

@@ -28,7 +28,7 @@ def compute(effort, rng):
     watched = LAW.sample(5000, rng)
     score, curves = LAW.score(watched), []
     for objective in OBJECTIVES.values():
-        model = ScoreNetwork(2, hidden, objective)
+        model = ScoreNetwork(2, hidden=hidden, objective=objective)
         for state in train(model, model.init(rng), LAW, rng, steps=steps):
             if state.step in checkpoints:
                 error = model.score(state.average, watched) - score

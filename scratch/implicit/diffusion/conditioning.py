@@ -1,63 +1,80 @@
-"""Class-conditional diffusion: one network that knows p(x | c) for every class, and p(x) as well.
+"""Class-conditional diffusion: one network for p(x | c), for every class c, and for p(x).
 
-Rows carry their class in a last column, [x_1 ... x_D, c].  In training the class is
-withheld from some rows, drawn by chance: their label is -1, "none given".  What is
-best in mean square is then, label by label,
+Model.   The denoiser of denoiser.py, whose network has a label c as one more input.  In training
+the class is withheld at random from some rows.  Their label is then -1, "none".  These rows are a
+fair sample of all rows, so the minimizers of the mean square are
+    xhat(x, sigma, c) = E[x0 | x, c],           xhat(x, sigma, -1) = E[x0 | x]                 (1)
 
-    D(x, sigma, c)  = E[x0 | x, c],           D(x, sigma, -1) = E[x0 | x]
+By Bayes' rule they hold a classifier, which classifier-free guidance uses (guidance.py):
+    grad log p_sigma(c | x) = (xhat(x, sigma, c) - xhat(x, sigma, -1)) / sigma^2               (2)
 
-because the rows without a class are a fair sample of all rows.  The two are
-what classifier-free guidance (guidance.py) is made of, and their difference holds
-a classifier that nobody trained, by Bayes' rule:
+Loss and gradient are those of denoiser.py.  The label is an integer and has no gradient.
+Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", algorithm 1.
 
-    grad log p_sigma(c | x) = (D(x, sigma, c) - D(x, sigma, -1)) / sigma^2
+Checked in tests/implicit/diffusion/test_conditioning.py::test_gradient_in_every_parameter
+Checked in tests/implicit/diffusion/test_conditioning.py::test_learns_each_class_and_all_together
 
-Loss and gradient are those of the denoiser (denoiser.py), with the label as one
-more input, which has no gradient.
-
-Source: Ho and Salimans 2022, "Classifier-free diffusion guidance", algorithm 1,
-where the class is withheld with probability 0.1 or 0.2.
+Symbols: N batch, D data, C classes.  noise is (eps (N, D), sigma (N,), withheld (N,)).
 """
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 
 import numpy as np
 
 from scratch import checks
 from scratch.implicit.diffusion.denoiser import Diffusion
 
-WITHHELD = 0.2                            # the share of rows that train p(x) instead of p(x | c)
+WITHHELD = 0.2                       # of the rows: Ho and Salimans find 0.1 and 0.2 better than 0.5
 
 
 @dataclass(frozen=True)
 class ConditionalDiffusion(Diffusion):
-    """A Diffusion that trains on rows (N, dim + 1) with classes 0 ... classes - 1 in the last column.
+    """A Diffusion that trains on rows [x_1 ... x_D, c], (N, D + 1), with classes c in 0 ... C - 1.
 
-    denoise, sample and all else take x without that column, and label: a class (or
-    one for each row), -1 or None for none.
+    denoise, sample and log_prob take a label: a class or one for each row; -1 or None for p(x).
+    Other methods are those of p(x); for p(x | c) they are the methods of given(c).
 
-    >>> model = ConditionalDiffusion(dim=2, hidden=(8,), classes=3)
+    >>> model, x = ConditionalDiffusion(2, classes=3), np.ones((4, 2))
     >>> theta = model.init(np.random.default_rng(0))
-    >>> model.sample(theta, 4, np.random.default_rng(0), label=2).shape
-    (4, 2)
+    >>> bool((model.denoise(theta, x, 0.5, label=-1) == model.denoise(theta, x, 0.5)).all())
+    True
     """
+    _: KW_ONLY
+    classes: int = 2
+
     def __post_init__(self):
         checks.size(self.classes, "classes")
         super().__post_init__()
 
+    def given(self, label):
+        """The Diffusion of p(x | label), of the same theta: its network has the label filled in."""
+        model = Diffusion(self.dim, hidden=self.hidden, sigma_data=self.sigma_data)
+        object.__setattr__(model, "network", replace(self.network, label=label))
+        return model
+
     def draw_noise(self, rng, n):
-        """The denoiser's eps (n, D) and sigma (n,), and withheld (n,), True where the class is not told."""
+        """Diffusion's eps (n, D) and sigma (n,), and withheld (n,), True where c is not given."""
         return *super().draw_noise(rng, n), rng.random(n) < WITHHELD
 
     def loss(self, theta, rows, noise):
         """The denoiser's loss on labeled rows (N, D + 1), and its gradient (P,)."""
         rows = checks.rows(rows, self.dim + 1, "rows")
-        *noise, withheld = noise
-        classes = rows[:, -1]
-        known = np.isin(classes, np.arange(self.classes))
-        if not known.all():
-            raise ValueError(f"the last column of rows must hold classes 0 ... {self.classes - 1}, "
-                             f"got {classes[~known][0]}")
-        if np.shape(withheld) != classes.shape:
-            raise ValueError(f"noise must hold withheld of shape {classes.shape}, got {np.shape(withheld)}")
-        label = np.where(withheld, -1, classes.real.astype(int))                  # (N,)
-        return super().loss(theta, rows[:, :-1], noise, label)
+        x, classes = rows[:, :-1], checks.class_rows(rows[:, -1:].real, 1, self.classes)[:, 0]
+        *noise, withheld = checks.noise(noise, x, eps=x.shape, sigma=(len(x),), withheld=(len(x),))
+        label = np.where(withheld, -1, classes)                                   # (N,)
+        return self.given(label).loss(theta, x, noise)                            # (1), d(1)
+
+    def denoise(self, theta, x, sigma, label=None):
+        """E[x0 | x, label] as learned, (N, D)."""
+        return self.given(label).denoise(theta, x, sigma)                         # (1)
+
+    def sample(self, theta, n, rng, *, label=None, steps=32):
+        """n rows (n, D) of p(x | label)."""
+        return self.given(label).sample(theta, n, rng, steps=steps)
+
+    def log_prob(self, theta, x, *, label=None, steps=32):
+        """log p(x | label) in nats, (N,), the rows of one class at a time."""
+        x = checks.rows(x, self.dim)
+        log_p, label = np.empty(len(x)), np.broadcast_to(-1 if label is None else label, len(x))
+        for c in np.unique(label):
+            log_p[label == c] = self.given(c).log_prob(theta, x[label == c], steps=steps)
+        return log_p

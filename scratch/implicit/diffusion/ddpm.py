@@ -1,42 +1,52 @@
-"""DDPM: the chain run backwards, one learned Gaussian at a time, and the variational bound that it obeys.
+"""DDPM: the chain of chain.py run backwards, one learned Gaussian at a time, and its bound.
 
-Model.   x_T ~ N(0, I), and for t = T ... 1 the posterior of chain.py with a guess in place of x_0:
+Model.   x_T ~ N(0, I), then for t = T ... 1 (Ho et al. 2020, "Denoising Diffusion Probabilistic
+Models"; data are x_0, and their distribution is the `law` of the code)
+    p(x_(t-1) | x_t) = N(m_t(x_t, xhat), beta_t I)                                             (1)
+    xhat = (x_t - sqrt(1 - abar_t) eps_hat) / sqrt(abar_t)                                     (2)
 
-    p(x_(t-1) | x_t) = N(mean_t(x_t, xhat), beta_t I),       xhat = E[x_0 | x_t] as learned
+m_t(x_t, x_0) is the mean of the posterior q(x_(t-1) | x_t, x_0) of chain.py.  xhat, the estimate of
+E[x_0 | x_t], stands in place of x_0.  The network eps_hat(x_t, t) estimates the noise in x_t.
 
-(Ho et al. 2020).  The true q(x_(t-1) | x_t) has the covariance btilde_t I + (what is
-unknown of x_0), which for a single point as data is btilde_t I, and for N(0, I) is
-beta_t I: Ho's two choices.  The second is near the truth for any density and small beta_t,
-and it is not 0 at t = 1: every factor, the last one too, is a density over R^D.  For T = 1000
-and N(0, s^2) with s from 0.15 to 1.5 the bound then is at most 0.012 nats per coordinate
-above the entropy; with btilde_t (and beta_1 at t = 1) it would be more than 0.4.
+Variance.  The true q(x_(t-1) | x_t) averages the posterior over the unknown x_0.  Its covariance is
+    btilde_t I + v_t^2 Cov[x_0 | x_t],      v_t = sqrt(abar_(t-1)) beta_t / (1 - abar_t)         (3)
 
-Bound.   In nats, by Jensen's inequality along the whole chain (eq. 5):
+where v_t is the weight of x_0 in m_t.  This is btilde_t I for data at a single point and beta_t I
+for data N(0, I): the two choices of Ho et al.  Here it is beta_t.  It is not 0 at t = 1, so every
+factor is a density.  And it is tight: for T = 1000 and data N(0, s^2), s from 0.15 to 1.5, the
+bound is at most 0.012 nats per coordinate above the entropy.  With btilde_t, and beta_1 at t = 1,
+it is more than 0.4 above.
 
-    -log p(x_0) <= E [L_T + L_(T-1) + ... + L_1 + L_0]
-    L_T     = KL(q(x_T | x_0) || N(0, I)) = 1/2 [abar_T |x_0|^2 - D (abar_T + log(1 - abar_T))]
-    L_(t-1) = KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)) = c_t + w_t |eps - eps_hat|^2,     t = T ... 2
-    L_0     = -log p(x_0 | x_1)                             = c_1 + w_1 |eps - eps_hat|^2
+Bound.   In nats, by Jensen's inequality along the whole chain (their eq. 5), with t uniform in (5):
+    -log p(x_0) <= E [L_T + L_(T-1) + ... + L_0]                                               (4)
+                 = E [L_T + T L_(t-1)]                                                         (5)
+    L_T     = KL(q(x_T | x_0) || N(0, I))                                                      (6)
+            = 1/2 [abar_T |x_0|^2 - D (abar_T + log(1 - abar_T))]
+    L_(t-1) = KL(q(x_(t-1) | x_t, x_0) || p(x_(t-1) | x_t)) = c_t + w_t |eps - eps_hat|^2      (7)
+    w_t = beta_t / (2 a_t (1 - abar_t)),    a_t = 1 - beta_t                   (their eq. 12)  (8)
+    c_t = D/2 (r - 1 - log r),    r = btilde_t / beta_t,    c_1 = D/2 log(2 pi beta_1)         (9)
 
-    w_t = beta_t / (2 a_t (1 - abar_t)),      a_t = 1 - beta_t                       (eq. 12)
-    c_t = D/2 (r - 1 - log r) with r = btilde_t / beta_t,      c_1 = D/2 log(2 pi beta_1)
+The means in (7) differ by v_t (x_0 - xhat); its square over 2 beta_t is w_t |eps - eps_hat|^2.
+L_0 is -log p(x_0 | x_1), and (7) holds for it with c_1.  (In Ho et al. x_0 is discrete.)
 
-Means differ by what x_0 weighs in them, sqrt(abar_(t-1)) beta_t / (1 - abar_t), times
-x_0 - xhat = sigma_t (eps_hat - eps); the square over 2 beta_t is w_t |...|^2.  (Ho et al.
-discretize the pixels in L_0; here x is continuous, and so is p(x_0 | x_1).)
+Loss.    L_simple / D = 1/D E |eps - eps_hat(x_t, t)|^2,    t uniform on 1 ... T              (10)
 
-Loss.    L_simple = E |eps - eps_hat(x_t, t)|^2, t uniform on 1 ... T (eq. 14): the bound's
-variable part with the weight of term t divided by w_t.  w_1 is 1/2 and w_T about beta_T / 2, so
-L_simple cares more for the noisy end than the bound does.  Its unit is that of eps^2, not
-nats.  Any weights have the same best answer, E[eps | x_t]; what it leaves,
-E |eps - E[eps | x_t]|^2, is the floor of the loss, and the rest, E |E[eps | x_t] - eps_hat|^2,
-the excess: the same functions with law.denoise for the network tell them apart.
+Eq. 14 of Ho et al. sums over coordinates: it is D times (10).  (10) gives all t the same weight.
+(5) weighs t in proportion to w_t, which is 1/2 at t = 1 and beta_T / 2 at t = T, nearly.  So (10)
+puts more weight on noisy x_t.  For any weights the minimizer is E[eps | x_t].  Its loss is the
+floor.  A network adds 1/D E |E[eps | x_t] - eps_hat|^2.  noise_error is D times
+the loss at one t, for any denoiser.
 
-Gradient.  A mean square: deps_hat = 2/N (eps_hat - eps), pulled back by the network.
+Gradient.  A mean square: deps_hat = 2/(N D) (eps_hat - eps).  The network's pullback
+(vector-Jacobian product) takes it to dtheta.
 
-Symbols: N batch, D data, T steps.  noise is (t (N,), eps (N, D)).
+Checked in tests/implicit/diffusion/test_ddpm.py::test_gradient_in_every_parameter
+Checked in tests/implicit/diffusion/test_ddpm.py::test_bound_terms_are_kl_divergences
+Checked in tests/implicit/diffusion/test_ddpm.py::test_elbo_is_the_full_sweep_in_expectation
+
+Symbols: N batch (n rows), D data, P parameters, T steps.  noise is (t (N,), eps (N, D)).
 """
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 from typing import Callable
 
@@ -44,102 +54,37 @@ import numpy as np
 
 from scratch import checks
 from scratch.implicit.diffusion.chain import Chain, linear
-from scratch.implicit.diffusion.network import Network
+from scratch.implicit.diffusion.network import OnNetwork
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
 
-# ---- for any denoiser in the sigma form, (x (n, D), sigma) -> E[x_0 | x_0 + sigma eps = x] ----
-
-def reverse_mean(chain, denoise, x, t):
-    """The mean (n, D) of p(x_(t-1) | x_t = x); its covariance is beta_t I.  t is one integer."""
-    return chain.posterior_mean(x, chain.denoised(denoise, x, t), t)
-
-
-def ancestral(chain, denoise, x, rng):
-    """x_0 from x_T = x, (n, D): the T factors of the model in a row (Ho et al. 2020, Algorithm 2).
-
-    At t = 1 Algorithm 2 shows the mean.  Here the noise of p(x_0 | x_1) is drawn like
-    any other, because the bound is about that density.
-    """
-    rng = checks.generator(rng)
-    for t in range(chain.steps, 0, -1):
-        x = reverse_mean(chain, denoise, x, t)
-        x = x + np.sqrt(chain.beta[t]).astype(x.dtype) * rng.standard_normal(x.shape, x.dtype)
-    return x
-
-
-def noise_error(chain, denoise, x0, t, eps):
-    """|eps - eps_hat|^2 at x_t from x_0 and eps, (n,), with eps_hat from a denoiser; t is one integer."""
-    sigma = chain.sigma[checks.size(t, "t")]
-    xhat = chain.denoised(denoise, chain.noised(x0, t, eps), t)
-    return np.sum((x0 - xhat) ** 2, axis=1) / sigma ** 2
-
-
-def bound_coefficients(chain, dim):
-    """c_t and w_t in nats, (T + 1,) each: L_(t-1) = c_t + w_t |eps - eps_hat|^2; entry 0 is not used."""
-    beta, alpha_bar = chain.beta[1:], chain.alpha_bar[1:]
-    c, w = np.zeros((2, chain.steps + 1))
-    w[1:] = beta / (2 * (1 - beta) * (1 - alpha_bar))
-    r = chain.posterior_variance[2:] / chain.beta[2:]
-    c[2:] = dim / 2 * (r - 1 - np.log(r))
-    c[1] = dim / 2 * np.log(2 * np.pi * chain.beta[1])
-    return c, w
-
-
-def bound_terms(chain, denoise, x0, rng):
-    """L_0 ... L_T in nats, (T + 1, n): row k is L_k with one draw of its noise; the column sums are the bound."""
-    x0, rng = checks.rows(x0), checks.generator(rng)
-    c, w = bound_coefficients(chain, x0.shape[1])
-    terms = np.empty((chain.steps + 1, len(x0)))
-    for t in range(1, chain.steps + 1):
-        eps = rng.standard_normal(x0.shape)
-        terms[t - 1] = c[t] + w[t] * noise_error(chain, denoise, x0, t, eps)
-    left = chain.alpha_bar[-1]
-    terms[-1] = 0.5 * (left * np.sum(x0 * x0, axis=1) - x0.shape[1] * (left + np.log1p(-left)))
-    return terms
-
-
-# ---- the model ----
-
 @dataclass(frozen=True)
-class DDPM:
-    """T = steps learned reverse steps for data of a scale near 1; the network predicts eps.
+class DDPM(OnNetwork):
+    """T = steps learned reverse steps (1,000 in Ho et al.) for data of a scale near 1.
 
-    >>> model = DDPM(dim=2, steps=20, hidden=(8,))
-    >>> theta = model.init(np.random.default_rng(0))
-    >>> model.sample(theta, 4, np.random.default_rng(1)).shape
-    (4, 2)
+    eps_hat = 0 has the loss E eps^2 = 1:
+
+    >>> model, noise = DDPM(1), (np.array([1, 1000]), np.array([[1.0], [-1.0]]))
+    >>> float(model.loss(np.zeros(model.size), np.array([[0.5], [2.0]]), noise)[0])
+    1.0
     """
     dim: int
-    steps: int
-    hidden: tuple
+    _: KW_ONLY
+    steps: int = 1000
+    hidden: tuple = (128, 128)
     schedule: Callable = linear
 
-    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)
+    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)                       # by hand: see denoiser.py
 
     def __post_init__(self):
-        object.__setattr__(self, "hidden", self.network.hidden)                   # checked there, as a tuple
-        self.chain                                                                # so are steps and schedule
+        super().__post_init__()
+        self.chain                                          # its constructor checks steps and schedule
 
     @cached_property
     def chain(self):
         """The chain of noise that is undone."""
         return Chain(self.steps, self.schedule)
-
-    @property
-    def network(self):
-        """The network, without its parameters."""
-        return Network(self.dim, self.hidden)
-
-    @property
-    def size(self):
-        """The length of theta."""
-        return self.network.size
-
-    def init(self, rng, dtype=np.float32):
-        """Random theta (P,); eps_hat starts near 0."""
-        return self.network.init(rng, dtype)
 
     def draw_noise(self, rng, n):
         """t (n,), uniform on 1 ... T, and eps (n, D)."""
@@ -147,26 +92,28 @@ class DDPM:
         return t, rng.standard_normal((n, self.dim))
 
     def loss(self, theta, x, noise):
-        """L_simple, the mean of |eps - eps_hat|^2 over the batch, and its gradient (P,)."""
+        """The mean square of eps - eps_hat per coordinate, and its gradient (P,)."""
         theta, x = checks.inputs(self, theta, x)
-        t, eps = noise
-        eps = np.asarray(eps).astype(x.dtype, copy=False)
-        if np.shape(t) != (len(x),) or eps.shape != x.shape or np.min(t) < 1:
-            raise ValueError(f"noise must be t ({len(x)},), from 1 on, and eps {x.shape}, "
-                             f"got shapes {np.shape(t)} and {eps.shape}, and t from {np.min(t)}")
-        eps_hat, pull = self.network(theta, self.chain.noised(x, t, eps), _level(self.chain.sigma[t]))
-        error = eps_hat - eps                                                     # (N, D)
-        loss = np.sum(error * error) / len(x)
-        deps_hat = error * (2 / len(x))
-        dtheta, _ = pull(deps_hat)
+        error, pull = self._error(theta, x, noise)
+        loss = np.sum(error * error) / error.size                                 # (10)
+        deps_hat = error * (2 / error.size)                                       # d(10)
+        dtheta, _ = pull(deps_hat, need_dx=False)
         return loss, dtheta
 
-    def denoise(self, theta, x, sigma):
-        """E[x_0 | x_0 + sigma eps = x] as learned, (n, D): x - sigma eps_hat at x_t = x / sqrt(1 + sigma^2)."""
-        sigma = checks.positive(sigma, "sigma")
-        theta, scaled = checks.inputs(self, theta, checks.rows(x, self.dim) / (1 + sigma ** 2) ** 0.5)
-        eps_hat, _ = self.network(theta, scaled, _level(np.array(sigma)))
-        return x - sigma * eps_hat
+    def elbo(self, theta, x, noise):
+        """Minus one draw of (5), (N,) nats: an unbiased estimate of the bound by one evaluation.
+
+        The sum of T terms is T times the expectation of one of them drawn uniformly.
+        """
+        theta, x = checks.inputs(self, theta, x)
+        error, _ = self._error(theta, x, noise)
+        c, w = (part[noise[0]] for part in bound_coefficients(self.chain, self.dim))            # (N,)
+        return -last_term(self.chain, x) - self.steps * (c + w * np.sum(error * error, axis=1))     # (5), (7)
+
+    def bound_terms(self, theta, x, rng):
+        """The full sweep (4): L_0 ... L_T of each row in nats, (T + 1, n), by T evaluations."""
+        theta, x = checks.flat(theta, self.size), checks.rows(x, self.dim)
+        return bound_terms(self.chain, lambda x, sigma: self.denoise(theta, x, sigma), x, rng)
 
     def sample(self, theta, n, rng):
         """n rows (n, D) from pure noise, by T evaluations of the network."""
@@ -174,16 +121,75 @@ class DDPM:
         x = rng.standard_normal((n, self.dim), theta.dtype)
         return ancestral(self.chain, lambda x, sigma: self.denoise(theta, x, sigma), x, rng)
 
-    def bound_terms(self, theta, x, rng):
-        """L_0 ... L_T of each row in nats, (T + 1, n), with one draw of their noise."""
-        theta, x = checks.flat(theta, self.size), checks.rows(x, self.dim)
-        return bound_terms(self.chain, lambda x, sigma: self.denoise(theta, x, sigma), x, rng)
+    def denoise(self, theta, x, sigma):
+        """E[x_0 | x_0 + sigma eps = x] as learned, (n, D), at x_t = x / sqrt(1 + sigma^2)."""
+        sigma = checks.positive(sigma, "sigma")
+        theta, scaled = checks.inputs(self, theta, checks.rows(x, self.dim) / (1 + sigma ** 2) ** 0.5)
+        eps_hat, _ = self.network(theta, scaled, _level(np.array(sigma)))
+        return x - sigma * eps_hat                                                # (2)
 
-    def elbo(self, theta, x, rng):
-        """Minus the bound, (n,) nats: in the mean over its noise at most log p(x)."""
-        return -self.bound_terms(theta, x, rng).sum(axis=0)
+    def _error(self, theta, x, noise):
+        """eps_hat - eps (N, D), and the network's pullback."""
+        _, eps = checks.noise(noise, x, t=(len(x),), eps=x.shape)
+        t = noise[0]
+        if np.min(t) < 1:
+            raise ValueError(f"noise must hold t from 1 on, got {np.min(t)}")
+        eps_hat, pull = self.network(theta, self.chain.noised(x, t, eps), _level(self.chain.sigma[t]))
+        return eps_hat - eps, pull
 
 
 def _level(sigma):
-    """What the network sees of t: log sigma_t / 4, which is even in the noise whatever the schedule."""
+    """The level of network.py for s = 1: the chain takes data of variance 1."""
     return 0.25 * np.log(sigma)
+
+
+# ---- the same for any denoiser in the sigma form, (x (n, D), sigma) -> E[x_0 | x_0 + sigma eps = x] ----
+
+def reverse_mean(chain, denoise, x, t):
+    """The mean (n, D) of p(x_(t-1) | x_t = x); its covariance is beta_t I.  t is one integer."""
+    return chain.posterior_mean(x, chain.denoised(denoise, x, t), t)              # (1)
+
+
+def ancestral(chain, denoise, x, rng):
+    """x_0 from x_T = x, (n, D): algorithm 2 of Ho et al., with noise at t = 1 too, as in (1)."""
+    rng = checks.generator(rng)
+    for t in range(chain.steps, 0, -1):
+        x = reverse_mean(chain, denoise, x, t)
+        x = x + np.sqrt(chain.beta[t]).astype(x.dtype) * rng.standard_normal(x.shape, x.dtype)  # (1)
+    return x
+
+
+def noise_error(chain, denoise, x0, t, eps):
+    """|eps - eps_hat|^2 (n,) at x_t from x_0 and eps, for the eps_hat of a denoiser and one t."""
+    sigma = chain.sigma[checks.size(t, "t")]
+    xhat = chain.denoised(denoise, chain.noised(x0, t, eps), t)
+    return np.sum((x0 - xhat) ** 2, axis=1) / sigma ** 2                          # by (2)
+
+
+def bound_coefficients(chain, dim):
+    """c_t and w_t in nats, (T + 1,) each; entry 0 is not used."""
+    beta, alpha_bar = chain.beta[1:], chain.alpha_bar[1:]
+    c, w = np.zeros((2, chain.steps + 1))
+    w[1:] = beta / (2 * (1 - beta) * (1 - alpha_bar))                             # (8)
+    r = chain.posterior_variance[2:] / chain.beta[2:]
+    c[2:] = dim / 2 * (r - 1 - np.log(r))                                         # (9)
+    c[1] = dim / 2 * np.log(2 * np.pi * chain.beta[1])                            # (9)
+    return c, w
+
+
+def last_term(chain, x0):
+    """L_T in nats, (n,)."""
+    left = chain.alpha_bar[-1]
+    return 0.5 * (left * np.sum(x0 * x0, axis=1) - x0.shape[1] * (left + np.log1p(-left)))      # (6)
+
+
+def bound_terms(chain, denoise, x0, rng):
+    """L_0 ... L_T in nats, (T + 1, n): row k is one draw of L_k, and their sum is one of (4)."""
+    x0, rng = checks.rows(x0), checks.generator(rng)
+    c, w = bound_coefficients(chain, x0.shape[1])
+    terms = np.empty((chain.steps + 1, len(x0)))
+    for t in range(1, chain.steps + 1):
+        eps = rng.standard_normal(x0.shape)
+        terms[t - 1] = c[t] + w[t] * noise_error(chain, denoise, x0, t, eps)      # (7)
+    terms[-1] = last_term(chain, x0)
+    return terms

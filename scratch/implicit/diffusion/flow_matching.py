@@ -1,49 +1,47 @@
 """Flow matching: learn the velocity that carries noise to data along straight lines.
 
-(Lipman et al. 2023; Liu et al. 2023, "rectified flow".)  Put each datum x0 and a
-noise eps ~ N(0, I) at the ends of a line, and walk it at constant speed:
+Process. A line joins each datum x0 (of the data's distribution, `law`) to a noise eps ~ N(0, I):
+    x_t = (1 - t) x0 + t eps,       dx_t/dt = eps - x0,         t = 0: data,  t = 1: noise     (1)
 
-    x_t = (1 - t) x0 + t eps,       dx_t/dt = eps - x0,         t = 0: data,  t = 1: noise
+(Lipman et al. 2023, "Flow Matching for Generative Modeling"; Liu et al. 2023, "Flow Straight and
+Fast").  Time runs against these papers, from data to noise, as sigma does in the other files.  Many
+lines cross at a point.  The best velocity there in mean square is v*(x, t) = E[eps - x0 | x_t = x].
+The paths of dx/dt = v*(x, t) do not cross, and yet have the distribution of x_t at every t.
 
-Many lines cross at a point.  The velocity there that is best in mean square is
-their mean, v*(x, t) = E[eps - x0 | x_t = x], and that is enough: the flow
-dx/dt = v*(x, t) has the law of x_t at every t, though its paths do not cross.
+Loss.    L = 1/D E |v(x_t, t) - (eps - x0)|^2,   t uniform: a mean square per coordinate       (2)
 
-Loss.    L = 1/D E |v(x_t, t) - (eps - x0)|^2,   t uniform        a mean square per coordinate, not nats
+Network. For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the variance of x_t, and
+    v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)                (3)
 
-Network.  For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the variance of x_t, and
+The first term is the best linear estimate of eps - x0; s / sqrt(V) is the size of its error.
 
-    v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)
+Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv.  The network's pullback
+(vector-Jacobian product) takes dF to dtheta.
 
-The first term is the best linear guess of eps - x0, s / sqrt(V) the standard deviation
-of what it leaves to explain.  So dF = s / sqrt(V) dv, with dv = 2/(N D) (v - (eps - x0)).
+Diffusion. With sigma = t / (1 - t), x = x_t / (1 - t) = x0 + sigma eps is that of denoiser.py.
+Given x_t, the expectation of (1) is x_t = (1 - t) E[x0 | x_t] + t E[eps | x_t], so
+    xhat(x, sigma) = E[x0 | x_t] = x_t - t v(x_t, t),        x_t = x / (1 + sigma)             (4)
 
-The same thing as diffusion.  With sigma = t / (1 - t), x_t / (1 - t) = x0 + sigma eps: the
-noisy data of diffusion/denoiser.py in other units.  From x_t = (1 - t) x0 + t eps,
-in the mean given x_t,
+Every sampler and likelihood of this folder takes this `denoise`, and an Euler step is the same.
+F is that of denoiser.py with the other sign.  Only the weights of the noise levels differ.
 
-    E[x0 | x_t] = x_t - t v,        so        D(x, sigma) = x_t - t v(x_t, t),   x_t = x / (1 + sigma)
+Coupling. Lines between random pairs cross often: v* bends, and steps must be short.  Optimal
+transport in each batch pairs data and noise by short lines (Pooladian et al. 2023, "Multisample
+Flow Matching"; Tong et al. 2023, "Improving and Generalizing Flow-Based Generative Models").  Both
+ends keep their distributions, so the flow still ends at the data: `sample` and `log_prob` hold.
+But eps depends on x0 then: (4) is no denoiser of x0 + sigma eps, and samplers that add noise (DDIM
+with eta > 0, the SDE) sample a wrong distribution.
 
-and every sampler and likelihood of that package serves this model by `denoise`.  An
-Euler step is the same step: both hold on to x0 and eps as they seem now.  And F is,
-up to its sign, the F of that file: all that differs is how much each noise level counts.
+Density. Along a path d log p / dt = -div v (Chen et al. 2018, "Neural Ordinary Differential
+Equations"), so
+    log p(x) = log N(x_1; 0, I) + integral of div v dt                                         (5)
 
-Coupling.  Lines drawn at random cross a lot, so v* bends and steps must be short.
-Pairing each batch's data and noise so that the lines are short, by optimal transport
-within the batch, untangles them (Pooladian et al. 2023; Tong et al. 2023).  Both ends
-keep their laws, so the flow still ends at the data.  But eps is no longer
-independent of x0: E[x0 | x_t] is not the denoiser of x0 + sigma eps any more, and v
-no score.  `denoise` then has no meaning of its own, and a sampler that adds noise
-(DDIM with eta > 0, the SDE) gives a wrong law; only the flow itself remains, which
-`sample` and `log_prob` follow in t.
+Checked in tests/implicit/diffusion/test_flow_matching.py::test_gradient_in_every_parameter
+Checked in tests/implicit/diffusion/test_flow_matching.py::test_density_is_that_of_likelihood_py
 
-Density.  d log p / dt = -div v along the path (Chen et al. 2018), so
-
-    log p(x) = log N(x_1; 0, I) + integral of div v dt
-
-Symbols: N batch, D data.  noise is (eps (N, D), t (N,)).
+Symbols: N batch, D data, P parameters, F the network.  noise is (eps (N, D), t (N,)).
 """
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
 from math import log, pi
 from typing import Callable
@@ -52,185 +50,167 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from scratch import checks
-from scratch.implicit.diffusion.network import Network
+from scratch.implicit.diffusion.network import OnNetwork
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-NEAREST_END = 1e-4             # the network's level is infinite at t = 0 and 1, and is held from here on
-GRADING = 1.5                  # times are u^GRADING, equal steps in u: finer near the data, where the detail is
-CHUNK = 500                    # rows whose density is computed at once: they stay in the processor's cache
+NEAREST_END = 1e-4             # level is infinite at t = 0 and 1, and held from here on; by hand, not swept
+GRADING = 1.5                  # times are u^GRADING, u in equal steps, finer near data; by hand, not swept
+CHUNK = 500                    # rows worked on at once by log_prob: they stay in the processor's cache
 
 
-# ---- couplings: rows x0 and eps (N, D) -> eps in the order in which it meets x0 ----
+# ---- couplings: rows x0 and eps (N, D) -> eps in the order in which it is paired with x0 ----
 
 def independent(x0, eps):
-    """Each datum meets the noise that was drawn with it."""
+    """Each datum is paired with the noise that was drawn with it."""
     return eps
 
 
 def minibatch_optimal_transport(x0, eps):
     """The pairing of the batch with the least sum of squared distances (the assignment problem)."""
-    cost = -(x0 @ eps.T)                                    # |x0 - eps|^2 / 2 up to what no pairing changes
+    cost = -(x0 @ eps.T)                                    # |x0 - eps|^2 / 2 + terms of x0 or eps alone
     return eps[linear_sum_assignment(cost.real)[1]]
 
 
 # ---- following a velocity(x, t) from times[0] to times[-1] ----
 
 def euler(velocity, x, times):
-    """Order 1: along each straight piece with the velocity at its start."""
+    """Order 1: each step has the velocity at its start."""
     for t, later in pairwise(times):
         x = x + (later - t) * velocity(x, t)
     return x
 
 
 def heun(velocity, x, times):
-    """Order 2: with the mean of the velocities at both ends."""
+    """Order 2: each step has the mean of the velocities at both ends."""
     for t, later in pairwise(times):
         v = velocity(x, t)
         x = x + (later - t) / 2 * (v + velocity(x + (later - t) * v, later))
     return x
 
 
-@dataclass(frozen=True)
-class FlowMatching:
-    """A velocity field for data in `dim` coordinates, each with a standard deviation of about sigma_data.
+def runge_kutta(velocity, x, times):
+    """Order 4: the classical rule."""
+    for t, later in pairwise(times):
+        h, middle = later - t, (t + later) / 2
+        v1 = velocity(x, t)
+        v2 = velocity(x + h / 2 * v1, middle)
+        v3 = velocity(x + h / 2 * v2, middle)
+        v4 = velocity(x + h * v3, later)
+        x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
+    return x
 
-    >>> model = FlowMatching(dim=2, hidden=(8,))
-    >>> theta = model.init(np.random.default_rng(0))
-    >>> model.sample(theta, 4, np.random.default_rng(1)).shape
-    (4, 2)
+
+def graded_times(steps):
+    """0 ... 1, (steps + 1,), as Python floats, which leave float32 as it is."""
+    return (np.linspace(0, 1, checks.size(steps, "steps") + 1) ** GRADING).tolist()
+
+
+@dataclass(frozen=True)
+class FlowMatching(OnNetwork):
+    """A velocity for data in `dim` coordinates, each with a standard deviation of about sigma_data.
+
+    With F = 0, (3) is linear in x, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x:
+
+    >>> model = FlowMatching(1, sigma_data=2.0)
+    >>> model.velocity(np.zeros(model.size), np.array([[5.0]]), t=0.5)
+    array([[-6.]])
     """
     dim: int
-    hidden: tuple
+    _: KW_ONLY
+    hidden: tuple = (128, 128)
     coupling: Callable = independent
-    sigma_data: float = 1.5
+    sigma_data: float = 1.5                                                       # as in denoiser.py
 
-    recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
+    recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)                       # as in denoiser.py
 
     def __post_init__(self):
         checks.positive(self.sigma_data, "sigma_data")
         if not callable(self.coupling):
             raise TypeError(f"coupling must be a function such as independent, got {self.coupling!r}")
-        object.__setattr__(self, "hidden", self.network.hidden)                   # checked there, as a tuple
-
-    @property
-    def network(self):
-        """The network, without its parameters."""
-        return Network(self.dim, self.hidden)
-
-    @property
-    def size(self):
-        """The length of theta."""
-        return self.network.size
-
-    def init(self, rng, dtype=np.float32):
-        """Random theta (P,)."""
-        return self.network.init(rng, dtype)
+        super().__post_init__()
 
     def draw_noise(self, rng, n):
-        """eps (n, D), and t (n,): one from each n-th part of [0, 1] (less noise in the loss)."""
+        """eps (n, D), and t (n,), one from each n-th part of [0, 1]: then the loss varies less.
+
+        t is permuted, so that it is independent of a row's place even if the rows are sorted.
+        Training draws rows in random order, so denoiser.py leaves the permutation out.
+        """
         eps = checks.generator(rng).standard_normal((checks.size(n, "n"), self.dim))
         return eps, rng.permutation((np.arange(n) + rng.random(n)) / n)
 
     def loss(self, theta, x, noise):
         """The mean square of v - (eps - x0) per coordinate, and its gradient (P,)."""
         theta, x = checks.inputs(self, theta, x)
-        eps, t = (np.asarray(part).astype(x.dtype, copy=False) for part in noise)
-        if eps.shape != x.shape or t.shape != (len(x),):
-            raise ValueError(f"noise must be eps {x.shape} and t ({len(x)},), got {eps.shape} and {t.shape}")
+        eps, t = checks.noise(noise, x, eps=x.shape, t=(len(x),))
         eps = self.coupling(x, eps)
-        x_t = (1 - t[:, None]) * x + t[:, None] * eps                             # (N, D)
+        x_t = (1 - t[:, None]) * x + t[:, None] * eps                             # (N, D)  (1)
         linear, rest, scale, level = self._scales(t[:, None])
         F, pull = self.network(theta, scale * x_t, level[:, 0])
-        error = linear * x_t + rest * F - (eps - x)
-        loss = np.sum(error * error) / error.size
-        dv = error * (2 / error.size)
-        dtheta, _ = pull(rest * dv)
+        error = linear * x_t + rest * F - (eps - x)                               # (3)
+        loss = np.sum(error * error) / error.size                                 # (2)
+        dv = error * (2 / error.size)                                             # d(2)
+        dtheta, _ = pull(rest * dv, need_dx=False)                                # d(3)
         return loss, dtheta
 
-    # ---- the velocity, the denoiser that it holds, and their tangents ----
-
-    def velocity(self, theta, x, t):
-        """v(x, t), (N, D), at the places x (N, D) and the time t in [0, 1]."""
-        theta, x = checks.inputs(self, theta, x)
-        linear, rest, scale, level = self._scales(_time(t))
-        return linear * x + rest * self.network(theta, scale * x, level)[0]
-
-    def velocity_tangent(self, theta, x, x_dot, t):
-        """v and v_dot = dv/dx x_dot, (N, D) each."""
-        theta, x = checks.inputs(self, theta, x)
-        x_dot = np.broadcast_to(x_dot, x.shape).astype(x.dtype, copy=False)
-        linear, rest, scale, level = self._scales(_time(t))
-        F, F_dot, _ = self.network.jvp(theta, scale * x, scale * x_dot, level)
-        return linear * x + rest * F, linear * x_dot + rest * F_dot
-
-    def denoise(self, theta, x, sigma):
-        """E[x0 | x0 + sigma eps = x] as learned with the independent coupling, (N, D)."""
-        t = _time_of(sigma)
-        x_t = (1 - t) * x
-        return x_t - t * self.velocity(theta, x_t, t)
-
-    def denoise_tangent(self, theta, x, x_dot, sigma):
-        """D and D_dot = dD/dx x_dot, (N, D) each: what diffusion/likelihood.py asks for."""
-        t = _time_of(sigma)
-        x_t, x_t_dot = (1 - t) * x, (1 - t) * x_dot
-        v, v_dot = self.velocity_tangent(theta, x_t, x_t_dot, t)
-        return x_t - t * v, x_t_dot - t * v_dot
-
-    def _scales(self, t):
-        """The factors of x_t, of F and of F's input, and the level 1/4 log(sigma / s), shaped like t."""
-        s, inside = self.sigma_data, np.clip(t, NEAREST_END, 1 - NEAREST_END)
-        scale = 1 / np.hypot((1 - t) * s, t)
-        level = 0.25 * np.log(inside / ((1 - inside) * s))
-        return (t - (1 - t) * s * s) * scale * scale, s * scale, scale, level
-
-    # ---- use ----
-
-    def sample(self, theta, n, rng, steps=32):
+    def sample(self, theta, n, rng, *, steps=32):
         """n rows (n, D): noise, carried along the flow by Heun's method."""
         n, theta = checks.size(n, "n"), checks.flat(theta, self.size)
         noise = checks.generator(rng).standard_normal((n, self.dim)).astype(theta.dtype)
         return heun(lambda x, t: self.velocity(theta, x, t), noise, graded_times(steps)[::-1])
 
-    def log_prob(self, theta, x, steps=32):
-        """log p(x) in nats, (N,), along the flow with the exact divergence, by Runge-Kutta steps of order 4."""
+    def log_prob(self, theta, x, *, steps=32):
+        """log p(x) in nats, (N,), along the flow with its exact divergence."""
         theta, x = checks.inputs(self, theta, x)
-        times = graded_times(steps)
-        return np.concatenate([self._log_prob(theta, x[i:i + CHUNK].astype(float), times)
-                               for i in range(0, len(x), CHUNK)])
 
-    def _log_prob(self, theta, x, times):
-        def slope(x, t):
-            div_v = 0.0
-            for i, direction in enumerate(np.eye(self.dim)):
-                v, v_dot = self.velocity_tangent(theta, x, direction, t)
-                div_v = div_v + v_dot[:, i].astype(float)
-            return v, div_v
+        def velocity(state, t):
+            """d/dt of the columns [x, integral of div v], (n, D + 1)."""
+            pairs = [self.velocity_jvp(theta, state[:, :-1], axis, t) for axis in np.eye(self.dim)]
+            return np.column_stack([pairs[0][0], sum(v_dot[:, i] for i, (_, v_dot) in enumerate(pairs))])
 
-        gained = np.zeros(len(x))
-        for t, later in pairwise(times):
-            h, middle = later - t, (t + later) / 2
-            v1, div1 = slope(x, t)
-            v2, div2 = slope(x + h / 2 * v1, middle)
-            v3, div3 = slope(x + h / 2 * v2, middle)
-            v4, div4 = slope(x + h * v3, later)
-            x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
-            gained += h / 6 * (div1 + 2 * div2 + 2 * div3 + div4)
-        return -0.5 * np.sum(x * x, axis=1) - self.dim / 2 * log(2 * pi) + gained
+        start, times = np.column_stack([x, np.zeros(len(x))]), graded_times(steps)
+        parts = [start[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
+        end = np.concatenate([runge_kutta(velocity, part, times) for part in parts])
+        return -0.5 * np.sum(end[:, :-1] ** 2, axis=1) - self.dim / 2 * log(2 * pi) + end[:, -1]      # (5)
 
+    # ---- the velocity, the denoiser that it holds, and their tangents ----
 
-def graded_times(steps):
-    """0 ... 1 in so many steps, (steps + 1,), as Python floats, which leave float32 as it is."""
-    return (np.linspace(0, 1, checks.size(steps, "steps") + 1) ** GRADING).tolist()
+    def velocity(self, theta, x, t):
+        """v(x, t), (N, D), at x (N, D) and one time t in [0, 1]."""
+        theta, x = checks.inputs(self, theta, x)
+        linear, rest, scale, level = self._scales_at(t, x)
+        return linear * x + rest * self.network(theta, scale * x, level)[0]       # (3)
 
+    def velocity_jvp(self, theta, x, x_dot, t):
+        """v and its Jacobian-vector product dv/dx x_dot, (N, D) each."""
+        theta, x = checks.inputs(self, theta, x)
+        x_dot = np.broadcast_to(x_dot, x.shape).astype(x.dtype, copy=False)
+        linear, rest, scale, level = self._scales_at(t, x)
+        F, F_dot, _ = self.network.jvp(theta, scale * x, scale * x_dot, level)
+        return linear * x + rest * F, linear * x_dot + rest * F_dot               # (3), d(3)
 
-def _time(t):
-    t = float(checks.constant(t, "t"))
-    if not 0 <= t <= 1:
-        raise ValueError(f"t must lie in [0, 1], got {t}")
-    return t
+    def denoise(self, theta, x, sigma):
+        """E[x0 | x0 + sigma eps = x] as learned with the independent coupling, (N, D)."""
+        sigma = checks.positive(sigma, "sigma")             # a Python float, which leaves float32 as it is
+        t, x_t = sigma / (1 + sigma), x / (1 + sigma)
+        return x_t - t * self.velocity(theta, x_t, t)                             # (4)
 
+    def denoise_jvp(self, theta, x, x_dot, sigma):
+        """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
+        sigma = checks.positive(sigma, "sigma")
+        t, x_t, x_t_dot = sigma / (1 + sigma), x / (1 + sigma), x_dot / (1 + sigma)
+        v, v_dot = self.velocity_jvp(theta, x_t, x_t_dot, t)
+        return x_t - t * v, x_t_dot - t * v_dot                                   # (4), d(4)
 
-def _time_of(sigma):
-    sigma = checks.positive(sigma, "sigma")
-    return sigma / (1 + sigma)
+    def _scales(self, t):
+        """The factors of x_t, F and the input of F in (3), and level = 1/4 log(sigma / s)."""
+        s, inside = self.sigma_data, np.clip(t, NEAREST_END, 1 - NEAREST_END)
+        scale = 1 / np.hypot((1 - t) * s, t)                                      # 1 / sqrt(V)
+        level = 0.25 * np.log(inside / ((1 - inside) * s))
+        return (t - (1 - t) * s * s) * scale * scale, s * scale, scale, level
+
+    def _scales_at(self, t, x):
+        """_scales at one time in [0, 1], in the precision of x."""
+        if not 0 <= checks.constant(t, "t") <= 1:
+            raise ValueError(f"t must lie in [0, 1], got {t}")
+        return (scale.astype(x.real.dtype) for scale in self._scales(float(t)))

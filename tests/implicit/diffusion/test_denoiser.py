@@ -1,18 +1,19 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
 from scratch.data.distributions import LAWS, grid, spirals
 from scratch.data.gaussian_mixture import GaussianMixture
-from scratch.divergence.mode_coverage import mode_coverage
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.divergence.nearest_neighbor import kl_nearest_neighbor
 from scratch.divergence.quadrature import kl_quadrature
 from scratch.implicit.diffusion.denoiser import Diffusion
-from scratch.kernels.dense import mlp_views
+from scratch.implicit.diffusion.samplers import karras_sigmas
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit
 
-MODEL = Diffusion(dim=3, hidden=(5, 4), sigma_data=0.8, classes=2)
+MODEL = Diffusion(dim=3, hidden=(5, 4), sigma_data=0.8)
 LAW = GaussianMixture([[-1.0, 0.2], [1.0, -0.5]], [[[0.2, 0.1], [0.1, 0.3]], [[0.1, 0.0], [0.0, 0.4]]], [0.3, 0.7])
 
 
@@ -27,22 +28,21 @@ def point(model, rng, n=5):
 def test_loss_is_the_weighted_square_of_the_denoiser_row_by_row(rng):
     theta, x, _ = point(MODEL, rng)
     eps, sigma = noise = MODEL.draw_noise(rng, len(x))
-    total, label = 0.0, np.array([0, 1, -1, 0, 1])
-    for row, e, level, c in zip(x, eps, sigma, label):
+    total = 0.0
+    for row, e, level in zip(x, eps, sigma):
         c_out = 0.8 * level / np.sqrt(0.8 ** 2 + level ** 2)
-        denoised = MODEL.denoise(theta, (row + level * e)[None], float(level), c)[0]
+        denoised = MODEL.denoise(theta, (row + level * e)[None], float(level))[0]
         total += np.sum((denoised - row) ** 2) / c_out ** 2
-    assert MODEL.loss(theta, x, noise, label)[0] == pytest.approx(total / x.size, rel=1e-12)
+    assert MODEL.loss(theta, x, noise)[0] == pytest.approx(total / x.size, rel=1e-12)
 
 
 def test_denoiser_is_karras_formula_with_the_network_inside(rng):
     theta, x, sigma = point(MODEL, rng)
-    label = np.array([0, 1, -1, 0, 1])
     for n in range(len(x)):
         s, t = 0.8, sigma[n]
-        F = MODEL.network(theta, x[n:n + 1] / np.sqrt(t ** 2 + s ** 2), np.log(t / s) / 4, label[n])[0]
+        F = MODEL.network(theta, x[n:n + 1] / np.sqrt(t ** 2 + s ** 2), np.log(t / s) / 4)[0]
         expected = s ** 2 / (t ** 2 + s ** 2) * x[n] + t * s / np.sqrt(t ** 2 + s ** 2) * F[0]
-        np.testing.assert_allclose(MODEL.denoise(theta, x, sigma, label)[n], expected, rtol=1e-12)
+        np.testing.assert_allclose(MODEL.denoise(theta, x, sigma)[n], expected, rtol=1e-12)
 
 
 def test_input_and_target_of_the_network_have_unit_variance_for_data_of_that_scale(rng):
@@ -58,7 +58,7 @@ def test_input_and_target_of_the_network_have_unit_variance_for_data_of_that_sca
 
 
 def test_an_untrained_denoiser_is_nearly_the_linear_one_and_its_loss_nearly_one(rng):
-    model = Diffusion(2, (32, 32))
+    model = Diffusion(2, hidden=(32, 32))
     x = 1.5 * rng.standard_normal((4000, 2))
     assert model.loss(model.init(rng), x, model.draw_noise(rng, len(x)))[0] == pytest.approx(1, abs=0.1)
 
@@ -72,32 +72,27 @@ def test_noise_levels_are_log_normal_and_stratified(rng):
 
 # ---- 2 gradient ----
 
-@pytest.mark.parametrize("label", [None, np.array([0, 1, -1, 0, 1])])
-def test_gradient_of_the_loss_in_every_parameter(label, rng):
+def test_gradient_of_the_loss_in_every_parameter(rng):
     theta, x, _ = point(MODEL, rng)
     noise = MODEL.draw_noise(rng, len(x))
-    dtheta = MODEL.loss(theta, x, noise, label)[1]
-    assert gradient_error(lambda theta: MODEL.loss(theta, x, noise, label)[0], theta, dtheta) < 1e-10
+    dtheta = MODEL.loss(theta, x, noise)[1]
+    assert gradient_error(lambda theta: MODEL.loss(theta, x, noise)[0], theta, dtheta) < 1e-10
 
 
-def test_pullback_and_tangent_of_the_denoiser(rng):
+def test_jvp_of_the_denoiser_is_its_derivative_along_x_dot(rng):
     theta, x, sigma = point(MODEL, rng)
-    D, pull = MODEL.denoise_pull(theta, x, sigma, 1)
-    dD, x_dot = rng.standard_normal((2, *D.shape))
-    dtheta, dx = pull(dD)
-    assert gradient_error(lambda theta: np.sum(dD * MODEL.denoise(theta, x, sigma, 1)), theta, dtheta) < 1e-10
-    assert gradient_error(lambda x: np.sum(dD * MODEL.denoise(theta, x, sigma, 1)), x, dx) < 1e-10
-    same, D_dot = MODEL.denoise_tangent(theta, x, x_dot, sigma, 1)
-    np.testing.assert_array_equal(same, D)
-    exact = MODEL.denoise(theta, x + 1e-30j * x_dot, sigma, 1).imag / 1e-30
-    np.testing.assert_allclose(D_dot, exact, rtol=1e-11)
+    x_dot = rng.standard_normal(x.shape)
+    xhat, xhat_dot = MODEL.denoise_jvp(theta, x, x_dot, sigma)
+    np.testing.assert_array_equal(xhat, MODEL.denoise(theta, x, sigma))
+    exact = MODEL.denoise(theta, x + 1e-30j * x_dot, sigma).imag / 1e-30
+    np.testing.assert_allclose(xhat_dot, exact, rtol=1e-11)
 
 
-# ---- 3 two roads ----
+# ---- 3 two ways to the same number, and closed forms ----
 
 def test_scaling_the_data_and_sigma_data_scales_the_denoiser(rng):
     theta, x, sigma = point(MODEL, rng)
-    twice = Diffusion(3, (5, 4), sigma_data=1.6, classes=2)
+    twice = Diffusion(3, hidden=(5, 4), sigma_data=1.6)
     np.testing.assert_allclose(twice.denoise(theta, 2 * x, 2 * sigma), 2 * MODEL.denoise(theta, x, sigma), rtol=1e-12)
     noise = MODEL.draw_noise(np.random.default_rng(1), 5), twice.draw_noise(np.random.default_rng(1), 5)
     assert twice.loss(theta, 2 * x, noise[1])[0] == pytest.approx(MODEL.loss(theta, x, noise[0])[0], rel=1e-12)
@@ -105,7 +100,7 @@ def test_scaling_the_data_and_sigma_data_scales_the_denoiser(rng):
 
 def test_loss_is_its_floor_plus_the_excess(rng):
     """E |D - x0|^2 = E |D* - x0|^2 + E |D - D*|^2, because D* is a conditional mean."""
-    model = Diffusion(2, (8,))
+    model = Diffusion(2, hidden=(8,))
     theta = model.init(rng, np.float64)
     x = LAW.sample(4000, rng)
     losses = [model.loss(theta, LAW.sample(4000, rng), model.draw_noise(rng, 4000))[0] for _ in range(20)]
@@ -116,43 +111,46 @@ def test_loss_is_its_floor_plus_the_excess(rng):
 
 
 def test_excess_of_the_exact_denoiser_is_zero(rng):
-    model = Diffusion(2, (8,))
+    model = Diffusion(2, hidden=(8,))
     theta = model.init(rng, np.float64)
     assert model.excess(theta, lambda x, sigma: model.denoise(theta, x, sigma), LAW.sample(50, rng), rng) == 0
 
 
 def test_samples_follow_the_density(rng):
     """Of a random network: E log p over its own samples = minus its entropy by quadrature; and so its means."""
-    model = Diffusion(2, (16,), sigma_data=1.2)
+    model = Diffusion(2, hidden=(16,), sigma_data=1.2)
     theta = model.init(rng, np.float64) * 1.5
     nodes = np.stack(np.meshgrid(np.linspace(-6, 6, 49), np.linspace(-6, 6, 49)), axis=-1).reshape(-1, 2)
-    log_p = model.log_prob(theta, nodes, steps=16)
+    log_p = model.log_prob(theta, nodes, steps=10)
     p = np.exp(log_p) * 0.25 ** 2
     assert abs(p.sum() - 1) < 1e-3
     x = model.sample(theta, 2500, rng, steps=20)
-    values = model.log_prob(theta, x, steps=16)
+    values = model.log_prob(theta, x, steps=10)
     assert abs(values.mean() - p @ log_p) < 4 * values.std() / np.sqrt(2500)
     for axis in (0, 1):
         assert abs(x[:, axis].mean() - p @ nodes[:, axis]) < 4 * x[:, axis].std() / np.sqrt(2500)
 
 
-def test_samples_and_density_of_a_class_are_those_of_a_model_told_the_class(rng):
-    """A class shifts the biases of the first layer: written into them, it gives the same without a label."""
-    theta, x, _ = point(MODEL, rng)
-    plain = Diffusion(3, (5, 4), sigma_data=0.8)
-    (W, b), *rest = mlp_views(theta, MODEL.network.widths)
-    told = np.concatenate([W[:-2].ravel(), b + W[-1], *(part.ravel() for layer in rest for part in layer)])
-    np.testing.assert_allclose(MODEL.log_prob(theta, x, label=1, steps=3), plain.log_prob(told, x, steps=3), rtol=1e-12)
-    np.testing.assert_allclose(MODEL.sample(theta, 4, np.random.default_rng(1), steps=3, label=1),
-                               plain.sample(told, 4, np.random.default_rng(1), steps=3), rtol=1e-10)
+def test_completion_of_a_linear_denoiser_has_the_variance_of_its_recursion(rng):
+    """With F = 0 the rest is independent of what is known, and every step and turn of RePaint is linear in it."""
+    n, variance = 2000, 80.0 ** 2 + 0.8 ** 2
+    for sigma, lower in pairwise(karras_sigmas(32, 0.002, 80.0)):
+        a, gain = (lower / sigma) ** 2, 0.8 ** 2 / (0.8 ** 2 + sigma ** 2)
+        for turn in range(3):
+            variance += (sigma ** 2 - lower ** 2) * (turn > 0)
+            variance = (a + (1 - a) * gain) ** 2 * variance + lower ** 2 * (1 - a)
+    x = MODEL.complete(np.zeros(MODEL.size), {2: 0.4, 0: -1.0}, n, rng, steps=32, turns=3)
+    assert x.shape == (n, 3) and (x[:, 2] == 0.4).all() and (x[:, 0] == -1.0).all()
+    assert abs(x[:, 1].mean()) < 5 * np.sqrt(variance / n)
+    assert abs(x[:, 1].var() / variance - 1) < 5 * np.sqrt(2 / n)
 
 
 # ---- 5 learning ----
 
 def test_learns_a_mixture_in_a_few_hundred_steps(rng):
-    model = Diffusion(2, (32, 32), sigma_data=1.0)
+    model = Diffusion(2, hidden=(32, 32), sigma_data=1.0)
     theta = fit(model, model.init(rng), LAW, rng, steps=400)
-    kl = kl_monte_carlo(LAW.log_prob, lambda x: model.log_prob(theta, x, steps=16), LAW.sample(1500, rng))
+    kl = kl_monte_carlo(LAW.log_prob, lambda x: model.log_prob(theta, x, steps=12), LAW.sample(1200, rng))
     assert -4 * kl.stderr < kl.value < 0.06
     assert model.excess(theta, LAW.denoise, LAW.sample(500, rng), rng) < 0.02
     assert theta.dtype == model.sample(theta, 5, rng).dtype == np.float32
@@ -179,22 +177,22 @@ def test_ten_thousand_steps_reach_one_or_two_hundredths_of_a_nat(name, rng):
 # ---- bad input ----
 
 @pytest.mark.parametrize("call, error, says", [
-    (lambda m, t, rng: Diffusion(0, (4,)), ValueError, "dim must be at least 1"),
-    (lambda m, t, rng: Diffusion(2, 4), TypeError, "hidden must be a tuple"),
-    (lambda m, t, rng: Diffusion(2, (4,), sigma_data=0.0), ValueError, "sigma_data must be a positive"),
-    (lambda m, t, rng: Diffusion(2, (4,), classes=-1), ValueError, "classes must be at least 0"),
+    (lambda m, t, rng: Diffusion(0), ValueError, "dim must be at least 1"),
+    (lambda m, t, rng: Diffusion(2, sigma_data=0.0), ValueError, "sigma_data must be a positive"),
     (lambda m, t, rng: m.draw_noise(0, 3), TypeError, "Generator"),
     (lambda m, t, rng: m.draw_noise(rng, 0), ValueError, "n must be at least 1"),
-    (lambda m, t, rng: m.loss(t, np.zeros((4, 3)), m.draw_noise(rng, 5)), ValueError, r"noise must be eps \(4, 3\)"),
+    (lambda m, t, rng: m.loss(t, np.zeros((4, 3)), m.draw_noise(rng, 5)), ValueError, r"noise must be \(eps \(4, 3\)"),
     (lambda m, t, rng: m.loss(t, np.zeros((4, 2)), m.draw_noise(rng, 4)), ValueError, r"shape \(n, 3\)"),
     (lambda m, t, rng: m.loss(t, np.zeros((4, 3), int), m.draw_noise(rng, 4)), TypeError, "floating point"),
     (lambda m, t, rng: m.loss(t[:-1], np.zeros((4, 3)), m.draw_noise(rng, 4)), ValueError, "theta must have shape"),
     (lambda m, t, rng: m.denoise(t, np.zeros((4, 3)), 0.0), ValueError, "sigma must be one positive number"),
-    (lambda m, t, rng: m.denoise(t, np.zeros((4, 3)), np.ones(3)), ValueError, "one for each of the 4 rows"),
+    (lambda m, t, rng: m.denoise(t, np.zeros((4, 3)), np.ones(3)), ValueError, r"one for each row \(4\)"),
     (lambda m, t, rng: m.denoise(t * np.nan, np.zeros((4, 3)), 1.0), ValueError, "theta must be finite"),
     (lambda m, t, rng: m.sample(t, 0, rng), ValueError, "n must be at least 1"),
     (lambda m, t, rng: m.sample(t, 5, 7), TypeError, "Generator"),
     (lambda m, t, rng: m.sample(t, 5, rng, steps=0), ValueError, "must be at least 1"),
+    (lambda m, t, rng: m.complete(t, {3: 1.0}, 5, rng), ValueError, "below 3|known"),
+    (lambda m, t, rng: m.complete(t, {0: 1.0}, 0, rng), ValueError, "n must be at least 1"),
     (lambda m, t, rng: m.log_prob(t, np.array([[0, np.nan, 0]])), ValueError, "finite"),
     (lambda m, t, rng: m.log_prob(t, np.zeros((4, 3)), steps=0), ValueError, "steps must be at least 1"),
 ])

@@ -18,10 +18,10 @@ LOW, HIGH = 0.01, 60.0
 
 def random_jvp(rng, dim):
     """The JVP of a random network, whose Jacobian has no symmetry that could hide an error."""
-    model = Diffusion(dim, (6, 5), sigma_data=0.8)
+    model = Diffusion(dim, hidden=(6, 5), sigma_data=0.8)
     theta = model.init(rng, np.float64)
     theta += 0.3 * rng.standard_normal(theta.shape)
-    return lambda x, x_dot, sigma: model.denoise_tangent(theta, x, x_dot, sigma)
+    return lambda x, x_dot, sigma: model.denoise_jvp(theta, x, x_dot, sigma)
 
 
 # ---- 1 definition ----

@@ -22,7 +22,7 @@ class LinearScore:
         A, b = self.split(theta)
         return x @ A + b, lambda ds: np.concatenate([(x.T @ ds).ravel(), ds.sum(axis=0)])
 
-    def tangent(self, theta, x, x_dot):
+    def jvp(self, theta, x, x_dot):
         A, b = self.split(theta)
 
         def pull(ds, ds_dot):
@@ -63,12 +63,19 @@ def test_denoising_is_the_naive_loop(rng):
         assert abs(J[n] - 0.5 * np.sum((s - target) ** 2)) < 1e-12
 
 
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_loss_is_the_mean_of_the_objective_per_coordinate(objective, rng):
+    model = ScoreNetwork(3, hidden=(5, 4), objective=objective)
+    theta, x, noise = random_theta(model, rng), *rng.normal(size=(2, 4, 3))
+    assert abs(model.loss(theta, x, noise)[0] - objective(model, theta, x, noise)[0].mean() / 3) < 1e-12
+
+
 # ---- 2 gradient ----
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 @pytest.mark.parametrize("dim, hidden", [(3, (5, 4)), (1, (4,)), (2, ())])
 def test_gradient_in_every_parameter(objective, dim, hidden, rng):
-    model = ScoreNetwork(dim, hidden, objective)
+    model = ScoreNetwork(dim, hidden=hidden, objective=objective)
     theta, x = random_theta(model, rng), rng.normal(size=(6, dim))
     noise = model.draw_noise(rng, 6)
     dtheta = model.loss(theta, x, noise)[1]
@@ -84,15 +91,15 @@ def test_pullback_weighs_the_rows(objective, rng):
     assert gradient_error(lambda theta: weights @ objective(MODEL, theta, x, noise)[0], theta, dtheta) < 1e-10
 
 
-# ---- 3 two roads ----
+# ---- 3 two ways to the same number ----
 
-def test_explicit_is_the_distance_to_the_score_up_to_a_constant(rng):
-    """Hyvarinen's identity by quadrature, for two fields that have nothing to do with the law."""
+def test_explicit_is_distance_to_the_score(rng):
+    """Up to a constant: Hyvarinen's identity by quadrature, for two fields that have nothing to do with the law."""
     law = GaussianMixture([[-1.0, 0.0], [1.0, 0.5]], [[[0.3, 0.1], [0.1, 0.2]], [[0.2, 0], [0, 0.4]]], [0.4, 0.6])
     nodes, cell = midpoints(law.bounds(), 180)
     p, score = cell * np.exp(law.log_prob(nodes)), law.score(nodes)
     constant = 0.5 * p @ np.sum(score ** 2, axis=1)
-    model = ScoreNetwork(2, (6,))
+    model = ScoreNetwork(2, hidden=(6,))
     for _ in range(2):
         theta = random_theta(model, rng)
         fisher = 0.5 * p @ np.sum((model.score(theta, nodes) - score) ** 2, axis=1)
@@ -102,7 +109,7 @@ def test_explicit_is_the_distance_to_the_score_up_to_a_constant(rng):
 def test_denoising_is_the_distance_to_the_score_of_the_noised_law_up_to_a_constant(rng):
     """Vincent's identity: its constant is the variance of -eps/sigma given x, whatever the field."""
     sigma, law = 0.5, GaussianMixture([[-1.0], [1.0]], [[[0.2]], [[0.3]]], [0.4, 0.6])
-    noised, model = law.noised(sigma), ScoreNetwork(1, (6,))
+    noised, model = law.noised(sigma), ScoreNetwork(1, hidden=(6,))
     nodes, cell = midpoints(noised.bounds(), 2000)
     p, score = cell * np.exp(noised.log_prob(nodes)), noised.score(nodes)
     x0, cell = midpoints(law.bounds(), 600)
@@ -124,14 +131,14 @@ def test_sliced_is_explicit_in_expectation(rng):
     assert abs(values.mean() - exact) < 4 * values.std() / np.sqrt(n)
 
 
-# ---- 4 exact twin ----
+# ---- 4 closed forms ----
 
 def minimizer(objective, x, noise):
     """The best linear score: the objective is quadratic in theta, so one Newton step from 0 is exact."""
-    def slope(theta):
+    def dtheta(theta):
         return mean_loss(objective, LinearScore(), theta, x, noise)[1]
-    hessian = np.array([slope(unit) - slope(np.zeros(6)) for unit in np.eye(6)])
-    return LinearScore().split(np.linalg.solve(hessian, -slope(np.zeros(6))))
+    hessian = np.array([dtheta(unit) - dtheta(np.zeros(6)) for unit in np.eye(6)])
+    return LinearScore().split(np.linalg.solve(hessian, -dtheta(np.zeros(6))))
 
 
 def test_all_three_have_the_score_of_the_gaussian_as_their_minimizer(rng):
@@ -160,8 +167,8 @@ def test_at_the_minimum_explicit_is_minus_half_the_fisher_information(rng):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_learns_the_score_of_moons_in_a_few_hundred_steps(objective, rng):
-    """Share of the score's mean square that is left; s = 0 leaves all of it."""
-    law, model = LAWS["moons"].noised(0.3), ScoreNetwork(2, (32, 32), objective)
+    """Fraction of the score's mean square that is left; s = 0 leaves all of it."""
+    law, model = LAWS["moons"].noised(0.3), ScoreNetwork(2, hidden=(32, 32), objective=objective)
     theta = fit(model, model.init(rng), law, rng, steps=200)
     target = law.noised(0.3) if objective is OBJECTIVES[2] else law
     x = target.sample(4000, rng)
@@ -172,7 +179,7 @@ def test_learns_the_score_of_moons_in_a_few_hundred_steps(objective, rng):
 
 def test_langevin_dynamics_samples_the_law_of_a_known_score(rng):
     """A network without hidden layers and with weights set by hand is the score -x / 0.5 of N(0, 0.5)."""
-    model = ScoreNetwork(1, ())
+    model = ScoreNetwork(1, hidden=())
     theta = np.zeros(model.size)
     theta[0] = -2.0                                         # feature 0 is x itself
     dt, n = 0.05, 8000
@@ -184,13 +191,13 @@ def test_langevin_dynamics_samples_the_law_of_a_known_score(rng):
 # ---- bad input ----
 
 @pytest.mark.parametrize("call, error, says", [
-    (lambda m, t, rng: ScoreNetwork(0, (4,)), ValueError, "dim must be at least 1"),
-    (lambda m, t, rng: ScoreNetwork(2, 4), TypeError, "hidden must be"),
-    (lambda m, t, rng: ScoreNetwork(2, (4,), "sliced"), TypeError, "objective must be a function"),
+    (lambda m, t, rng: ScoreNetwork(0), ValueError, "dim must be at least 1"),
+    (lambda m, t, rng: ScoreNetwork(2, hidden=4), TypeError, "hidden must be"),
+    (lambda m, t, rng: ScoreNetwork(2, objective="sliced"), TypeError, "objective must be a function"),
     (lambda m, t, rng: denoising(0.0), ValueError, "sigma must be a positive"),
     (lambda m, t, rng: m.draw_noise(rng, 0), ValueError, "n must be at least 1"),
     (lambda m, t, rng: m.loss(t, np.zeros((2, 4)), np.zeros((2, 4))), ValueError, r"shape \(n, 3\)"),
-    (lambda m, t, rng: m.loss(t, np.zeros((2, 3)), np.zeros((1, 3))), ValueError, "noise must have the shape"),
+    (lambda m, t, rng: m.loss(t, np.zeros((2, 3)), np.zeros((1, 3))), ValueError, r"noise must be \(noise \(2, 3\)\)"),
     (lambda m, t, rng: m.loss(t, np.zeros((2, 3), int), np.zeros((2, 3))), TypeError, "floating point"),
     (lambda m, t, rng: m.score(t, np.full((1, 3), np.nan)), ValueError, "finite"),
     (lambda m, t, rng: m.score(t[:-1], np.zeros((2, 3))), ValueError, "theta must have shape"),
