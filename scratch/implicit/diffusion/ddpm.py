@@ -63,6 +63,8 @@ from scratch.learning.training import Recipe
 class DDPM(OnNetwork):
     """T = steps learned reverse steps (1,000 in Ho et al.) for data of a scale near 1.
 
+    Data in other units: Standardized (data/standardized.py).
+
     eps_hat = 0 has the loss E eps^2 = 1:
 
     >>> model, noise = DDPM(1), (np.array([1, 1000]), np.array([[1.0], [-1.0]]))
@@ -76,6 +78,7 @@ class DDPM(OnNetwork):
     schedule: Callable = linear
 
     recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)                       # by hand: see denoiser.py
+    sigma_data = 1.0                                        # derived: the chain keeps variance 1
 
     def __post_init__(self):
         super().__post_init__()

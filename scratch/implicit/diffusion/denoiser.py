@@ -47,12 +47,12 @@ from scratch.implicit.diffusion.completion import repaint
 from scratch.implicit.diffusion.network import OnNetwork
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.learning.optimizers import Adam
-from scratch.learning.training import Recipe
+from scratch.learning.training import USUAL_STD, Recipe
 
 # m by hand: from -1.8 to -1.0 the KL is the same within 0.02 nats on ring, grid and spirals, at the
 # -0.5 of Karras et al. 0.05 higher on spirals (2,000 steps of 64-64, one seed).  v is theirs.
 LOG_MEAN, LOG_STD = -1.4, 1.2
-SIGMA_MIN, SIGMA_MAX = 0.002, 80.0   # of Karras et al., table 1
+SIGMA_MIN, SIGMA_MAX = 0.002, 80.0   # of Karras et al., table 1; in units of s / 1.5
 LEVELS = 32                          # quantiles of (6) in floor and excess; by hand, not swept
 
 
@@ -75,7 +75,7 @@ class Diffusion(OnNetwork):
     recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
-        checks.positive(self.sigma_data, "sigma_data")
+        checks.fields(self, sigma_data=checks.positive)
         super().__post_init__()
 
     def draw_noise(self, rng, n):
@@ -111,7 +111,7 @@ class Diffusion(OnNetwork):
         """log p(x) in nats, (N,), along (2) with its exact divergence."""
         x = checks.rows(x, self.dim)
         return likelihood.log_prob(lambda x, x_dot, sigma: self.denoise_jvp(theta, x, x_dot, sigma), x,
-                                   SIGMA_MIN, SIGMA_MAX, self.sigma_data, steps)                # (2)
+                                   SIGMA_MIN * self.unit, SIGMA_MAX * self.unit, self.sigma_data, steps)  # (2)
 
     # ---- a first reading ends here ----
 
@@ -149,11 +149,11 @@ class Diffusion(OnNetwork):
         return float(total / LEVELS)
 
     def _from_noise(self, sampler, theta, n, rng, steps):
-        """What sampler(denoise, x, sigmas) makes of n rows of noise at SIGMA_MAX."""
+        """What sampler(denoise, x, sigmas) makes of n rows of noise at sigma_max."""
         n, theta = checks.size(n, "n"), checks.flat(theta, self.size)
-        start = np.hypot(SIGMA_MAX, self.sigma_data) * checks.generator(rng).standard_normal((n, self.dim))
-        return sampler(lambda x, sigma: self.denoise(theta, x, sigma), start.astype(theta.dtype),
-                       karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX))
+        start = np.hypot(SIGMA_MAX, USUAL_STD) * checks.generator(rng).standard_normal((n, self.dim))
+        return sampler(lambda x, sigma: self.denoise(theta, x, sigma), start.astype(theta.dtype) * self.unit,
+                       karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX) * self.unit)
 
     def _noise_level(self, quantile):
         return self.sigma_data * np.exp(LOG_MEAN + LOG_STD * ndtri(quantile))     # (6)

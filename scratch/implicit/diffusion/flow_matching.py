@@ -13,7 +13,8 @@ Loss.    L = 1/D E |v(x_t, t) - (eps - x0)|^2,   t uniform: a mean square per co
 Network. For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the variance of x_t, and
     v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)                (3)
 
-The first term is the best linear estimate of eps - x0; s / sqrt(V) is the size of its error.
+The first term is the best linear estimate of eps - x0; s / sqrt(V) is the size of its error.  All
+lengths are in units of u = sigma_data / 1.5: noise N(0, I) fits data of any scale, and s is 1.5.
 
 Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv.  The network's pullback
 (vector-Jacobian product) takes dF to dtheta.
@@ -39,7 +40,7 @@ Equations"), so
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_gradient_in_every_parameter
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_density_is_that_of_likelihood_py
 
-Symbols: N batch, D data, P parameters, F the network.  noise is (eps (N, D), t (N,)).
+Symbols: N batch, D data, P parameters, F the network, s standard deviation.  noise is (eps (N, D), t (N,)).
 """
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
@@ -52,7 +53,7 @@ from scipy.optimize import linear_sum_assignment
 from scratch import checks
 from scratch.implicit.diffusion.network import OnNetwork
 from scratch.learning.optimizers import Adam
-from scratch.learning.training import Recipe
+from scratch.learning.training import USUAL_STD, Recipe
 
 NEAREST_END = 1e-4             # level is infinite at t = 0 and 1, and held from here on; by hand, not swept
 GRADING = 1.5                  # times are u^GRADING, u in equal steps, finer near data; by hand, not swept
@@ -110,11 +111,11 @@ def graded_times(steps):
 class FlowMatching(OnNetwork):
     """A velocity for data in `dim` coordinates, each with a standard deviation of about sigma_data.
 
-    With F = 0, (3) is linear in x, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x:
+    With F = 0, (3) is linear in x, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x, s = 1.5, in any unit:
 
     >>> model = FlowMatching(1, sigma_data=2.0)
-    >>> model.velocity(np.zeros(model.size), np.array([[5.0]]), t=0.5)
-    array([[-6.]])
+    >>> model.velocity(np.zeros(model.size), np.array([[13.0]]), t=0.5)
+    array([[-10.]])
     """
     dim: int
     _: KW_ONLY
@@ -125,7 +126,7 @@ class FlowMatching(OnNetwork):
     recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)                       # as in denoiser.py
 
     def __post_init__(self):
-        checks.positive(self.sigma_data, "sigma_data")
+        checks.fields(self, sigma_data=checks.positive)
         if not callable(self.coupling):
             raise TypeError(f"coupling must be a function such as independent, got {self.coupling!r}")
         super().__post_init__()
@@ -143,6 +144,7 @@ class FlowMatching(OnNetwork):
         """The mean square of v - (eps - x0) per coordinate, and its gradient (P,)."""
         theta, x = checks.inputs(self, theta, x)
         eps, t = checks.noise(noise, x, eps=x.shape, t=(len(x),))
+        x = x / self.unit
         eps = self.coupling(x, eps)
         x_t = (1 - t[:, None]) * x + t[:, None] * eps                             # (N, D)  (1)
         linear, rest, scale, level = self._scales(t[:, None])
@@ -157,7 +159,7 @@ class FlowMatching(OnNetwork):
         """n rows (n, D): noise, carried along the flow by Heun's method."""
         n, theta = checks.size(n, "n"), checks.flat(theta, self.size)
         noise = checks.generator(rng).standard_normal((n, self.dim)).astype(theta.dtype)
-        return heun(lambda x, t: self.velocity(theta, x, t), noise, graded_times(steps)[::-1])
+        return heun(lambda x, t: self.velocity(theta, x, t), noise * self.unit, graded_times(steps)[::-1])
 
     def log_prob(self, theta, x, *, steps=32):
         """log p(x) in nats, (N,), along the flow with its exact divergence."""
@@ -171,7 +173,9 @@ class FlowMatching(OnNetwork):
         start, times = np.column_stack([x, np.zeros(len(x))]), graded_times(steps)
         parts = [start[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
         end = np.concatenate([runge_kutta(velocity, part, times) for part in parts])
-        return -0.5 * np.sum(end[:, :-1] ** 2, axis=1) - self.dim / 2 * log(2 * pi) + end[:, -1]      # (5)
+        z = end[:, :-1] / self.unit
+        log_normal = -0.5 * np.sum(z ** 2, axis=1) - self.dim / 2 * log(2 * pi) - self.dim * log(self.unit)
+        return log_normal + end[:, -1]                                            # (5)
 
     # ---- the velocity, the denoiser that it holds, and their tangents ----
 
@@ -191,26 +195,27 @@ class FlowMatching(OnNetwork):
 
     def denoise(self, theta, x, sigma):
         """E[x0 | x0 + sigma eps = x] as learned with the independent coupling, (N, D)."""
-        sigma = checks.positive(sigma, "sigma")             # a Python float, which leaves float32 as it is
+        sigma = checks.positive(sigma, "sigma") / self.unit         # a Python float: float32 stays
         t, x_t = sigma / (1 + sigma), x / (1 + sigma)
         return x_t - t * self.velocity(theta, x_t, t)                             # (4)
 
     def denoise_jvp(self, theta, x, x_dot, sigma):
         """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
-        sigma = checks.positive(sigma, "sigma")
+        sigma = checks.positive(sigma, "sigma") / self.unit
         t, x_t, x_t_dot = sigma / (1 + sigma), x / (1 + sigma), x_dot / (1 + sigma)
         v, v_dot = self.velocity_jvp(theta, x_t, x_t_dot, t)
         return x_t - t * v, x_t_dot - t * v_dot                                   # (4), d(4)
 
     def _scales(self, t):
         """The factors of x_t, F and the input of F in (3), and level = 1/4 log(sigma / s)."""
-        s, inside = self.sigma_data, np.clip(t, NEAREST_END, 1 - NEAREST_END)
+        s, inside = USUAL_STD, np.clip(t, NEAREST_END, 1 - NEAREST_END)
         scale = 1 / np.hypot((1 - t) * s, t)                                      # 1 / sqrt(V)
         level = 0.25 * np.log(inside / ((1 - inside) * s))
         return (t - (1 - t) * s * s) * scale * scale, s * scale, scale, level
 
     def _scales_at(self, t, x):
-        """_scales at one time in [0, 1], in the precision of x."""
+        """_scales at one time in [0, 1], for x in the data's units, in the precision of x."""
         if not 0 <= checks.constant(t, "t") <= 1:
             raise ValueError(f"t must lie in [0, 1], got {t}")
-        return (scale.astype(x.real.dtype) for scale in self._scales(float(t)))
+        linear, rest, scale, level = self._scales(float(t))
+        return (part.astype(x.real.dtype) for part in (linear, rest * self.unit, scale / self.unit, level))

@@ -31,6 +31,7 @@ import numpy as np
 from scratch import checks
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_jvp, mlp_size, mlp_views
 from scratch.kernels.stable import sigmoid
+from scratch.learning.training import USUAL_STD
 
 # Octaves of x, by hand.  Without the 8 the KL is 0.02 to 0.09 nats higher on ring, grid and spirals;
 # a 16 lowers it on the grid only, by 0.04 (Diffusion, 2,000 steps of 64-64, one seed).
@@ -43,13 +44,18 @@ class OnNetwork:
     """Base of models with dim and hidden whose theta is that of one Network, self.network."""
 
     def __post_init__(self):
-        object.__setattr__(self, "hidden", checks.widths(self.hidden))
+        checks.fields(self, dim=checks.size, hidden=checks.widths)
         object.__setattr__(self, "network", Network(self.dim, self.hidden, getattr(self, "classes", 0)))
 
     @cached_property
     def size(self):
         """P, the length of theta."""
         return mlp_size(self.network.widths)
+
+    @property
+    def unit(self):
+        """The data's unit of length, in which sigma_data is 1.5: exactly 1 by default."""
+        return self.sigma_data / USUAL_STD
 
     @property
     def blocks(self):

@@ -93,6 +93,8 @@ def _hyvarinen(model, theta, x, directions):
 class ScoreNetwork(OnNetwork):
     """A network for the score of one distribution, fitted by explicit, sliced or denoising(sigma).
 
+    It takes data of a scale near 1; in other units: Standardized (data/standardized.py).
+
     s = 0 has J = 0 by (2), whose constant is the square of the score itself:
 
     >>> model = ScoreNetwork(2, objective=explicit)

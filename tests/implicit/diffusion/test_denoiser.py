@@ -8,7 +8,7 @@ from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.divergence.nearest_neighbor import kl_nearest_neighbor
 from scratch.divergence.quadrature import kl_quadrature
-from scratch.implicit.diffusion.denoiser import Diffusion
+from scratch.implicit.diffusion.denoiser import SIGMA_MAX, SIGMA_MIN, Diffusion
 from scratch.implicit.diffusion.samplers import karras_sigmas
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit
@@ -98,6 +98,45 @@ def test_scaling_the_data_and_sigma_data_scales_the_denoiser(rng):
     assert twice.loss(theta, 2 * x, noise[1])[0] == pytest.approx(MODEL.loss(theta, x, noise[0])[0], rel=1e-12)
 
 
+@pytest.mark.parametrize("s", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+def test_without_a_network_it_is_the_normal_distribution_of_sigma_data_in_any_unit(s, rng):
+    model = Diffusion(2, hidden=(4,), sigma_data=s)
+    for dtype in (np.float32, np.float64):
+        theta, n = np.zeros(model.size, dtype), 5000
+        x = model.sample(theta, n, rng)
+        assert x.dtype == dtype and abs(x.std() / s - 1) < 5 / np.sqrt(4 * n) + 0.01      # 0.01: Heun's 32 steps
+    z = rng.standard_normal((50, 2))
+    exact = -0.5 * np.sum(z * z, axis=1) - np.log(2 * np.pi) - 2 * np.log(s)
+    np.testing.assert_allclose(model.log_prob(theta, s * z), exact, atol=1e-4)
+
+
+@pytest.mark.parametrize("c", [2.0 ** -10, 2.0 ** 20])
+def test_data_in_another_unit_are_the_same_model_bit_for_bit(c, rng):
+    here, there = (Diffusion(2, hidden=(6,), sigma_data=s) for s in (1.5, 1.5 * c))
+    for dtype in (np.float32, np.float64):
+        theta, x = point(here, rng)[0].astype(dtype), LAW.sample(40, rng).astype(dtype)
+        noise = [model.draw_noise(np.random.default_rng(1), 40) for model in (here, there)]
+        np.testing.assert_array_equal(c * noise[0][1], noise[1][1])
+        for a, b in zip(here.loss(theta, x, noise[0]), there.loss(theta, c * x, noise[1])):
+            np.testing.assert_array_equal(a, b)
+        fits = [fit(model, theta, scale * x.astype(float), np.random.default_rng(2), steps=5)
+                for model, scale in ((here, 1), (there, c))]
+        np.testing.assert_array_equal(*fits)
+        samples = [model.sample(theta, 20, np.random.default_rng(3), steps=8) for model in (here, there)]
+        np.testing.assert_array_equal(c * samples[0], samples[1])
+        samples = [model.complete(theta, {1: 0.75 * scale}, 20, np.random.default_rng(3), steps=8, turns=2)
+                   for model, scale in ((here, 1), (there, c))]
+        np.testing.assert_array_equal(c * samples[0], samples[1])
+        for a, b in zip(here.denoise_jvp(theta, x, x, 0.3), there.denoise_jvp(theta, c * x, c * x, 0.3 * c)):
+            np.testing.assert_array_equal(c * a, b)
+        np.testing.assert_allclose(here.log_prob(theta, x, steps=8) - 2 * np.log(c),
+                                   there.log_prob(theta, c * x, steps=8), rtol=1e-13 if dtype == float else 1e-6)
+
+
+def test_the_ends_at_the_usual_scale_are_those_of_karras():
+    assert (SIGMA_MIN * Diffusion(2).unit, SIGMA_MAX * Diffusion(2).unit) == (0.002, 80.0)
+
+
 def test_loss_is_its_floor_plus_the_excess(rng):
     """E |D - x0|^2 = E |D* - x0|^2 + E |D - D*|^2, because D* is a conditional mean."""
     model = Diffusion(2, hidden=(8,))
@@ -133,8 +172,9 @@ def test_samples_follow_the_density(rng):
 
 def test_completion_of_a_linear_denoiser_has_the_variance_of_its_recursion(rng):
     """With F = 0 the rest is independent of what is known, and every step and turn of RePaint is linear in it."""
-    n, variance = 2000, 80.0 ** 2 + 0.8 ** 2
-    for sigma, lower in pairwise(karras_sigmas(32, 0.002, 80.0)):
+    n, unit = 2000, 0.8 / 1.5
+    variance = unit ** 2 * (80.0 ** 2 + 1.5 ** 2)
+    for sigma, lower in pairwise(unit * karras_sigmas(32, 0.002, 80.0)):
         a, gain = (lower / sigma) ** 2, 0.8 ** 2 / (0.8 ** 2 + sigma ** 2)
         for turn in range(3):
             variance += (sigma ** 2 - lower ** 2) * (turn > 0)

@@ -80,10 +80,10 @@ def test_transport_finds_the_pairing_that_trying_all_finds(rng):
 def test_linear_part_is_the_best_linear_guess_and_the_network_gets_unit_variance(rng):
     """F = 0 is the regression of eps - x0 on x_t, for data of standard deviation s at every t."""
     model, n = FlowMatching(1, hidden=(4,), sigma_data=1.7), 200_000
-    x0, eps = 1.7 * rng.normal(size=n), rng.normal(size=n)
+    x0, eps = 1.7 * rng.normal(size=n), 1.7 / 1.5 * rng.normal(size=n)
     for t in (0.0, 0.2, 0.7, 1.0):
         x_t, v = (1 - t) * x0 + t * eps, eps - x0
-        linear, rest, scale, _ = model._scales(t)
+        linear, rest, scale, _ = model._scales_at(t, x_t)
         assert abs(x_t @ v / (x_t @ x_t) - linear) < 0.02
         assert abs((v - linear * x_t).std() / rest - 1) < 0.01
         assert abs((scale * x_t).std() - 1) < 0.01
@@ -160,6 +160,49 @@ def test_denoiser_of_the_exact_velocity_is_the_exact_denoiser(rng):
     x = rng.normal(size=(30, 2))
     for sigma in (0.05, 1.0, 20.0):
         np.testing.assert_allclose(Exact(2).denoise(None, x, sigma), LAW.denoise(x, sigma), rtol=1e-9, atol=1e-9)
+
+
+# ---- units of length ----
+
+@pytest.mark.parametrize("s", [1e-6, 1e-3, 1.0, 1e3, 1e6])
+def test_without_a_network_it_is_the_normal_distribution_of_sigma_data_in_any_unit(s, rng):
+    model = FlowMatching(2, hidden=(4,), sigma_data=s)
+    for dtype in (np.float32, np.float64):
+        theta, n = np.zeros(model.size, dtype), 5000
+        x = model.sample(theta, n, rng)
+        assert x.dtype == dtype and abs(x.std() / s - 1) < 5 / np.sqrt(4 * n) + 2e-3      # 2e-3: Heun's 32 steps
+    z = rng.standard_normal((50, 2))
+    exact = -0.5 * np.sum(z * z, axis=1) - np.log(2 * np.pi) - 2 * np.log(s)
+    np.testing.assert_allclose(model.log_prob(theta, s * z), exact, atol=2e-3)
+
+
+@pytest.mark.parametrize("coupling", COUPLINGS)
+@pytest.mark.parametrize("c", [2.0 ** -10, 2.0 ** 20])
+def test_data_in_another_unit_are_the_same_flow_bit_for_bit(c, coupling, rng):
+    here, there = (FlowMatching(2, hidden=(6,), coupling=coupling, sigma_data=s) for s in (1.5, 1.5 * c))
+    for dtype in (np.float32, np.float64):
+        theta, x = random_theta(here, rng).astype(dtype), LAW.sample(40, rng).astype(dtype)
+        noise = here.draw_noise(rng, 40)
+        for a, b in zip(here.loss(theta, x, noise), there.loss(theta, c * x, noise)):
+            np.testing.assert_array_equal(a, b)             # the loss has no unit: the training is the same
+        fits = [fit(model, theta, scale * x.astype(float), np.random.default_rng(2), steps=5)
+                for model, scale in ((here, 1), (there, c))]
+        np.testing.assert_array_equal(*fits)
+        samples = [model.sample(theta, 20, np.random.default_rng(3), steps=8) for model in (here, there)]
+        np.testing.assert_array_equal(c * samples[0], samples[1])
+        np.testing.assert_array_equal(c * here.velocity(theta, x, 0.3), there.velocity(theta, c * x, 0.3))
+        for a, b in zip(here.denoise_jvp(theta, x, x, 0.3), there.denoise_jvp(theta, c * x, c * x, 0.3 * c)):
+            np.testing.assert_array_equal(c * a, b)
+        np.testing.assert_allclose(here.log_prob(theta, x, steps=8) - 2 * np.log(c),
+                                   there.log_prob(theta, c * x, steps=8), rtol=1e-13 if dtype == float else 1e-6)
+
+
+def test_a_numpy_scalar_as_sigma_data_leaves_float32_and_equality(rng):
+    model = FlowMatching(2, hidden=(4,), sigma_data=np.float64(2.0))
+    theta, x = model.init(rng), rng.standard_normal((4, 2), np.float32)
+    assert model == FlowMatching(2, hidden=(4,), sigma_data=2.0) and type(model.sigma_data) is float
+    assert {a.dtype for a in (*model.loss(theta, x, model.draw_noise(rng, 4)), model.sample(theta, 3, rng, steps=2),
+                              model.denoise(theta, x, 0.3), *model.velocity_jvp(theta, x, x, 0.3))} == {np.dtype("f")}
 
 
 # ---- 5 learning ----
