@@ -19,8 +19,8 @@ def compute(effort, rng):
     """Excess over the entropy rate and share of well-formed words along training, for both models."""
     steps, width, n = (10, 16, 50) if effort == "quick" else (1200, 48, 2000)
     law = Brackets()
-    models = dict(transformer=Transformer(LENGTH, 2 * KINDS, width, heads=4, layers=2),
-                  made=MADE(LENGTH, (5 * width, 5 * width), classes=2 * KINDS))
+    models = dict(transformer=Transformer(LENGTH, classes=2 * KINDS, width=width, heads=4, layers=2),
+                  made=MADE(LENGTH, hidden=(5 * width, 5 * width), classes=2 * KINDS))
     checkpoints = np.unique(np.logspace(0, np.log10(steps), 16).astype(int))
     x, results = law.sample(n, rng), dict(checkpoints=checkpoints, steps=steps, rate=law.entropy() / LENGTH,
                                           words=law.ways[LENGTH, 0])
