@@ -161,6 +161,36 @@ def test_finds_every_mode_of_the_ring(rng):
     assert 0 < kl.value < 0.02                              # 47 free parameters on 2,000 rows cost 47 / 4000
 
 
+@pytest.mark.parametrize("known", [{0: 0.5}, {1: -1.0}, {2: 0.0, 0: 1.0}])
+def test_completion_follows_the_exact_conditional(known, rng):
+    """The joint with the known values, normalized on a grid of the other coordinates."""
+    law = GaussianMixture(rng.normal(size=(3, 3)), [0.3 * np.eye(3) + 0.1, 0.5 * np.eye(3), 0.4 * np.eye(3) - 0.1],
+                          [0.2, 0.5, 0.3])
+    model, free = MixtureEM(3, 3), [i for i in range(3) if i not in known]
+    theta = model.theta_of(law)
+    x = model.complete(theta, known, 20_000, rng)
+    np.testing.assert_array_equal(x[:, list(known)], np.tile(list(known.values()), (20_000, 1)))
+    nodes, _ = midpoints([(-6, 6)] * len(free), 120)
+    rows = np.zeros((len(nodes), 3))
+    rows[:, list(known)], rows[:, free] = list(known.values()), nodes
+    p = np.exp(model.log_prob(theta, rows))
+    p /= p.sum()
+    for f in (lambda x: x[:, free[0]], lambda x: x[:, free[-1]] ** 2, lambda x: x[:, free[0]] * x[:, free[-1]]):
+        assert abs(f(x).mean() - p @ f(rows)) < 5 * f(x).std() / np.sqrt(20_000)
+
+
+def test_the_blocks_cover_theta_once_and_dtypes_stay(rng):
+    model = MixtureEM(3, 4)
+    theta = model.init(rng)
+    count = np.zeros(model.size)
+    for block in model.blocks.values():
+        count[block] += 1
+    np.testing.assert_array_equal(count, 1)
+    x = model.sample(theta, 5, rng)
+    assert len(theta) == model.size and theta.dtype == x.dtype == np.float32
+    assert model.loss(theta, x.astype(float))[1].dtype == model.complete(theta, {1: 0.0}, 5, rng).dtype == np.float32
+
+
 def test_gradients_climb_to_the_same_maximum_as_em(rng):
     x = LAW.sample(200, rng)
     best = MODEL.fit(x, rng)
@@ -192,6 +222,10 @@ def test_finds_every_mode_of_the_grid_from_every_seed():
     (lambda m, x, rng: m.log_prob(m.init(rng), np.zeros((4, 3))), ValueError, r"shape \(n, 2\)"),
     (lambda m, x, rng: m.log_prob(m.init(rng)[:-1], x), ValueError, "theta must have shape"),
     (lambda m, x, rng: m.sample(m.init(rng), 0, rng), ValueError, "n must be at least 1"),
+    (lambda m, x, rng: m.complete(m.init(rng), [0.0], 5, rng), TypeError, "known must be a dict"),
+    (lambda m, x, rng: m.complete(m.init(rng), {2: 0.0}, 5, rng), ValueError, "below 2"),
+    (lambda m, x, rng: m.complete(m.init(rng), {0: 0.0, 1: 0.0}, 5, rng), ValueError, "1 different numbers"),
+    (lambda m, x, rng: m.complete(m.init(rng), {0: np.nan}, 5, rng), ValueError, "values must be finite"),
     (lambda m, x, rng: m.theta_of(ring()), ValueError, "law must have 3 components, got 8"),
 ])
 def test_bad_input_is_named(call, error, says, rng):
