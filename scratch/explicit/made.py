@@ -174,13 +174,10 @@ class MADE(Autoregressive):
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
-        return logsumexp(self.log_prob_by_order(theta, x))[0] - float(np.log(len(self.orders)))   # (5)
-
-    def log_prob_by_order(self, theta, x):
-        """log p_o(x) in nats, (N, O)."""
         theta, x = checks.flat(theta, self.size), checks.class_rows(x, self.dim, self.classes)
-        return np.stack([self._log_conditionals(theta, x, mask)[0].sum(axis=1)                    # (1)
-                         for mask in self.masks], axis=1)
+        by_order = np.stack([self._log_conditionals(theta, x, mask)[0].sum(axis=1)                # (1)
+                             for mask in self.masks], axis=1)                   # (N, O)
+        return logsumexp(by_order)[0] - float(np.log(len(self.orders)))                           # (5)
 
     def complete(self, theta, known, n, rng):
         """n rows (n, D) with x[i] = c for each i: c of the dict `known`, the rest drawn given these.

@@ -123,16 +123,15 @@ class MixtureEM:
         """
         x, rng = self._data(x), checks.generator(rng)
         white = np.linalg.solve(np.linalg.cholesky(np.atleast_2d(np.cov(x.T, bias=True))), x.T).T
-        chosen = white[rng.integers(len(x), size=1)]                            # (1, D)
-        distance = np.sum((white - chosen) ** 2, axis=1)
+        squares = [np.sum((white - white[rng.integers(len(x), size=1)]) ** 2, axis=1)]  # to each mean so far, (N,)
         for _ in range(self.components - 1):
+            distance = np.min(squares, axis=0)
             p = distance / distance.sum() if distance.any() else None
             candidates = white[rng.choice(len(x), size=2 + int(np.log(self.components)), p=p)]
-            after = [np.minimum(distance, np.sum((white - c) ** 2, axis=1)) for c in candidates]
-            best = np.argmin(np.sum(after, axis=1))
-            chosen, distance = np.vstack([chosen, candidates[best]]), after[best]
-        nearest = np.argmin(((white[:, None] - chosen) ** 2).sum(axis=2), axis=1)   # (N,)
-        r = np.where(nearest[:, None] == np.arange(self.components), 1.0, 1e-3)     # 1e-3: no empty component
+            to_candidates = [np.sum((white - candidate) ** 2, axis=1) for candidate in candidates]
+            squares.append(min(to_candidates, key=lambda square: np.minimum(distance, square).sum()))
+        nearest = np.argmin(squares, axis=0)                                    # (N,)
+        r = np.where(nearest[:, None] == np.arange(self.components), 1.0, 1e-3)     # 1e-3: no empty component; by hand
         return self._maximize(r / r.sum(axis=1, keepdims=True), x)
 
     def _maximize(self, r, x):
@@ -168,10 +167,6 @@ class MixtureEM:
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
         return logsumexp(self._log_joint(theta, x)[0])[0]                                           # (1)
-
-    def posterior(self, theta, x):
-        """p(k | x), exact, (N, K)."""
-        return np.exp(log_softmax(self._log_joint(theta, x)[0])[0])                                 # (3)
 
     def sample(self, theta, n, rng):
         """n rows: a component each, then its Gaussian."""

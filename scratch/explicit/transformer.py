@@ -22,7 +22,7 @@ Gradient.  dlog p = -1/N, then the pullbacks (vector-Jacobian products) of kerne
 reverse.  h enters h + part(h) twice, so dh = dh + (the part's pullback of dh).
 
 Cache.   Keys and values of the past never change, since no position depends on later ones.  One
-more token needs only its own query (`step`): T passes of one position, not T passes of all.
+more token needs only its own query (`complete`): T passes of one position, not T passes of all.
 
 Checked in tests/explicit/test_transformer.py::test_log_prob_is_the_naive_loop,
 tests/explicit/test_transformer.py::test_gradient_in_every_parameter and
@@ -48,11 +48,8 @@ from scratch.learning.training import Recipe
 class Transformer(Autoregressive):
     """p(x) over {0 ... classes-1}^dim, exact.  The default sizes are those of transformer_brackets.
 
-    >>> model = Transformer(3, classes=2, width=8)
-    >>> theta = model.init(np.random.default_rng(0), np.float64)
-    >>> states = np.stack(np.unravel_index(np.arange(8), (2, 2, 2)), axis=1)
-    >>> round(float(np.exp(model.log_prob(theta, states)).sum()), 12)
-    1.0
+    >>> list(Transformer(3, layers=1).blocks)[:5]
+    ['token', 'position', '0.norm_1_gain', '0.norm_1_bias', '0.W_qkv']
     """
     dim: int
     _: KW_ONLY
@@ -122,11 +119,7 @@ class Transformer(Autoregressive):
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
-        return self.log_prob_by_token(theta, x).sum(axis=1)                                         # (1)
-
-    def log_prob_by_token(self, theta, x):
-        """log p(x_t | x_<t) in nats, (N, T)."""
-        return self._log_conditionals(theta, x)[0]
+        return np.sum(self._log_conditionals(theta, x)[0], axis=1)                                  # (1)
 
     def _log_conditionals(self, theta, x):
         """log p(x_t | x_<t), (N, T), and pull(dlog_p) -> dtheta."""
@@ -135,8 +128,6 @@ class Transformer(Autoregressive):
         logits, pull_network, _ = self._network(theta, before)
         log_p, pull_classes = categorical_log_density(x, logits)                                    # (1)
         return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))                             # d(1)
-
-    # ---- the network: each value, then its lines reversed ----
 
     def _network(self, theta, before, caches=None):
         """logits (N, T, C) of the tokens after `before` (N, T), pull(dlogits) -> dtheta, and new caches.
@@ -210,29 +201,16 @@ class Transformer(Autoregressive):
         """(N, H, T, d) as (N, T, W): the heads side by side."""
         return y.swapaxes(1, 2).reshape(y.shape[0], y.shape[2], self.width)
 
-    # ---- sampling ----
-
-    def step(self, theta, tokens, caches=()):
-        """logits (N, C) of the token after `tokens` (N,), and the caches for the step after.
-
-        caches: from the step before; empty at first, where all tokens are C, the start.
-        """
-        theta = checks.flat(theta, self.size)
-        if caches and caches[0][0].shape[2] >= self.dim:
-            raise ValueError(f"the sequence of {self.dim} tokens is complete: no step is left")
-        logits, _, caches = self._network(theta, np.asarray(tokens)[:, None], caches)
-        return logits[:, 0], caches
-
     def complete(self, theta, known, n, rng):
-        """n sequences (n, T) with x[t] = c for each t: c of the dict `known`, which must name the first positions.
+        """n sequences (n, T) that agree with the dict `known`, which must name the first positions.
 
-        (1) continues where `known` stops, token by token.
+        (1) continues where `known` stops: T passes of one position, with the cache of the others.
         """
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
         orders_that_begin_with(known, [range(self.dim)], self.classes)
-        x, caches, tokens = np.empty((n, self.dim), int), (), np.full(n, self.classes)
+        x, caches, tokens = np.empty((n, self.dim), int), None, np.full(n, self.classes)
         for t in range(self.dim):
-            logits, caches = self.step(theta, tokens, caches)
-            drawn = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)   # ~ softmax         # (1)
+            logits, _, caches = self._network(theta, tokens[:, None], caches)
+            drawn = np.argmax(logits[:, 0] + rng.gumbel(size=(n, self.classes)), axis=1)    # ~ softmax (1)
             x[:, t] = tokens = np.full(n, known[t]) if t in known else drawn
         return x

@@ -110,11 +110,11 @@ def test_steps_with_a_cache_give_the_logits_of_the_full_pass(dtype, tolerance, r
     model = Transformer(12, classes=5, width=16, layers=3)
     theta, x = model.init(rng, dtype), rng.integers(0, 5, (8, 12))
     full = next_logits(model, theta, x)
-    caches, tokens = (), np.full(8, 5)
+    caches, tokens = None, np.full(8, 5)
     for t in range(12):
-        logits, caches = model.step(theta, tokens, caches)
+        logits, _, caches = model._network(theta, tokens[:, None], caches)
         assert logits.dtype == dtype
-        np.testing.assert_allclose(logits, full[:, t], rtol=0, atol=tolerance)
+        np.testing.assert_allclose(logits[:, 0], full[:, t], rtol=0, atol=tolerance)
         tokens = x[:, t]
 
 
@@ -145,7 +145,7 @@ def test_with_nothing_added_to_h_it_is_a_table_of_bigrams(rng):
         if name == "position" or name.endswith(("_mix", "_down")):
             part[...] = 0
     x = states(4, 3)
-    by_token = MODEL.log_prob_by_token(theta, x)
+    by_token = MODEL._log_conditionals(theta, x)[0]
     for before, after in np.ndindex(3, 3):
         here = (x[:, :-1] == before) & (x[:, 1:] == after)
         assert np.ptp(by_token[:, 1:][here]) < 1e-13
@@ -191,9 +191,6 @@ def test_the_schedule_warms_up_and_ends_at_zero():
     (lambda m, t, rng: m.log_prob(t[:-1], np.zeros((2, 4), int)), ValueError, "theta must have shape"),
     (lambda m, t, rng: m.sample(t, 0, rng), ValueError, "n must be at least 1"),
     (lambda m, t, rng: m.sample(t, 5, 7), TypeError, "Generator"),
-    (lambda m, t, rng: m.step(t, np.array([4])), ValueError, "integers 0 ... 3"),
-    (lambda m, t, rng: m.step(t, np.array([0]), [
-        (np.zeros((1, 2, 4, 3)),) * 2] * 2), ValueError, "no step is left"),
     (lambda m, t, rng: m.complete(t, dict.fromkeys(range(4), 0), 5, rng), ValueError, "fewer than 4"),
     (lambda m, t, rng: m.complete(t, {0: 5}, 5, rng), ValueError, "known classes must lie in 0 ... 2"),
     (lambda m, t, rng: m.complete(t, {0: 1.0}, 5, rng), TypeError, "each known class must be an integer"),
