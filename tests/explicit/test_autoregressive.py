@@ -13,7 +13,8 @@ from scratch.grid import midpoints
 from scratch.kernels.dense import mlp_views
 from scratch.kernels.likelihoods import mixture_log_density
 from scratch.learning.gradient_check import gradient, gradient_error, pullback_errors
-from scratch.learning.training import fit
+from scratch.learning.optimizers import Adam
+from scratch.learning.training import Recipe, fit
 
 MODEL = AutoregressiveMixture(3, components=2, hidden=(5, 4), order=(2, 0, 1))
 
@@ -140,12 +141,11 @@ def test_same_seed_same_bits(rng):
     assert first.dtype == MODEL.loss(theta, first.astype(float))[1].dtype == np.float32
 
 
-@pytest.mark.parametrize("distance", [50.0, 1e6])
-def test_log_prob_far_away_is_finite_and_falls(distance, rng):
+def test_log_prob_far_away_is_finite_and_falls(rng):
     model = AutoregressiveMixture(2, components=3, hidden=(16, 16))
     theta = fit(model, model.init(rng), LAWS["ring"], rng, steps=200)
-    near, far = model.log_prob(theta, np.array([[0.0, 2.0], [distance, -distance]]))
-    assert np.isfinite(far) and far < near - 10
+    near, far, farthest = model.log_prob(theta, np.array([[0.0, 2.0], [50.0, -50.0], [1e6, -1e6]]))
+    assert np.isfinite(farthest) and far < near - 10 and farthest < far - 10
 
 
 # ---- the flow ----
@@ -198,7 +198,7 @@ def test_data_to_noise_and_back_is_the_identity(plane, rng):
 def test_samples_become_standard_normal_noise_and_noise_becomes_samples(plane, rng):
     """Both ways: every coordinate of z by Kolmogorov-Smirnov, their correlation, and E log p of x = g(z)."""
     model, theta, _, p, log_p = plane
-    n = 10_000
+    n = 5000
     z, _ = model.to_noise(theta, model.sample(theta, n, rng))
     for i in range(2):
         assert kstest(z[:, i], norm.cdf).pvalue > 1e-6      # 5 standard errors, two-sided: 6e-7
@@ -228,11 +228,11 @@ def test_one_component_without_hidden_layers_learns_a_gaussian_exactly(rng):
 
 def test_learns_moons_in_a_few_hundred_steps(rng):
     law, model = moons(std=0.2), AutoregressiveMixture(2, components=12, hidden=(32, 32))
-    theta = fit(model, model.init(rng), law, rng, steps=600)
-    quadrature = kl_quadrature(law.log_prob, lambda x: model.log_prob(theta, x), law.bounds(), n=201)
+    theta = fit(model, model.init(rng), law, rng, steps=500, recipe=Recipe(Adam(1e-2, beta2=0.99), batch_size=256))
+    quadrature = kl_quadrature(law.log_prob, lambda x: model.log_prob(theta, x), law.bounds(), n=101)
     x = law.sample(20_000, rng)
     monte_carlo = kl_monte_carlo(law.log_prob, lambda x: model.log_prob(theta, x), x)
-    assert 0 < quadrature.value < 0.06
+    assert 0 < quadrature.value < 0.03                     # 0.007 to 0.014 in five runs
     assert abs(quadrature.mass_p - 1) < 1e-3
     assert monte_carlo.agrees_with(quadrature)
 

@@ -8,7 +8,8 @@ from scratch import checks
 from scratch.explicit.made import MADE, autoregressive_mask
 from scratch.kernels.dense import mlp_size, mlp_views
 from scratch.learning.gradient_check import gradient, gradient_error
-from scratch.learning.training import fit
+from scratch.learning.optimizers import Adam
+from scratch.learning.training import Recipe, fit
 
 MODELS = [MADE(3, hidden=(5, 4), classes=3, orders=[(2, 0, 1)]), MADE(4, hidden=(6,), orders=[(0, 1, 2, 3), (3, 1, 0, 2)]),
           MADE(1, hidden=(3,), classes=4), MADE(3, hidden=())]
@@ -85,9 +86,9 @@ def test_probabilities_of_all_4096_states_sum_to_one(orders, rng):
 def test_samples_follow_the_probabilities(model, rng):
     theta, x = random_theta(model, rng), states(model.dim, model.classes)
     p = np.exp(model.log_prob(theta, x))
-    drawn = model.sample(theta, 20_000, rng)
+    drawn = model.sample(theta, 10_000, rng)
     count = np.bincount(np.ravel_multi_index(drawn.T, (model.classes,) * model.dim), minlength=len(x))
-    assert (np.abs(count / 20_000 - p) < 4.5 * np.sqrt(p * (1 - p) / 20_000)).all()
+    assert (np.abs(count / 10_000 - p) < 4.5 * np.sqrt(p * (1 - p) / 10_000)).all()
 
 
 @pytest.mark.parametrize("known", [{3: 1}, {0: 1}, {0: 0, 3: 1}, {0: 1, 3: 0}])
@@ -98,9 +99,9 @@ def test_completion_follows_the_exact_conditional_of_the_orders_that_allow_it(kn
     p = np.exp(MADE(4, hidden=(6,), orders=able).log_prob(theta, x))
     p[(x[:, list(known)] != list(known.values())).any(axis=1)] = 0
     p /= p.sum()
-    drawn = model.complete(theta, known, 20_000, rng)
+    drawn = model.complete(theta, known, 10_000, rng)
     count = np.bincount(np.ravel_multi_index(drawn.T, (2,) * 4), minlength=16)
-    assert (np.abs(count / 20_000 - p) <= 4.5 * np.sqrt(p * (1 - p) / 20_000)).all()
+    assert (np.abs(count / 10_000 - p) <= 4.5 * np.sqrt(p * (1 - p) / 10_000)).all()
 
 
 def test_completion_that_no_order_allows_is_refused(rng):
@@ -150,7 +151,7 @@ def test_learns_parity_which_no_pair_of_bits_shows(rng):
     bits = rng.integers(0, 2, (2000, 3))
     x = np.column_stack([bits, bits.sum(axis=1) % 2])
     model = MADE(4, hidden=(64,))
-    theta = fit(model, model.init(rng), x, rng, steps=800)
+    theta = fit(model, model.init(rng), x, rng, steps=700, recipe=Recipe(Adam(1e-2, beta2=0.99), batch_size=128))
     p = np.exp(model.log_prob(theta, states(4)))
     right = states(4).sum(axis=1) % 2 == 0
     assert 0 <= np.mean(-np.log(8 * p[right])) < 0.01                   # KL(truth || model) in nats

@@ -4,7 +4,7 @@ import pytest
 from scratch.data.discrete import Brackets
 from scratch.explicit.transformer import Transformer
 from scratch.learning.optimizers import warmed_up_cosine
-from scratch.learning.gradient_check import gradient_error
+from scratch.learning.gradient_check import directional_error, gradient_error
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, fit
 
@@ -75,16 +75,21 @@ def test_views_cover_theta_once():
 
 # ---- 2 gradient ----
 
-@pytest.mark.parametrize("model", [Transformer(3, classes=3, width=4, heads=2, layers=2),
-                                   Transformer(2, classes=2, width=3, heads=1, layers=1)])
-def test_gradient_in_every_parameter(model, rng):
-    theta, x = random_theta(model, rng), rng.integers(0, model.classes, (4, model.dim))
-    loss, dtheta = model.loss(theta, x)
-    assert gradient_error(lambda theta: model.loss(theta, x)[0], theta, dtheta) < 1e-10
-    touched = model.views(dtheta != 0)
-    del touched["token"]                                    # a token that the batch lacks has no gradient
-    for layer in range(model.layers):                       # softmax does not see a shift of all keys alike:
-        touched[f"{layer}.b_qkv"] = np.delete(touched[f"{layer}.b_qkv"], slice(model.width, 2 * model.width))
+def test_gradient_in_every_parameter(rng):
+    model = Transformer(3, classes=3, width=4, heads=2, layers=1)
+    theta, x = random_theta(model, rng), rng.integers(0, 3, (4, 3))
+    assert gradient_error(lambda theta: model.loss(theta, x)[0], theta, model.loss(theta, x)[1]) < 1e-10
+
+
+def test_gradient_through_two_layers(rng):
+    """Along random directions; and no parameter is left out but those that cannot matter."""
+    theta, x = random_theta(MODEL, rng), rng.integers(0, 3, (6, 4))
+    dtheta = MODEL.loss(theta, x)[1]
+    for _ in range(10):
+        assert directional_error(lambda theta: MODEL.loss(theta, x)[0], theta, dtheta, rng) < 1e-10
+    touched = MODEL.views(dtheta != 0)
+    for layer in range(2):                                  # softmax ignores a shift of all keys alike:
+        touched[f"{layer}.b_qkv"] = np.delete(touched[f"{layer}.b_qkv"], slice(6, 12))
     assert all(part.all() for part in touched.values())
 
 
@@ -124,9 +129,9 @@ def test_samples_and_completions_follow_the_exact_probabilities(known, rng):
     p = np.exp(MODEL.log_prob(theta, x))
     p[(x[:, :len(known)] != known).any(axis=1)] = 0
     p /= p.sum()
-    drawn = MODEL.complete(theta, dict(enumerate(known)), 20_000, rng)
+    drawn = MODEL.complete(theta, dict(enumerate(known)), 10_000, rng)
     count = np.bincount(np.ravel_multi_index(drawn.T, (3,) * 4), minlength=81)
-    assert (np.abs(count / 20_000 - p) <= 4.5 * np.sqrt(p * (1 - p) / 20_000)).all()
+    assert (np.abs(count / 10_000 - p) <= 4.5 * np.sqrt(p * (1 - p) / 10_000)).all()
 
 
 def test_same_seed_same_bits(rng):
@@ -167,10 +172,10 @@ def test_the_language_is_uniform_over_well_formed_words(rng):
 
 def test_learns_short_brackets(rng):
     law, model = Brackets(length=6), Transformer(6, classes=4, width=16, heads=2, layers=1)
-    theta = fit(model, model.init(rng), law, rng, steps=300, recipe=Recipe(Adam(4e-3, beta2=0.99), batch_size=64))
+    theta = fit(model, model.init(rng), law, rng, steps=150, recipe=Recipe(Adam(1e-2, beta2=0.99), batch_size=64))
     x = states(6, 4)
     kl = -np.log(40) - model.log_prob(theta, x[law.well_formed(x)]).mean()
-    assert 0 < kl / 6 < 0.02                                # nats per token, by enumeration
+    assert 0 < kl / 6 < 0.01                                # nats per token, by enumeration
 
 
 def test_the_schedule_warms_up_and_ends_at_zero():
