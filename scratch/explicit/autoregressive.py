@@ -7,8 +7,9 @@ Model.   The chain rule of probability, the coordinates taken in a fixed order:
     log s_ik = 8 tanh(raw_ik / 8)                                                       (3)
 
 One network gives pi_i, mu_i and raw_i of all i at once (Uria et al. 2013, "RNADE: The Real-valued
-Neural Autoregressive Density-Estimator").  Its weights are masked so that those of i depend on
-x_<i only (made.py).  So p is a density that integrates to 1 whatever theta is.
+Neural Autoregressive Density-Estimator").  Its weights are masked: the outputs for i depend on x_<i
+only (made.py).  So p integrates to 1 whatever theta is.
+Checked in tests/explicit/test_autoregressive.py::test_density_integrates_to_one.
 
 Loss.    L = -1/N sum_n log p(x_n)     in nats                                          (4)
 
@@ -17,24 +18,23 @@ Its expectation is H(p_data) + KL(p_data || p): nothing is dropped, nothing is a
 Gradient.  dlog p(x_n) = -1/N, then the pullbacks (vector-Jacobian products) in reverse: that of
 (2) (kernels/likelihoods.py), of (3), draw = dlog_s (1 - tanh^2), of the network (kernels/dense.py),
 and of the mask, dtheta = mask * dmasked (made.py).
+Checked in tests/explicit/test_autoregressive.py::test_gradient_in_every_parameter.
 
-Flow.    F_i(x_i) = sum_k pi_ik Phi((x_i - mu_ik) / s_ik) is the distribution function of (2), and
-Phi that of N(0, 1).  Since F_i(x_i) is uniform given x_<i (Rosenblatt 1952, "Remarks on a
-Multivariate Transformation"),
+Flow.    Let F_i be the distribution function of (2), and Phi that of N(0, 1).  F_i(x_i) is uniform
+given x_<i, so z is N(0, I) (Rosenblatt 1952, "Remarks on a Multivariate Transformation"):
 
-    z_i = Phi^-1(F_i(x_i | x_<i))     is N(0, 1)                                        (5)
-    dz_i / dx_i = p(x_i | x_<i) / N(z_i; 0, 1)                                          (6)
-    log p(x) = log N(z; 0, I) + log |det dz/dx|                                         (7)
+    F_i(x_i | x_<i) = sum_k pi_ik Phi((x_i - mu_ik) / s_ik)                             (5)
+    z_i = Phi^-1(F_i(x_i | x_<i))                                                       (6)
+    dz_i / dx_i = p(x_i | x_<i) / N(z_i; 0, 1)                                          (7)
 
-The Jacobian of (5) is triangular, and (6) is its diagonal.  The model is therefore an invertible
-map between data and N(0, I) with a tractable determinant: it is the family tree's normalizing flow
-(Papamakarios et al. 2021, "Normalizing Flows for Probabilistic Modeling and Inference").
+The Jacobian of z is triangular with diagonal (7), so log p(x) = log N(z; 0, I) + log |det dz/dx|.
+An autoregressive density is thus an invertible map to N(0, I) with a tractable determinant.  That
+gives the family tree its normalizing flow without another model (Papamakarios et al. 2021,
+"Normalizing Flows for Probabilistic Modeling and Inference").
+Checked in tests/explicit/test_autoregressive.py::test_log_det_is_that_of_the_jacobian and
+tests/explicit/test_autoregressive.py::test_data_to_noise_and_back_is_the_identity.
 
-Checked in tests/explicit/test_autoregressive.py::test_gradient_in_every_parameter,
-tests/explicit/test_autoregressive.py::test_density_integrates_to_one and
-tests/explicit/test_autoregressive.py::test_log_det_is_that_of_the_jacobian_by_differences.
-
-Symbols: N batch, D data, K mixture components, P parameters.
+Symbols: N batch, D data, K mixture components, P parameters; x_<i stand before x_i in the order.
 """
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
@@ -50,7 +50,7 @@ from scratch.kernels.stable import log_softmax, logsumexp
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-MOST_LOG_STD = 8.0             # by hand: s stays within exp(+-8), so that nothing overflows far from the data
+MOST_LOG_STD = 8.0             # by hand: s within exp(+-8), no overflow however far out x is
 HALVINGS = 64                  # derived: a bracket over 2^64 is below the rounding of float64
 
 
@@ -73,7 +73,7 @@ class AutoregressiveMixture(Autoregressive):
     hidden: tuple = (128, 128)
     order: tuple = None
 
-    # By hand, on LAWS within 1e-3 ... 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999.
+    # By hand on LAWS, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(4e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
@@ -85,7 +85,7 @@ class AutoregressiveMixture(Autoregressive):
 
     @property
     def widths(self):
-        """The network's layers: D inputs, then logit, mean and log std of K components for D outputs."""
+        """The network's layers: D inputs; D times logits, means and log stds of K components."""
         return (self.dim, *self.hidden, self.dim * 3 * self.components)
 
     @cached_property
@@ -101,7 +101,7 @@ class AutoregressiveMixture(Autoregressive):
         theta = mlp_init(rng, self.widths, dtype)
         layers = mlp_views(theta, self.widths)
         for part in layers[0]:
-            part *= 2.0                                     # units that bend within half a unit of x
+            part *= 2.0                                     # units bend within half a unit of x
         W_last, b_last = layers[-1]
         W_last *= 0.1                                       # weak dependence on x_<i
         _, means, log_stds = np.moveaxis(b_last.reshape(self.dim, 3, self.components), 1, 0)
@@ -112,29 +112,28 @@ class AutoregressiveMixture(Autoregressive):
     def loss(self, theta, x, noise=None):
         """-mean log p(x) in nats per row, and its gradient (P,)."""
         log_p, pull = self._log_conditionals(*checks.inputs(self, theta, x))    # (N, D)
-        loss = -np.sum(log_p) / len(x)                                                              # (4)
-        dlog_p = np.full_like(log_p, -1 / len(x))                                                   # d(4)
-        dtheta, _ = pull(dlog_p)
+        loss = -np.sum(log_p) / len(x)                                                      # (4)
+        dtheta, _ = pull(np.full_like(log_p, -1 / len(x)))                                  # d(1), d(4)
         return loss, dtheta
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
-        return np.sum(self._log_conditionals(*checks.inputs(self, theta, x))[0], axis=1)            # (1)
+        return np.sum(self._log_conditionals(*checks.inputs(self, theta, x))[0], axis=1)    # (1)
 
     def complete(self, theta, known, n, rng):
-        """n rows (n, D) that agree with the dict `known`, the rest drawn given these: D - k passes.
+        """n rows (n, D) that agree with the dict `known`; the rest is drawn given these.
 
-        `known` must name the first k coordinates of the model's order: (1) continues where it stops.
+        `known` must name the first coordinates of the model's order: (1) continues where it stops.
         """
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
         orders_that_begin_with(known, [self.order])
-        x = np.zeros((n, self.dim), theta.dtype)            # the mask hides coordinates not drawn yet
+        x = np.zeros((n, self.dim), theta.dtype)            # the mask hides what is not drawn yet
         x[:, list(known)] = checks.constant(list(known.values()), "known")
         for i in self.order[len(known):]:
-            logits, means, log_stds = (part[:, i] for part in self.conditionals(theta, x)[0])   # (n, K)
-            k = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)[:, None]              # ~ softmax
+            logits, means, log_stds = (part[:, i] for part in self.conditionals(theta, x)[0])
+            k = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)[:, None]      # ~ softmax
             mean, log_std = np.take_along_axis(means, k, 1), np.take_along_axis(log_stds, k, 1)
-            x[:, i] = (mean + np.exp(log_std) * rng.standard_normal((n, 1)))[:, 0]                  # (2)
+            x[:, i] = (mean + np.exp(log_std) * rng.standard_normal((n, 1)))[:, 0]          # (2)
         return x
 
     def conditionals(self, theta, x):
@@ -145,10 +144,10 @@ class AutoregressiveMixture(Autoregressive):
         y, pull_network = mlp(self.mask * theta, x, self.widths)
         logits, means, raw = np.moveaxis(y.reshape(len(x), self.dim, 3, self.components), 2, 0)
         bend = np.tanh(raw / MOST_LOG_STD)
-        log_stds = MOST_LOG_STD * bend                                                              # (3)
+        log_stds = MOST_LOG_STD * bend                                                      # (3)
 
         def pull(dlogits, dmeans, dlog_stds):
-            draw = dlog_stds * (1 - bend * bend)                                                    # d(3)
+            draw = dlog_stds * (1 - bend * bend)                                            # d(3)
             dy = np.stack([dlogits, dmeans, draw], axis=2).reshape(len(x), -1)
             dmasked, dx = pull_network(dy)
             return self.mask * dmasked, dx
@@ -158,11 +157,11 @@ class AutoregressiveMixture(Autoregressive):
     def _log_conditionals(self, theta, x):
         """log p(x_i | x_<i), (N, D), and pull(dlog_p) -> (dtheta, dx)."""
         parameters, pull_network = self.conditionals(theta, x)
-        log_p, pull_mixtures = mixture_log_density(x, *parameters)                                  # (2)
+        log_p, pull_mixtures = mixture_log_density(x, *parameters)                          # (2)
 
         def pull(dlog_p):
-            dx, *dparameters = pull_mixtures(dlog_p)        # x_i itself ...                        # d(2)
-            dtheta, dx_before = pull_network(*dparameters)  # ... and x_<i, on which its parameters depend
+            dx, *dparameters = pull_mixtures(dlog_p)        # x_i itself ...                # d(2)
+            dtheta, dx_before = pull_network(*dparameters)  # ... and the x_<i behind its parameters
             return dtheta, dx + dx_before
 
         return log_p, pull
@@ -170,35 +169,35 @@ class AutoregressiveMixture(Autoregressive):
     # ---- the same model as a flow ----
 
     def to_noise(self, theta, x):
-        """z (N, D), which is N(0, I) where x has the density p, and log |det dz/dx| (N,)."""
+        """z (N, D), distributed as N(0, I) if x is distributed as p, and log |det dz/dx| (N,)."""
         theta, x = checks.inputs(self, theta, x)
         parameters, _ = self.conditionals(theta, x)
         log_F, log_rest = (log_tail(side * np.ones_like(x), x, *parameters) for side in (1, -1))
-        z = np.where(log_F < log_rest, ndtri_exp(log_F), -ndtri_exp(log_rest))                      # (5)
+        z = np.where(log_F < log_rest, ndtri_exp(log_F), -ndtri_exp(log_rest))              # (6)
         log_p, _ = mixture_log_density(x, *parameters)
-        return z, np.sum(log_p + 0.5 * z * z + HALF_LOG_TWO_PI, axis=1)                             # (6)
+        return z, np.sum(log_p + 0.5 * z * z + HALF_LOG_TWO_PI, axis=1)                     # (7)
 
     def from_noise(self, theta, z):
-        """x (N, D) with to_noise(x) = z, one coordinate after the other; for z ~ N(0, I) a sample of p.
+        """x (N, D) with to_noise(x) = z, one coordinate after the other; z ~ N(0, I) gives samples.
 
         At the largest mu_ik + s_ik z_i no component's distribution function is below Phi(z_i), at
         the smallest none is above it.  So x_i lies between the two, and bisection finds it.
         """
         theta, z = checks.inputs(self, theta, z)
-        x, side = np.zeros_like(z), np.where(z < 0, 1, -1).astype(z.dtype)      # the tail with less mass
+        x, side = np.zeros_like(z), np.where(z < 0, 1, -1).astype(z.dtype)      # the lighter tail
         for i in self.order:
-            logits, means, log_stds = (part[:, i] for part in self.conditionals(theta, x)[0])   # (N, K)
+            logits, means, log_stds = (part[:, i] for part in self.conditionals(theta, x)[0])
             ends = means + np.exp(log_stds) * z[:, i, None]
             low, high = ends.min(axis=1), ends.max(axis=1)
             for _ in range(HALVINGS):
                 x[:, i] = low + (high - low) / 2
-                excess = log_tail(side[:, i], x[:, i], logits, means, log_stds) - log_ndtr(side[:, i] * z[:, i])
-                right = side[:, i] * excess < 0                                 # the root is right of the middle
-                low, high = np.where(right, x[:, i], low), np.where(right, high, x[:, i])
+                tail = log_tail(side[:, i], x[:, i], logits, means, log_stds)
+                below = side[:, i] * (tail - log_ndtr(side[:, i] * z[:, i])) < 0    # F(x_i) < Phi(z_i)
+                low, high = np.where(below, x[:, i], low), np.where(below, high, x[:, i])
         return x
 
 
 def log_tail(side, x, logits, means, log_stds):
-    """log F(x) where side = 1, log(1 - F(x)) where side = -1, in full precision however small they are."""
+    """log F(x) where side = 1, log(1 - F(x)) where side = -1: full precision in both tails."""
     away = (x[..., None] - means) * np.exp(-log_stds)                           # (..., K)
-    return logsumexp(log_softmax(logits)[0] + log_ndtr(side[..., None] * away))[0]
+    return logsumexp(log_softmax(logits)[0] + log_ndtr(side[..., None] * away))[0]          # (5)

@@ -9,12 +9,14 @@ One network gives all logits; its input is one-hot.  Each unit has a degree d an
 first d coordinates of the order (Germain et al. 2015, "MADE: Masked Autoencoder for Distribution
 Estimation", section 3).  Input i has degree i, hidden units have degrees 1 ... D-1 in turn, and
 
-    the mask of a weight is 1 if   degree(unit) <= degree(hidden unit above)            (3)
-                                   degree(unit) <  i for output i,      else 0          (4)
+    weight u -> hidden v   stays if degree(u) <= degree(v), else its mask is 0          (3)
+    weight u -> output i   stays if degree(u) <  i,         else its mask is 0          (4)
 
-A path from x_j to output i has degrees j <= d <= ... < i.  So no x_j at or after i reaches output i,
-and the product (1) sums to 1 whatever theta is.  The same weights under the mask of another order
-are another model (section 4.2 there), and the average of O orders is one more:
+A path from x_j to output i has degrees j <= d <= ... < i.  So no x_j at or after i reaches output
+i, and the product (1) sums to 1 whatever theta is.
+
+The same weights under the mask of another order are another model (section 4.2 there), and the
+average of O orders is one more:
 
     p(x) = 1/O sum_o p_o(x),       -log p(x) <= -1/O sum_o log p_o(x)   (Jensen)        (5)
 
@@ -51,15 +53,15 @@ def autoregressive_mask(order, hidden, inputs, outputs):
 
     Each coordinate has `inputs` units in the first layer and `outputs` units in the last.
     """
-    dim, place = len(order), np.argsort(order) + 1                              # (D,)  i of each coordinate
+    dim, place = len(order), np.argsort(order) + 1                              # (D,) i of each
     mask = np.ones(mlp_size((dim * inputs, *hidden, dim * outputs)), np.float32)
     *layers, (last, _) = mlp_views(mask, (dim * inputs, *hidden, dim * outputs))
     degrees = np.repeat(place, inputs)
     for W, _ in layers:
         above = np.arange(W.shape[1]) % max(dim - 1, 1) + 1                     # 1 ... D-1, in turn
-        W[...] = degrees[:, None] <= above                                                        # (3)
+        W[...] = degrees[:, None] <= above                                                  # (3)
         degrees = above
-    last[...] = degrees[:, None] < np.repeat(place, outputs)                                      # (4)
+    last[...] = degrees[:, None] < np.repeat(place, outputs)                                # (4)
     return mask
 
 
@@ -74,7 +76,7 @@ def check_order(order, dim):
 
 
 def orders_that_begin_with(known, orders, classes=None):
-    """Which of `orders` begin with the coordinates of the dict `known`, whose values are below `classes`."""
+    """Which of `orders` begin with the coordinates of the dict `known`, of values < classes."""
     dim = len(orders[0])
     if not isinstance(known, dict):
         raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
@@ -86,13 +88,13 @@ def orders_that_begin_with(known, orders, classes=None):
         raise ValueError(f"known classes must lie in 0 ... {classes - 1}, got {known}")
     able = [o for o, order in enumerate(orders) if set(order[:len(known)]) == set(known)]
     if not able:
-        raise ValueError(f"known must name the first coordinates of an order of {orders}, got {sorted(known)}: "
-                         "the conditional given others cannot be sampled exactly")
+        raise ValueError(f"known must name the first coordinates of an order of {orders}, "
+                         f"got {sorted(known)}: other conditionals cannot be sampled exactly")
     return able
 
 
 class Autoregressive:
-    """What autoregressive models share: a network of `widths`, and an exact likelihood, which needs no noise."""
+    """What autoregressive models share: the layers `widths`; an exact likelihood, so no noise."""
 
     @property
     def size(self):
@@ -130,7 +132,7 @@ class MADE(Autoregressive):
     classes: int = 2
     orders: tuple = None
 
-    # Chosen by hand within 1e-3 ... 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999.
+    # By hand, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
@@ -154,12 +156,15 @@ class MADE(Autoregressive):
                          for order in self.orders])
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,), nearly uniform p: W ~ N(0, 2 / kept), since a unit keeps only some inputs (mlp_init)."""
+        """Random theta (P,), nearly uniform p.
+
+        mlp_init gives W the variance 2 / in.  Of `in` inputs a unit keeps some, hence 2 / kept.
+        """
         theta = mlp_init(rng, self.widths, dtype)
         layers = mlp_views(theta, self.widths)
         for (W, _), (kept, _) in zip(layers, mlp_views(self.masks.mean(axis=0), self.widths)):
             W *= np.sqrt(len(W) / np.maximum(kept.sum(axis=0), 1))
-        layers[-1][0][...] *= 0.1                           # small logits; chosen by hand, not swept
+        layers[-1][0][...] *= 0.1                           # small logits; by hand, not swept
         return theta
 
     def loss(self, theta, x, noise=None):
@@ -168,26 +173,26 @@ class MADE(Autoregressive):
         loss, dtheta, scale = 0.0, np.zeros_like(theta), -1 / (len(x) * len(self.orders))
         for mask in self.masks:
             log_p, pull = self._log_conditionals(theta, x, mask)                # (N, D)
-            loss += scale * np.sum(log_p)                                                         # (6)
-            dtheta += pull(np.full_like(log_p, scale))                                            # d(6)
+            loss += scale * np.sum(log_p)                                                   # (6)
+            dtheta += pull(np.full_like(log_p, scale))                                      # d(6)
         return loss, dtheta
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
         theta, x = checks.flat(theta, self.size), checks.class_rows(x, self.dim, self.classes)
-        by_order = np.stack([self._log_conditionals(theta, x, mask)[0].sum(axis=1)                # (1)
+        by_order = np.stack([self._log_conditionals(theta, x, mask)[0].sum(axis=1)          # (1)
                              for mask in self.masks], axis=1)                   # (N, O)
-        return logsumexp(by_order)[0] - float(np.log(len(self.orders)))                           # (5)
+        return logsumexp(by_order)[0] - float(np.log(len(self.orders)))                     # (5)
 
     def complete(self, theta, known, n, rng):
-        """n rows (n, D) with x[i] = c for each i: c of the dict `known`, the rest drawn given these.
+        """n rows (n, D) with x[i] = c for each i: c of the dict `known`; the rest given these.
 
         In an order that begins with `known`, (1) continues where `known` stops.  Each such order
         is chosen with a probability in proportion to p_o(known).
         """
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
         able = orders_that_begin_with(known, self.orders, self.classes)
-        x = np.zeros((n, self.dim), np.int64)               # the mask hides coordinates not drawn yet
+        x = np.zeros((n, self.dim), np.int64)               # the mask hides what is not drawn yet
         x[:, list(known)] = list(known.values())
         log_known = np.array([self._log_conditionals(theta, x[:1], self.masks[o])[0][0, list(known)].sum()
                               for o in able], float)        # log p_o(known)
@@ -197,7 +202,7 @@ class MADE(Autoregressive):
             for i in self.orders[o][len(known):] if len(rows) else ():
                 logits, _ = self._logits(theta, self._one_hot(x[rows], theta.dtype), self.masks[o])
                 noise = rng.gumbel(size=(len(rows), self.classes))
-                x[rows, i] = np.argmax(logits[:, i] + noise, axis=1)                    # ~ softmax       (2)
+                x[rows, i] = np.argmax(logits[:, i] + noise, axis=1)            # ~ softmax  (2)
         return x
 
     def _one_hot(self, x, dtype):
@@ -205,19 +210,19 @@ class MADE(Autoregressive):
         return (x[:, :, None] == np.arange(self.classes)).reshape(len(x), -1).astype(dtype)
 
     def _logits(self, theta, ones, mask):
-        """logits (N, D, C) from the one-hot input (N, D C), and pull(dlogits) -> (dtheta, dones)."""
-        y, pull_network = mlp(mask * theta, ones, self.widths)                                    # (7)
+        """logits (N, D, C) for the one-hot input (N, D C), and pull(dlogits) -> (dtheta, dones)."""
+        y, pull_network = mlp(mask * theta, ones, self.widths)                              # (7)
 
         def pull(dlogits):
             dmasked, dones = pull_network(dlogits.reshape(y.shape))
-            return mask * dmasked, dones                                                          # d(7)
+            return mask * dmasked, dones                                                    # d(7)
 
         logits = y.reshape(len(ones), self.dim, self.classes)
-        planes = np.ascontiguousarray(np.moveaxis(logits, 2, 0))        # a plane a class: short rows sum slowly
+        planes = np.ascontiguousarray(np.moveaxis(logits, 2, 0))        # speed: short rows sum slowly
         return np.moveaxis(planes, 0, 2), pull
 
     def _log_conditionals(self, theta, x, mask):
         """log p(x_i | the x before it), (N, D), and pull(dlog_p) -> dtheta."""
         logits, pull_network = self._logits(theta, self._one_hot(x, theta.dtype), mask)
-        log_p, pull_classes = categorical_log_density(x, logits)                                  # (2)
-        return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))[0]                        # d(2)
+        log_p, pull_classes = categorical_log_density(x, logits)                            # (2)
+        return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))[0]                  # d(2)

@@ -15,25 +15,23 @@ to 1 over k, Jensen's inequality gives a lower bound:
        m_k = sum_n r_nk x_n / N_k                       (Bishop, section 9.2.2)         (5)
        S_k = sum_n r_nk (x_n - m_k)(x_n - m_k)^T / N_k                                  (6)
 
-So the log-likelihood never falls.  A VAE has the same bound with a q(z | x) from a network, and
-its gap log p - bound is positive; here it is 0.
+So the log-likelihood never falls.  A VAE has the same bound with q(z | x) from a network: its gap
+log p - bound is positive, and here it is 0.
 
-Collapse.  A component on a single point makes the likelihood infinite.  So the maximum is taken
-over S_k >= FLOOR S_data only (in the order of symmetric matrices).  In coordinates where S_data = I
-the constrained M step raises each eigenvalue of S_k to FLOOR at least, and EM stays monotone
-(Ingrassia and Rocci 2007, "Constrained Monotone EM Algorithms for Finite Mixture of Multivariate
-Gaussians"):
+Collapse.  A component on a single point makes the likelihood infinite.  So S_k - FLOOR S_data must
+be positive semidefinite.  With S_data = R R^T and R^-1 S_k R^-T = V diag(l) V^T, the M step under
+this constraint raises the eigenvalues l, and EM stays monotone (Ingrassia and Rocci 2007,
+"Constrained Monotone EM Algorithms for Finite Mixture of Multivariate Gaussians"):
 
-    S_k = R V max(diag l, FLOOR) V^T R^T,   R R^T = S_data,   V diag(l) V^T = R^-1 S_k R^-T     (7)
+    S_k <- R V max(diag l, FLOOR) V^T R^T                                               (7)
 
 Loss.    L = -1/N sum_n log p(x_n)     in nats                                          (8)
 
 Gradient.  grad log p = sum_k r_k grad log( w_k phi_k ), with the same r (Fisher's identity).  theta
-holds the logits of w_k, m_k, and the lower triangle of A_k with log A_k,ii on its diagonal:
+holds the logits of w_k, m_k, and a lower triangle A_k with S_k^-1 = A_k^T A_k.  On the diagonal it
+holds log A_k,ii, so that every theta is a mixture:
 
     log phi_k = sum_i log A_k,ii - 1/2 |z|^2 - D/2 log 2 pi,   z = A_k (x - m_k)        (9)
-
-S_k^-1 = A_k^T A_k, so that every theta is a mixture.
 
 Checked in tests/explicit/test_mixture_em.py::test_em_step_is_the_naive_loop,
 tests/explicit/test_mixture_em.py::test_a_component_may_not_become_thinner_than_the_floor and
@@ -52,14 +50,14 @@ from scratch.kernels.stable import log_softmax, logsumexp
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-FLOOR = 1e-6                   # least variance in any direction relative to the data's; by hand, not swept
-RESTARTS, TRIAL_STEPS = 5, 20  # EM finds a local maximum: five starts, the best one is finished; by hand, not swept
+FLOOR = 1e-6                   # least variance relative to the data's, in any direction; by hand
+RESTARTS, TRIAL_STEPS = 5, 20  # EM finds a local maximum, here the best of five; by hand, not swept
 LEAST = 1e-300                 # derived: the logarithm of an empty component's weight stays finite
 
 
 @dataclass(frozen=True)
 class MixtureEM:
-    """K = components Gaussians with full covariances.  fit takes D from its data; dim is that of init.
+    """K = components Gaussians, full covariances.  fit takes D from its data; dim is that of init.
 
     >>> x = np.random.default_rng(0).normal(size=(500, 2))
     >>> model = MixtureEM(components=1)
@@ -70,7 +68,7 @@ class MixtureEM:
     components: int
     dim: int = 2
 
-    recipe = Recipe(Adam(1e-2), batch_size=512)             # for gradients in place of EM; by hand, not swept
+    recipe = Recipe(Adam(1e-2), batch_size=512)             # gradients in place of EM; by hand
 
     def __post_init__(self):
         checks.size(self.components, "components")
@@ -90,7 +88,7 @@ class MixtureEM:
     # ---- maximum likelihood ----
 
     def fit(self, x, rng, *, steps=2000, tolerance=1e-7):
-        """theta at a (local) maximum of the likelihood of x (N, D): EM from the best of a few starts.
+        """theta at a (local) maximum of the likelihood of x (N, D): EM, the best of a few starts.
 
         It ends when a step gains less than `tolerance` nats per row.
         """
@@ -110,20 +108,20 @@ class MixtureEM:
         """One E and one M step: the new theta, and the mean log-likelihood of the old one."""
         x = self._data(x)
         joint, _ = self._log_joint(np.asarray(theta, float), x)                 # (N, K)
-        log_p, pull = logsumexp(joint)                                                              # (1)
-        r = np.maximum(pull(np.ones_like(log_p)), LEAST)                                            # (3)
+        log_p, pull = logsumexp(joint)                                                      # (1)
+        r = np.maximum(pull(np.ones_like(log_p)), LEAST)                                    # (3)
         return self._maximize(r, x), float(log_p.mean())
 
     def start(self, x, rng):
         """theta at means spread out like the data (Arthur and Vassilvitskii 2007, "k-means++").
 
         Each mean is a row drawn with probability proportional to its squared distance from the
-        means so far.  Of 2 + log K candidates (their own variant) the one that leaves the least
+        means so far.  Of 2 + log K candidates (as in scikit-learn) the one that leaves the least
         distance is kept.  Distances are in units of the data's covariance.  Then one M step.
         """
         x, rng = self._data(x), checks.generator(rng)
         white = np.linalg.solve(np.linalg.cholesky(np.atleast_2d(np.cov(x.T, bias=True))), x.T).T
-        squares = [np.sum((white - white[rng.integers(len(x), size=1)]) ** 2, axis=1)]  # to each mean so far, (N,)
+        squares = [np.sum((white - white[rng.integers(len(x), size=1)]) ** 2, axis=1)]  # (N,) each
         for _ in range(self.components - 1):
             distance = np.min(squares, axis=0)
             p = distance / distance.sum() if distance.any() else None
@@ -131,53 +129,54 @@ class MixtureEM:
             to_candidates = [np.sum((white - candidate) ** 2, axis=1) for candidate in candidates]
             squares.append(min(to_candidates, key=lambda square: np.minimum(distance, square).sum()))
         nearest = np.argmin(squares, axis=0)                                    # (N,)
-        r = np.where(nearest[:, None] == np.arange(self.components), 1.0, 1e-3)     # 1e-3: no empty component; by hand
+        r = np.where(nearest[:, None] == np.arange(self.components), 1.0, 1e-3)     # none is empty
         return self._maximize(r / r.sum(axis=1, keepdims=True), x)
 
     def _maximize(self, r, x):
         """M: the theta that maximizes (2) for these responsibilities (N, K), under the floor."""
         counts = r.sum(axis=0)                                                  # (K,)  N_k
-        means = (r.T @ x) / counts[:, None]                                                         # (5)
+        means = (r.T @ x) / counts[:, None]                                                 # (5)
         away = x - means[:, None]                                               # (K, N, D)
-        S = (r.T[:, :, None] * away).swapaxes(1, 2) @ away / counts[:, None, None]                  # (6)
+        S = (r.T[:, :, None] * away).swapaxes(1, 2) @ away / counts[:, None, None]          # (6)
         R = np.linalg.cholesky(np.atleast_2d(np.cov(x.T, bias=True)))
         values, V = np.linalg.eigh(np.linalg.solve(R, np.linalg.solve(R, S).swapaxes(1, 2)))
-        raised = np.sqrt(np.maximum(values, FLOOR))[:, None, :] * V             # V max(diag l, FLOOR)^1/2
-        S = R @ (raised @ raised.swapaxes(1, 2)) @ R.T                                              # (7)
-        return self.theta_of(GaussianMixture(means, S, counts / counts.sum()))                      # (4)
+        raised = np.sqrt(np.maximum(values, FLOOR))[:, None, :] * V
+        S = R @ (raised @ raised.swapaxes(1, 2)) @ R.T                                      # (7)
+        return self.theta_of(GaussianMixture(means, S, counts / counts.sum()))              # (4)
 
     # ---- the model ----
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): means scattered like most LAWS, covariances near 1.  EM begins at `start`."""
+        """Random theta (P,): means scattered like LAWS, covariances near 1.  EM uses `start`."""
         rng, (K, D) = checks.generator(rng), (self.components, self.dim)
-        triangle = rng.normal(0, 0.2, (K, D * (D + 1) // 2))                    # 0.2, 1.5: by hand, not swept
-        return np.concatenate([rng.normal(0, 0.2, K), rng.normal(0, 1.5, K * D), triangle.ravel()]).astype(dtype)
+        triangle = rng.normal(0, 0.2, (K, D * (D + 1) // 2))                # 0.2 and 1.5 by hand
+        logits, means = rng.normal(0, 0.2, K), rng.normal(0, 1.5, K * D)
+        return np.concatenate([logits, means, triangle.ravel()]).astype(dtype)
 
     def draw_noise(self, rng, n):
-        return None                                                             # the likelihood is exact
+        return None                                         # the likelihood is exact
 
     def loss(self, theta, x, noise=None):
         """-mean log p(x) in nats per row, and its gradient (P,)."""
         joint, pull_joint = self._log_joint(theta, x)
-        log_p, pull_sum = logsumexp(joint)                                                          # (1)
-        dtheta, _ = pull_joint(pull_sum(np.full_like(log_p, -1 / len(x))))                          # d(1), d(8)
-        return -np.sum(log_p) / len(x), dtheta                                                      # (8)
+        log_p, pull_sum = logsumexp(joint)                                                  # (1)
+        dtheta, _ = pull_joint(pull_sum(np.full_like(log_p, -1 / len(x))))                  # d(1), d(8)
+        return -np.sum(log_p) / len(x), dtheta                                              # (8)
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
-        return logsumexp(self._log_joint(theta, x)[0])[0]                                           # (1)
+        return logsumexp(self._log_joint(theta, x)[0])[0]                                   # (1)
 
     def sample(self, theta, n, rng):
         """n rows: a component each, then its Gaussian."""
         return self.complete(theta, {}, n, rng)
 
     def complete(self, theta, known, n, rng):
-        """n rows (n, D) that agree with the dict `known`, the rest from the exact conditional, a mixture again."""
+        """n rows (n, D) that agree with the dict `known`; the rest from the exact conditional."""
         if not isinstance(known, dict):
             raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
         law, axes, values = self.law(theta), list(known), list(known.values())
-        rest = (law.conditional(axes, values) if known else law).sample(n, rng)     # checks axes and values
+        rest = (law.conditional(axes, values) if known else law).sample(n, rng)
         free = np.setdiff1d(np.arange(law.dim), axes)
         x = np.empty((n, law.dim), np.asarray(theta).dtype)
         x[:, axes], x[:, free] = values, rest
@@ -194,10 +193,10 @@ class MixtureEM:
         """The theta (P,) of a GaussianMixture with K components: law(theta_of(p)) is p."""
         if len(law.weights) != self.components:
             raise ValueError(f"law must have {self.components} components, got {len(law.weights)}")
-        A = np.linalg.inv(np.linalg.cholesky(law.covariances))                  # (K, D, D) lower
-        i = np.arange(law.dim)
+        A, i = np.linalg.inv(np.linalg.cholesky(law.covariances)), np.arange(law.dim)    # (K, D, D)
         A[:, i, i] = np.log(A[:, i, i])
-        return np.concatenate([np.log(law.weights), law.means.ravel(), A[:, *np.tril_indices(len(i))].ravel()])
+        triangle = A[:, *np.tril_indices(law.dim)]
+        return np.concatenate([np.log(law.weights), law.means.ravel(), triangle.ravel()])
 
     def _views(self, theta):
         """logits (K,), means (K, D), A (K, D, D); D follows from P = K (D + 1)(D + 2) / 2."""
@@ -219,11 +218,11 @@ class MixtureEM:
         away = x - means[:, None]                                               # (K, N, D)
         z = away @ A.swapaxes(1, 2)
         log_det = np.sum(np.log(A[:, i, i]), axis=1)                            # (K,)
-        joint = (log_w + log_det - D * HALF_LOG_TWO_PI) - 0.5 * np.sum(z * z, axis=2).T             # (9)
+        joint = (log_w + log_det - D * HALF_LOG_TWO_PI) - 0.5 * np.sum(z * z, axis=2).T     # (9)
 
         def pull(djoint):
             dlogits = pull_w(djoint.sum(axis=0))
-            dz = -djoint.T[:, :, None] * z                                                          # d(9)
+            dz = -djoint.T[:, :, None] * z                                                  # d(9)
             dA = dz.swapaxes(1, 2) @ away                                       # (K, D, D)
             dA[:, i, i] = dA[:, i, i] * A[:, i, i] + djoint.sum(axis=0)[:, None]    # in log A_ii
             daway = dz @ A
@@ -237,7 +236,7 @@ class MixtureEM:
         x = checks.rows(x).astype(float)
         std = x.std(axis=0)
         correlation = np.atleast_2d(np.cov((x / np.where(std > 0, std, 1)).T, bias=True))
-        if np.linalg.eigvalsh(correlation)[0] < 1e-15 / FLOOR:                  # the floor must stay above rounding
+        if np.linalg.eigvalsh(correlation)[0] < 1e-15 / FLOOR:          # FLOOR stays above rounding
             raise ValueError(f"x must spread in every direction to have a density, got {len(x)} rows of "
                              f"{x.shape[1]} columns in a plane (constant or dependent columns?)")
         return x

@@ -46,7 +46,7 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class Transformer(Autoregressive):
-    """p(x) over {0 ... classes-1}^dim, exact.  The default sizes are those of transformer_brackets.
+    """p(x) over {0 ... classes-1}^dim, exact.  Default sizes as in the figure transformer_brackets.
 
     >>> list(Transformer(3, layers=1).blocks)[:5]
     ['token', 'position', '0.norm_1_gain', '0.norm_1_bias', '0.W_qkv']
@@ -58,7 +58,7 @@ class Transformer(Autoregressive):
     heads: int = 4
     layers: int = 2
 
-    # Chosen by hand within 1e-3 ... 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999.
+    # By hand, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(3e-3, beta2=0.99), schedule=warmed_up_cosine, batch_size=128)
 
     def __post_init__(self):
@@ -70,12 +70,12 @@ class Transformer(Autoregressive):
 
     @cached_property
     def shapes(self):
-        """Every parameter array by name, in the order of theta; those of layer l are named l."""
+        """Every parameter array by name, in the order of theta: "0.W_up" is W_up of layer 0."""
         W, C = self.width, self.classes
         layer = {"norm_1_gain": (W,), "norm_1_bias": (W,), "W_qkv": (W, 3 * W), "b_qkv": (3 * W,),
                  "W_mix": (W, W), "b_mix": (W,), "norm_2_gain": (W,), "norm_2_bias": (W,),
                  "W_up": (W, 4 * W), "b_up": (4 * W,), "W_down": (4 * W, W), "b_down": (W,)}
-        shapes = {"token": (C + 1, W), "position": (self.dim, W)}               # token C is the start
+        shapes = {"token": (C + 1, W), "position": (self.dim, W)}           # token C is the start
         shapes |= {f"{l}.{name}": shape for l in range(self.layers) for name, shape in layer.items()}
         return shapes | {"norm_gain": (W,), "norm_bias": (W,), "W_out": (W, C), "b_out": (C,)}
 
@@ -106,31 +106,31 @@ class Transformer(Autoregressive):
                 part[...] = 1
             elif part.ndim == 2:
                 into_h = name.endswith(("W_mix", "W_down"))
-                std = 0.3 if name in ("token", "position") else len(part) ** -0.5       # 0.3: by hand, not swept
+                std = 0.3 if name in ("token", "position") else len(part) ** -0.5   # 0.3: by hand
                 part[...] = rng.normal(0, std / np.sqrt(2 * self.layers) if into_h else std, part.shape)
-        self.views(theta)["W_out"][...] *= 0.1              # p starts nearly uniform; by hand, not swept
+        self.views(theta)["W_out"][...] *= 0.1              # nearly uniform p; by hand, not swept
         return theta
 
     def loss(self, theta, x, noise=None):
         """-mean log p(x) in nats per sequence, and its gradient (P,)."""
         log_p, pull = self._log_conditionals(theta, x)                          # (N, T)
-        loss = -np.sum(log_p) / len(x)                                                              # (6)
-        return loss, pull(np.full_like(log_p, -1 / len(x)))                                         # d(6)
+        loss = -np.sum(log_p) / len(x)                                                      # (6)
+        return loss, pull(np.full_like(log_p, -1 / len(x)))                                 # d(6)
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
-        return np.sum(self._log_conditionals(theta, x)[0], axis=1)                                  # (1)
+        return np.sum(self._log_conditionals(theta, x)[0], axis=1)                          # (1)
 
     def _log_conditionals(self, theta, x):
         """log p(x_t | x_<t), (N, T), and pull(dlog_p) -> dtheta."""
         theta, x = checks.flat(theta, self.size), checks.class_rows(x, self.dim, self.classes)
         before = np.concatenate([np.full((len(x), 1), self.classes), x[:, :-1]], axis=1)
         logits, pull_network, _ = self._network(theta, before)
-        log_p, pull_classes = categorical_log_density(x, logits)                                    # (1)
-        return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))                             # d(1)
+        log_p, pull_classes = categorical_log_density(x, logits)                            # (1)
+        return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))                     # d(1)
 
     def _network(self, theta, before, caches=None):
-        """logits (N, T, C) of the tokens after `before` (N, T), pull(dlogits) -> dtheta, and new caches.
+        """logits (N, T, C) of the tokens after `before` (N, T), pull(dlogits) -> dtheta, caches.
 
         caches: (keys, values) of earlier positions for each layer; without them `before` is a
         whole sequence, and only then pull may be called.
@@ -138,29 +138,29 @@ class Transformer(Autoregressive):
         p, pulls, kept = self.views(theta), [], []
         start = caches[0][0].shape[2] if caches else 0
         tokens, pull_token = embedding(p["token"], before)
-        h = tokens + p["position"][start:start + before.shape[1]]               # (N, T, W)           (2)
+        h = tokens + p["position"][start:start + before.shape[1]]               # (N, T, W)  (2)
         for layer in range(self.layers):
             own = {name.partition(".")[2]: p[name] for name in p if name.startswith(f"{layer}.")}
             h, pull_block, cache = self._block(own, h, caches[layer] if caches else None)
             pulls.append(pull_block)
             kept.append(cache)
         z, pull_norm = layer_norm(h, p["norm_gain"], p["norm_bias"])
-        logits, pull_out = affine(z, p["W_out"], p["b_out"])                    # (N, T, C)           (5)
+        logits, pull_out = affine(z, p["W_out"], p["b_out"])                    # (N, T, C)  (5)
 
         def pull(dlogits):
             d = {}
-            dz, d["W_out"], d["b_out"] = pull_out(dlogits)                                          # d(5)
+            dz, d["W_out"], d["b_out"] = pull_out(dlogits)                                  # d(5)
             dh, d["norm_gain"], d["norm_bias"] = pull_norm(dz)
             for layer in reversed(range(self.layers)):
                 dh, down = pulls[layer](dh)
                 d |= {f"{layer}.{name}": dpart for name, dpart in down.items()}
-            d["position"], d["token"] = dh.sum(axis=0), pull_token(dh)                              # d(2)
+            d["position"], d["token"] = dh.sum(axis=0), pull_token(dh)                      # d(2)
             return np.concatenate([d[name].ravel() for name in self.shapes])
 
         return logits, pull, kept
 
     def _block(self, p, h, past=None):
-        """h after one layer with the arrays p, pull(dh) -> (dh, dp), and all keys and values up to here.
+        """h after one layer of arrays p, pull(dh) -> (dh, dp), and all keys and values so far.
 
         past: keys and values of earlier positions, if h holds only the positions after them.
         """
@@ -171,12 +171,12 @@ class Transformer(Autoregressive):
             k, v = (np.concatenate(pair, axis=2) for pair in zip(past, (k, v)))
         y, pull_attention = causal_attention(q, k, v)
         mixed, pull_mix = affine(self._merge(y), p["W_mix"], p["b_mix"])        # (N, T, W)
-        h = h + mixed                                                                               # (3)
+        h = h + mixed                                                                       # (3)
         z, pull_norm_2 = layer_norm(h, p["norm_2_gain"], p["norm_2_bias"])
         a, pull_up = affine(z, p["W_up"], p["b_up"])                            # (N, T, 4 W)
         wide, pull_silu = silu(a)
         added, pull_down = affine(wide, p["W_down"], p["b_down"])               # (N, T, W)
-        h = h + added                                                                               # (4)
+        h = h + added                                                                       # (4)
 
         def pull(dh):
             d = {}
@@ -184,12 +184,12 @@ class Transformer(Autoregressive):
             da = pull_silu(dwide)
             dz, d["W_up"], d["b_up"] = pull_up(da)
             dpart, d["norm_2_gain"], d["norm_2_bias"] = pull_norm_2(dz)
-            dh = dh + dpart                                                                         # d(4)
+            dh = dh + dpart                                                                 # d(4)
             dy, d["W_mix"], d["b_mix"] = pull_mix(dh)
             dq, dk, dv = (self._merge(part) for part in pull_attention(self._split(dy)))
             dz, d["W_qkv"], d["b_qkv"] = pull_qkv(np.concatenate([dq, dk, dv], axis=2))
             dpart, d["norm_1_gain"], d["norm_1_bias"] = pull_norm_1(dz)
-            return dh + dpart, d                                                                    # d(3)
+            return dh + dpart, d                                                            # d(3)
 
         return h, pull, (k, v)
 
@@ -211,6 +211,7 @@ class Transformer(Autoregressive):
         x, caches, tokens = np.empty((n, self.dim), int), None, np.full(n, self.classes)
         for t in range(self.dim):
             logits, _, caches = self._network(theta, tokens[:, None], caches)
-            drawn = np.argmax(logits[:, 0] + rng.gumbel(size=(n, self.classes)), axis=1)    # ~ softmax (1)
+            noise = rng.gumbel(size=(n, self.classes))
+            drawn = np.argmax(logits[:, 0] + noise, axis=1)                     # ~ softmax  (1)
             x[:, t] = tokens = np.full(n, known[t]) if t in known else drawn
         return x

@@ -29,7 +29,7 @@ def naive_log_prob(model, theta, x):
     total = np.zeros(len(x))
     for n, row in enumerate(x):
         for place, i in enumerate(model.order):
-            seen = np.full(model.dim, 1e3)                  # would be noticed if it were looked at
+            seen = np.full(model.dim, 1e3)                  # would show if the output depended on it
             for j in model.order[:place]:
                 seen[j] = row[j]
             h = seen
@@ -92,7 +92,7 @@ def test_jacobian_of_the_outputs_is_strictly_triangular_for_every_order(dim, hid
                 dx = gradient(lambda x: model.conditionals(theta, x)[0][part][0, i].sum(), x)[0]
                 before, after = list(order[:place]), list(order[place:])
                 assert (dx[after] == 0).all()               # exactly: no path at all
-                assert (dx[before] != 0).all()              # and no promise unused
+                assert (dx[before] != 0).all()              # and no allowed path is missing
 
 
 # ---- 3 two ways ----
@@ -161,7 +161,7 @@ def test_noise_is_the_normal_quantile_of_each_conditional_distribution_function(
         assert abs(z[n, i] - norm.ppf(F)) < 1e-10 if 1e-6 < F < 1 - 1e-6 else abs(z[n, i]) > 4
 
 
-def test_log_det_is_that_of_the_jacobian_by_differences(rng):
+def test_log_det_is_that_of_the_jacobian(rng):
     """The full Jacobian by central differences: its determinant, and with it log p = log N(z) + log |det|."""
     theta, x = random_theta(MODEL, rng), rng.normal(size=(6, 3))
     z, log_det = MODEL.to_noise(theta, x)

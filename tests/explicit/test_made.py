@@ -71,10 +71,10 @@ def test_jacobian_is_strictly_triangular_for_every_order(dim, classes, hidden, r
                 dones = gradient(lambda ones: model._logits(theta, ones, model.masks[0])[0][0, i, c], ones)
                 seen = (dones.reshape(dim, classes) != 0)
                 assert not seen[list(order[place:])].any()              # exactly: no path at all
-                assert seen[list(order[:place])].all()                  # and no promise unused
+                assert seen[list(order[:place])].all()                  # and no allowed path is missing
 
 
-# ---- 3 two roads ----
+# ---- 3 two ways ----
 
 @pytest.mark.parametrize("orders", [None, [tuple(range(12)), tuple(range(12))[::-1]]])
 def test_probabilities_of_all_4096_states_sum_to_one(orders, rng):
@@ -125,7 +125,7 @@ def test_same_seed_same_bits(rng):
     assert first.dtype == np.int64 and theta.dtype == model.loss(theta, first)[1].dtype == np.float32
 
 
-# ---- 4 exact twin ----
+# ---- 4 closed form ----
 
 def test_two_bits_without_hidden_layers_learn_their_table_exactly(rng):
     """A linear layer on one bit can say any p(x_2 | x_1): the optimum is the table of frequencies."""

@@ -72,7 +72,7 @@ def test_gradient_in_every_parameter_and_input(dim, rng):
     assert gradient_error(lambda x: np.sum(djoint * MODEL._log_joint(theta, x)[0]), x, pull(djoint)[1]) < 1e-10
 
 
-# ---- 3 two roads ----
+# ---- 3 two ways ----
 
 def test_density_integrates_to_one_and_samples_follow_it(rng):
     theta = MODEL.theta_of(LAW)
@@ -109,7 +109,7 @@ def test_a_fixed_point_of_em_is_a_stationary_point_of_the_likelihood(rng):
     assert np.abs(MODEL.loss(theta, x)[1]).max() < 1e-6
 
 
-# ---- 4 exact twin ----
+# ---- 4 closed form ----
 
 def test_one_component_is_the_samples_own_gaussian(rng):
     x = rng.normal(size=(40, 3)) @ rng.normal(size=(3, 3)) + 5

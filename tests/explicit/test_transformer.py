@@ -101,10 +101,10 @@ def test_perturbing_a_token_leaves_all_logits_up_to_it_bitwise_unchanged(rng):
         moved[:, t] = (x[:, t] + 1) % 3
         after = next_logits(MODEL, theta, moved)
         np.testing.assert_array_equal(after[:, :t + 1], logits[:, :t + 1])
-        assert (after[:, t + 1:] != logits[:, t + 1:]).all()            # and all later ones do listen
+        assert (after[:, t + 1:] != logits[:, t + 1:]).all()            # and all later ones change
 
 
-# ---- 3 two roads ----
+# ---- 3 two ways ----
 
 def test_probabilities_of_all_sequences_sum_to_one(rng):
     assert abs(np.exp(MODEL.log_prob(random_theta(MODEL, rng), states(4, 3))).sum() - 1) < 1e-12
@@ -141,7 +141,7 @@ def test_same_seed_same_bits(rng):
     assert MODEL.loss(theta, first)[1].dtype == np.float32
 
 
-# ---- 4 exact twin ----
+# ---- 4 closed form ----
 
 def test_with_nothing_added_to_h_it_is_a_table_of_bigrams(rng):
     """W_mix = W_down = 0 and no positions: the next token depends on the last one alone."""
