@@ -1,4 +1,4 @@
-"""MADE against a law on 4,096 states of which every probability is known."""
+"""MADE against a distribution (a law) on 4,096 states of which every probability is known."""
 import numpy as np
 
 from figures.style import COLORS, figure

@@ -19,8 +19,8 @@ So the log-likelihood never falls.  A VAE has the same bound with q(z | x) from 
 log p - bound is positive, and here it is 0.
 
 Collapse.  A component on a single point makes the likelihood infinite.  So S_k - FLOOR S_data must
-be positive semidefinite.  With S_data = R R^T and R^-1 S_k R^-T = V diag(l) V^T, the M step under
-this constraint raises the eigenvalues l, and EM stays monotone (Ingrassia and Rocci 2007,
+be positive semidefinite.  Under this constraint the M step raises the eigenvalues l of
+R^-1 S_k R^-T = V diag(l) V^T, where S_data = R R^T.  EM stays monotone (Ingrassia and Rocci 2007,
 "Constrained Monotone EM Algorithms for Finite Mixture of Multivariate Gaussians"):
 
     S_k <- R V max(diag l, FLOOR) V^T R^T                                               (7)

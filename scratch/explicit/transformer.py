@@ -181,13 +181,12 @@ class Transformer(Autoregressive):
         def pull(dh):
             d = {}
             dwide, d["W_down"], d["b_down"] = pull_down(dh)
-            da = pull_silu(dwide)
-            dz, d["W_up"], d["b_up"] = pull_up(da)
+            dz, d["W_up"], d["b_up"] = pull_up(pull_silu(dwide))
             dpart, d["norm_2_gain"], d["norm_2_bias"] = pull_norm_2(dz)
             dh = dh + dpart                                                                 # d(4)
             dy, d["W_mix"], d["b_mix"] = pull_mix(dh)
-            dq, dk, dv = (self._merge(part) for part in pull_attention(self._split(dy)))
-            dz, d["W_qkv"], d["b_qkv"] = pull_qkv(np.concatenate([dq, dk, dv], axis=2))
+            dqkv = np.concatenate([self._merge(part) for part in pull_attention(self._split(dy))], axis=2)
+            dz, d["W_qkv"], d["b_qkv"] = pull_qkv(dqkv)
             dpart, d["norm_1_gain"], d["norm_1_bias"] = pull_norm_1(dz)
             return dh + dpart, d                                                            # d(3)
 
