@@ -189,6 +189,18 @@ def test_noise_to_data_and_back_is_the_identity_far_into_the_tails(dtype, rng):
     assert (np.abs(back - z) < few * (1 + np.abs(z) + np.abs(x) * slope)).all()
 
 
+def test_with_one_component_the_flow_is_affine_however_far_out(rng):
+    """z = (x - mu) / s exactly, also where F and 1 - F underflow; log |det| = -sum log s."""
+    model = AutoregressiveMixture(3, components=1, hidden=(5, 4), order=(2, 0, 1))
+    theta, x = random_theta(model, rng), rng.normal(size=(50, 3)) * (1, 10, 100)
+    _, means, log_stds = (part[..., 0] for part in model.conditionals(theta, x)[0])
+    z, log_det = model.to_noise(theta, x)
+    assert np.abs(z).max() > 40                             # Phi(-40) is 1e-350, below the least float64
+    np.testing.assert_allclose(z, (x - means) / np.exp(log_stds), rtol=1e-12, atol=1e-14)
+    np.testing.assert_allclose(log_det, -log_stds.sum(axis=1), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(model.from_noise(theta, z), x, rtol=1e-12, atol=1e-12)
+
+
 def test_data_to_noise_and_back_is_the_identity(plane, rng):
     model, theta, *_ = plane
     x = model.sample(theta, 2000, rng)
