@@ -16,8 +16,8 @@ Loss.    L = -1/N sum_n log p(x_n)     in nats                                  
 Its expectation is H(p_data) + KL(p_data || p): nothing is dropped, nothing is a bound.
 
 Gradient.  dlog p(x_n) = -1/N, then the pullbacks (vector-Jacobian products) in reverse: that of
-(2) (kernels/likelihoods.py), of (3), d raw = dlog_s (1 - tanh^2), of the network (kernels/dense.py),
-and of the mask, dtheta = mask * dmasked (made.py).
+(2) (kernels/likelihoods.py), of (3), d raw = dlog_s (1 - tanh^2), the network (kernels/dense.py),
+and the mask, dtheta = mask * dmasked (made.py).
 Checked in tests/explicit/test_autoregressive.py::test_gradient_in_every_parameter.
 
 Flow.    Let F_i be the distribution function of (2), and Phi that of N(0, 1).  F_i(x_i) is uniform
