@@ -14,9 +14,10 @@ import numpy as np
 from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
 from scratch.discriminative.neural_network import Classifier, Regressor
 from scratch.discriminative.svm import LinearSVM
-from scratch.explicit.autoregressive import MADE, AutoregressiveMixture
-from scratch.explicit.mixture_em import MixtureEM
+from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.explicit.linear_vae import LinearVAE
+from scratch.explicit.made import MADE
+from scratch.explicit.mixture_em import MixtureEM
 from scratch.explicit.transformer import Transformer
 from scratch.explicit.vae import VAE, BernoulliVAE
 from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
@@ -82,7 +83,7 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(MixtureEM, "explicit density", dict(components=3)),
     Entry(AutoregressiveMixture, "autoregressive models", dict(dim=3, components=2, hidden=(5, 4))),
     Entry(MADE, "autoregressive models", dict(dim=4, hidden=(6, 5), classes=3), integers),
-    Entry(Transformer, "autoregressive models", dict(length=5, classes=3, width=8, heads=2, layers=2), integers),
+    Entry(Transformer, "autoregressive models", dict(dim=5, classes=3, width=8, heads=2, layers=2), integers),
     Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5))),
     Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,)), bits),
     Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),

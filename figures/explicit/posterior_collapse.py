@@ -32,7 +32,7 @@ class StrongDecoder(VAE):
 
     @cached_property
     def network(self):
-        return AutoregressiveMixture(self.latent + self.dim, self.components, self.hidden)
+        return AutoregressiveMixture(self.latent + self.dim, components=self.components, hidden=self.hidden)
 
     @property
     def own_parameters(self):
