@@ -5,17 +5,18 @@ Quadrature, for one or two latent coordinates.  The midpoint rule on a box compu
     log p(x) = log integral of N(z; 0, I) p(x | z) dz                                          (1)
 
 It is accurate only if p(z | x) is wider than a cell and lies inside the box.  quadrature_error
-checks this by repeating the sum on a grid shifted by half a cell.  For q = N(m, diag std^2)
+checks this by repeating the sum on a grid shifted by half a cell.  For q = N(m, diag std^2) the
+expectation in the ELBO is a weighted sum over Gauss-Hermite nodes e_i, at z_i = m + std e_i:
 
     ELBO(q) = E_q log p(x | z) - 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)                 (2)
 
-has its expectation as a weighted sum over Gauss-Hermite nodes e_i, at z_i = m + std e_i.  Then
+The gap below log p(x) is a KL, and has two parts:
 
     log p(x) - ELBO(q) = KL(q || p(z | x))                                                     (3)
                        = [log p(x) - ELBO(q*)] + [ELBO(q*) - ELBO(q)]                          (4)
 
 q* is the best Gaussian with a diagonal covariance for this one x.  The first bracket is the
-approximation gap, due to the family of q.  The second is the amortization gap, due to an encoder
+approximation gap, due to the family of q.  The second is the amortization gap, due to one encoder
 for all x (Cremer et al. 2018, "Inference Suboptimality in Variational Autoencoders", eqs. 8 to 10).
 
 Importance sampling, for any number of latent coordinates.  With k draws z_i of q,
@@ -114,7 +115,7 @@ def best_gaussians(model, theta, x):
         return -elbo.sum(), -np.stack(pull(np.ones(len(x)))).ravel()
 
     best = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B",                           # (4)
-                    options=dict(maxiter=2000, maxfun=4000, ftol=1e-14, gtol=1e-8))
+                    options=dict(maxiter=2000, maxfun=4000, ftol=1e-14, gtol=1e-8))     # down to rounding
     return best.x.reshape(start.shape)
 
 

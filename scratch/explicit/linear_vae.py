@@ -82,7 +82,7 @@ class LinearVAE(VAE):
         x = checks.rows(x, self.dim)
         values, vectors = np.linalg.eigh(np.cov(x.T, bias=True).reshape(self.dim, -1))
         values, vectors, best = values[::-1], vectors[:, ::-1], (np.inf, None, None)
-        if self.latent >= self.dim or not values[-1] > 1e-12 * values[0]:
+        if self.latent >= self.dim or not values[-1] > 1e-12 * values[0]:    # zero but for rounding
             raise ValueError(f"the loss has no minimum: it needs latent < dim = {self.dim} and rows that "
                              f"spread in every direction, got latent = {self.latent}, eigenvalues {values}")
         for a in range(self.latent + 1):

@@ -51,7 +51,7 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class VAE:
-    """A Gaussian decoder with one learned s.  With theta = 0 q is the posterior, the ELBO log p(x).
+    """A Gaussian decoder with one learned s.  With theta = 0 q is exact and the ELBO is log p(x):
 
     >>> theta, x, noise = np.zeros(VAE(2).size), np.array([[0.3, -1.0]]), np.ones((1, 1, 2))
     >>> VAE(2).elbo(theta, x, noise).round(6), VAE(2).log_prob(theta, x, nodes=60).round(6)
@@ -64,7 +64,7 @@ class VAE:
     beta: float = 1.0
     samples: int = 1                                        # k in training
     importance: bool = False
-    # Tuned by hand on LAWS, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start sooner than 0.999.
+    # Tuned by hand on LAWS from 1e-3 to 1e-2.  beta2 = 0.99 forgets a bad start sooner than 0.999.
     recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)
     scalars = ("log_s",)                                    # parameters behind the decoder's network
 
@@ -95,9 +95,9 @@ class VAE:
 
         def gradient():
             dreconstruction, dkl = 1 / len(x), self.beta / len(x)                   # d(7)
-            dmean, dlog_std = dkl * mean, dkl * (std ** 2 - 1)                      # d(6)
+            dmean, dlog_std = dkl * mean, dkl * (std ** 2 - 1)                      # (N, L)  d(6)
             dlog_p = np.full_like(log_p, -dreconstruction / len(noise))             # d(5)
-            ddecoder, dz = pull_likelihood(dlog_p)                                  # d(2)
+            ddecoder, dz = pull_likelihood(dlog_p)                                  # (k, N, L)  d(2)
             dmean += np.sum(dz, axis=0)                                             # d(3)
             dlog_std += np.sum(dz * noise, axis=0) * std                            # d(3)
             dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1))
@@ -118,17 +118,19 @@ class VAE:
 
         def gradient():
             dlog_w = pull_sum(np.full_like(log_sum, -1 / len(x))).T                 # (k, N)  d(9)
+            dz_prior, dlog_std = -dlog_w[:, :, None] * z, np.sum(dlog_w, axis=0)[:, None]       # d(8)
             ddecoder, dz = pull_likelihood(dlog_w)                                  # d(2)
-            dz -= dlog_w[:, :, None] * z                                            # d(8)
+            dz += dz_prior
             dmean = np.sum(dz, axis=0)                                              # d(3)
-            dlog_std = np.sum(dlog_w, axis=0)[:, None] + np.sum(dz * noise, axis=0) * std       # d(8), d(3)
+            dlog_std = dlog_std + np.sum(dz * noise, axis=0) * std                  # d(3)
             dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1))
             return np.concatenate([dencoder, ddecoder])
         return loss, log_w, gradient
 
     def elbo(self, theta, x, noise):
         """The ELBO of each row, (N,) nats, for any k: in expectation at most log p(x)."""
-        return -sum(self.elbo_loss(theta, x, noise)[1])                             # (4)
+        _, (reconstruction, kl), _ = self.elbo_loss(theta, x, noise)
+        return -reconstruction - kl                                                 # (4)
 
     def importance_bound(self, theta, x, noise):
         """log 1/k sum_i w_i of each row, (N,) nats, for any k: in expectation at most log p(x)."""

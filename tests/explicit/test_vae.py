@@ -5,12 +5,12 @@ import pytest
 
 from scratch.data.distributions import moons
 from scratch.divergence.monte_carlo import kl_monte_carlo
-from scratch.explicit.vae import VAE, BernoulliVAE
 from scratch.explicit.linear_vae import LinearVAE
-from scratch.kernels.dense import mlp, mlp_size, mlp_views
+from scratch.explicit.vae import VAE, BernoulliVAE
 from scratch.grid import midpoints
-from scratch.learning.gradient_check import gradient_error
+from scratch.kernels.dense import mlp, mlp_size, mlp_views
 from scratch.kernels.stable import logsumexp
+from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit
 
 GAUSS = VAE(dim=3, latent=2, hidden=(5,), beta=1.7, samples=2)
