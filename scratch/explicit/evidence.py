@@ -100,9 +100,10 @@ def elbo_quadrature(model, theta, x, mean, log_std):
     elbo = weight @ log_p - 0.5 * np.sum(mean ** 2 + std ** 2 - 2 * log_std - 1, axis=1)        # (2)
 
     def pull(delbo):
-        _, dz = pull_likelihood(weight[:, None] * delbo)                                        # d(2)
-        return (dz.sum(axis=0) - delbo[:, None] * mean,
-                (dz * e).sum(axis=0) * std - delbo[:, None] * (std ** 2 - 1))
+        _, dz = pull_likelihood(weight[:, None] * delbo)                                        # (M, N, L)
+        return (dz.sum(axis=0) - delbo[:, None] * mean,                                         # d(2)
+                (dz * e).sum(axis=0) * std - delbo[:, None] * (std ** 2 - 1))                   # d(2)
+
     return elbo, pull
 
 

@@ -9,7 +9,7 @@ beta = 1 q is the true posterior at the optimum (Lucas et al. 2019, "Don't Blame
 
 Loss.  reconstruction + beta KL as in vae.py, in expectation over the noise.  Let l_1 >= ... >= l_D
 and u_j be the eigenvalues and eigenvectors of the data's covariance, b the data's mean, and
-t = beta s^2.  With a active latent units the loss is smallest at
+t = beta s^2.  If a of the latent units are active, j = 1 ... a, the loss is smallest at
 
     t = beta sum_(j > a) l_j / (D - beta a)                                                    (2)
     W_j = sqrt(l_j - t) u_j                                                                    (3)
@@ -21,12 +21,10 @@ left out (Tipping and Bishop, eqs. 7 and 8).  An active unit has l_j > t, and it
 
     KL_j = 1/2 log(l_j / t)                                                                    (6)
 
-The expected squared residual of a row is D s^2 there, so that the loss is
+For a given t a unit is active if and only if l_j > t.  The loss minimized over all else is convex in
+log t, so only one a agrees with its own t: l_a > t, and t >= l_(a+1) unless a = L.  A unit with
+l_j <= t has KL 0.  This is posterior collapse, a property of the optimum and not of the training.
 
-    loss = 1/2 D (log(2 pi s^2) + 1) + beta sum_(j <= a) KL_j                                  (7)
-
-The best a minimizes (7).  A unit with l_j <= t has KL 0.  This is posterior collapse, as a property
-of the optimum and not of the training.
 Gradient.  That of vae.py.  At the optimum it is 0.
 Checked in tests/explicit/test_linear_vae.py::test_gradient_is_zero_at_the_optimum_for_any_beta.
 Checked in tests/explicit/test_linear_vae.py::test_optimum_is_probabilistic_pca_and_its_gap_is_zero.
@@ -81,18 +79,15 @@ class LinearVAE(VAE):
         """Eigenvalues (D,), the largest first, and eigenvectors (D, D) of x's covariance; t; a."""
         x = checks.rows(x, self.dim)
         values, vectors = np.linalg.eigh(np.cov(x.T, bias=True).reshape(self.dim, -1))
-        values, vectors, best = values[::-1], vectors[:, ::-1], (np.inf, None, None)
+        values, vectors = values[::-1], vectors[:, ::-1]
         if self.latent >= self.dim or not values[-1] > 1e-12 * values[0]:    # zero but for rounding
             raise ValueError(f"the loss has no minimum: it needs latent < dim = {self.dim} and rows that "
                              f"spread in every direction, got latent = {self.latent}, eigenvalues {values}")
-        for a in range(self.latent + 1):
-            if self.beta * a < self.dim:
-                t = self.beta * values[a:].sum() / (self.dim - self.beta * a)       # (2)
-                kl = 0.5 * np.log(values[:a] / t).sum()                             # (6)
-                loss = 0.5 * self.dim * (np.log(2 * np.pi * t / self.beta) + 1) + self.beta * kl        # (7)
-                if (values[:a] > t).all():
-                    best = min(best, (loss, t, a))
-        return values, vectors, *best[1:]
+        active, t = 0, self.beta * values.sum() / self.dim                          # (2)
+        while active < self.latent and values[active] > t:
+            active += 1
+            t = self.beta * values[active:].sum() / (self.dim - self.beta * active)     # (2), a smaller t
+        return values, vectors, t, active
 
     def law(self, theta):
         """The distribution (1): density, score, samples and entropy in closed form."""

@@ -102,6 +102,7 @@ class VAE:
             dlog_std += np.sum(dz * noise, axis=0) * std                            # d(3)
             dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1))
             return np.concatenate([dencoder, ddecoder])
+
         return loss, (reconstruction, kl), gradient
 
     def importance_loss(self, theta, x, noise):
@@ -125,6 +126,7 @@ class VAE:
             dlog_std = dlog_std + np.sum(dz * noise, axis=0) * std                  # d(3)
             dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1))
             return np.concatenate([dencoder, ddecoder])
+
         return loss, log_w, gradient
 
     def elbo(self, theta, x, noise):
@@ -152,6 +154,7 @@ class VAE:
             _, df, dlog_s = pull_p(np.broadcast_to(dlog_p.reshape(-1, 1), f.shape))         # d(2)
             dweights, dz = pull_mlp(df)
             return np.append(dweights, np.sum(dlog_s)), dz.reshape(z.shape)
+
         return np.sum(log_p, axis=1).reshape(z.shape[:2]), pull
 
     def log_likelihood_pairs(self, decoder, x, z):
@@ -229,6 +232,7 @@ class BernoulliVAE(VAE):
         def pull(dlog_p):
             ddecoder, dz = pull_mlp(pull_p(np.broadcast_to(dlog_p.reshape(-1, 1), f.shape)))    # d(2)
             return ddecoder, dz.reshape(z.shape)
+
         return np.sum(log_p, axis=1).reshape(z.shape[:2]), pull
 
     def log_likelihood_pairs(self, decoder, x, z):

@@ -81,6 +81,16 @@ def test_importance_sampling_meets_quadrature_within_its_error_bar(case, rng):
     assert (np.abs(z) < 5).all() and (error < 0.1).all()
 
 
+def test_importance_sampling_in_parts_is_its_definition_on_all_draws(case, rng, monkeypatch):
+    model, theta, x = case
+    log_w = model.importance_loss(theta, x, np.random.default_rng(3).standard_normal((51, 4, model.latent)))[1]
+    w = np.exp(log_w)
+    monkeypatch.setattr(evidence, "ROWS", 10)               # two draws of the four rows at once
+    value, error = evidence.log_prob_importance(model, theta, x, np.random.default_rng(3), samples=51)
+    np.testing.assert_allclose(value, np.log(w.mean(axis=0)), rtol=1e-12)
+    np.testing.assert_allclose(error, w.std(axis=0, ddof=1) / w.mean(axis=0) / np.sqrt(51), rtol=1e-12)
+
+
 def test_its_error_bar_is_the_spread_of_repeated_estimates(rng):
     model = MODELS[0]
     theta, x = 0.6 * rng.standard_normal(model.size), rng.normal(size=(3, 2))
