@@ -50,7 +50,7 @@ CHUNK, ROWS = 2 ** 22, 2 ** 14     # pairs (x, z), and rows of a network, at onc
 
 def log_prob_quadrature(model, theta, x, nodes=None, shift=0.0):
     """log p(x), (N,) nats, by `nodes` midpoints per axis, moved by a fraction `shift` of a cell."""
-    theta, x = model.inputs(np.asarray(theta, float), x)
+    theta, x = model.inputs(checks.flat(theta, model.size).astype(float), x)
     nodes, decoder = _nodes(model, nodes), model.split(theta)[1]
     z, cell = midpoints([(-RADIUS, RADIUS)] * model.latent, nodes)                              # (M, L)
     z += shift * 2 * RADIUS / nodes
@@ -77,7 +77,7 @@ def log_prob_importance(model, theta, x, rng, samples=1000):
 
 def kl_to_posterior(model, theta, x, nodes=None):
     """KL(q(z | x) || p(z | x)) in nats, (N,), by its definition, on a grid around each q."""
-    (theta, x), nodes = model.inputs(np.asarray(theta, float), x), _nodes(model, nodes)
+    (theta, x), nodes = model.inputs(checks.flat(theta, model.size).astype(float), x), _nodes(model, nodes)
     log_p, decoder = log_prob_quadrature(model, theta, x, nodes), model.split(theta)[1]
     e, cell = midpoints([(-8, 8)] * model.latent, nodes)                # 8 std: all but 3e-15 of q
     log_e, kl = _log_normal(e), np.empty(len(x))                                                # (M,), (N,)
@@ -90,7 +90,7 @@ def kl_to_posterior(model, theta, x, nodes=None):
 
 def elbo_quadrature(model, theta, x, mean, log_std):
     """ELBO (N,) of q = N(mean, diag exp(log_std)^2), and pull(delbo) -> (dmean, dlog_std)."""
-    theta, x = model.inputs(np.asarray(theta, float), x)
+    theta, x = model.inputs(checks.flat(theta, model.size).astype(float), x)
     e, weight = np.polynomial.hermite_e.hermegauss(HERMITE)
     e = np.stack(np.meshgrid(*[e] * model.latent, indexing="ij"), axis=-1).reshape(-1, 1, model.latent)
     weight = np.prod(np.meshgrid(*[weight / weight.sum()] * model.latent), axis=0).ravel()      # (M,)
@@ -109,7 +109,7 @@ def elbo_quadrature(model, theta, x, mean, log_std):
 
 def best_gaussians(model, theta, x):
     """mean and log_std (N, L) of q* in (4), by L-BFGS from the encoder's q, all rows at once."""
-    start = np.stack(model.encode(np.asarray(theta, float), x))                                 # (2, N, L)
+    start = np.stack(model.encode(checks.flat(theta, model.size).astype(float), x))             # (2, N, L)
 
     def loss(q):
         elbo, pull = elbo_quadrature(model, theta, x, *q.reshape(start.shape))

@@ -91,7 +91,7 @@ class LinearVAE(VAE):
 
     def law(self, theta):
         """The distribution (1): density, score, samples and entropy in closed form."""
-        _, decoder = self.split(checks.flat(np.asarray(theta, float), self.size))
+        _, decoder = self.split(checks.flat(theta, self.size).astype(float))
         (W, b), = mlp_views(decoder[:-1], self.decoder_widths)
         covariance = W.T @ W + np.exp(2 * decoder[-1]) * np.eye(self.dim)
         return GaussianMixture(means=[b], covariances=[covariance], weights=[1.0])  # (1)

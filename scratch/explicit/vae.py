@@ -193,13 +193,13 @@ class VAE:
 
     def init(self, rng, dtype=np.float32):
         """Random theta (P,): q near the prior, s = 1."""
-        encoder = mlp_init(rng, self.encoder_widths, dtype)
+        encoder = mlp_init(rng, self.encoder_widths, checks.dtype(dtype))
         decoder = mlp_init(rng, self.decoder_widths, dtype)
         mlp_views(encoder, self.encoder_widths)[-1][0][...] *= 0.5      # by hand, not swept: q near the prior
         return np.concatenate([encoder, decoder, np.zeros(len(self.scalars), dtype)])
 
     def draw_noise(self, rng, n):
-        return checks.generator(rng).standard_normal((self.samples, n, self.latent))        # (k, n, L)
+        return checks.generator(rng).standard_normal((self.samples, checks.size(n, "n"), self.latent))
 
     def log_prob(self, theta, x, *, nodes=None):
         """log p(x), (N,) nats, on a grid of z for L <= 2 (evidence.log_prob_importance: any L)."""
@@ -212,7 +212,8 @@ class VAE:
 
     def _loss_inputs(self, theta, x, noise):
         theta, x = self.inputs(theta, x)
-        (noise,) = checks.noise((noise,), x, eps=(*np.shape(noise)[:1], len(x), self.latent))
+        noise = checks.array(noise, "noise", dimensions=3)
+        (noise,) = checks.noise((noise,), x, eps=(len(noise), len(x), self.latent))
         return *self.split(theta), x, noise
 
 
