@@ -100,7 +100,7 @@ class VAE:
             ddecoder, dz = pull_likelihood(dlog_p)                                  # (k, N, L)  d(2)
             dmean += np.sum(dz, axis=0)                                             # d(3)
             dlog_std += np.sum(dz * noise, axis=0) * std                            # d(3)
-            dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1))
+            dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1), need_dx=False)
             return np.concatenate([dencoder, ddecoder])
 
         return loss, (reconstruction, kl), gradient
@@ -124,7 +124,7 @@ class VAE:
             dz += dz_prior
             dmean = np.sum(dz, axis=0)                                              # d(3)
             dlog_std = dlog_std + np.sum(dz * noise, axis=0) * std                  # d(3)
-            dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1))
+            dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1), need_dx=False)
             return np.concatenate([dencoder, ddecoder])
 
         return loss, log_w, gradient
