@@ -26,7 +26,16 @@ def test_its_first_model_runs():
     exec(code.replace("steps=1000", "steps=5"), {})
 
 
-PAGES = [path for path in ROOT.rglob("*.md") if ".venv" not in path.parts]
+@pytest.mark.slow
+def test_its_first_model_prints_what_the_readme_says(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(code, {})
+    printed, said = (re.match(r"([\d.]+) \+- ([\d.]+) nats \(n = 20000\)", text).groups() for text in (
+        capsys.readouterr().out, re.search(r"prints `(.*?)`", README).group(1)))
+    assert abs(float(printed[0]) - float(said[0])) < 5 * float(said[1])           # rounding differs between machines
+
+
+PAGES = [path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
