@@ -75,7 +75,7 @@ def run(chosen, options):
     for jobs, tasks in ((options.jobs, together), (1, alone)):
         if tasks:
             failed += run_group(tasks, min(jobs, len(tasks)), began)
-    if options.effort == "full" and not failed:
+    if options.effort == "full" and not failed and chosen == runner.names():
         runner.write(runner.HERE / "README.md", lambda file: file.write(runner.page().encode()))
     print(f"{len(chosen) - len(failed)} of {len(chosen)} figures made in {time.monotonic() - began:.0f} s")
     return 1 if failed else 0

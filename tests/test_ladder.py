@@ -1,15 +1,38 @@
-"""What must hold for every model of the family tree, so that none joins without it."""
+"""How to add a model, and the tests that every model of the family tree must pass.
+
+1. Write a frozen dataclass `Model(dim, *, ...)` in scratch/explicit/ or scratch/implicit/ with the
+   methods of scratch/__init__.py: size, blocks, recipe, init, draw_noise, loss; sample for a generative
+   model; log_prob, elbo and complete where they exist.  The docstring holds model, loss and gradient
+   with numbered equations.
+2. Add one `Entry` to MODELS in scratch/family_tree.py, with sizes small enough to check every parameter.
+3. This file then checks by itself: the signatures; that blocks cover theta; the gradient in every
+   coordinate; dtypes; that the loss is pure and a mean over the batch; loss = -mean log_prob where
+   `Entry.exact` says so; mass 1 of densities in the plane and of probabilities of small vectors;
+   samples against log_prob; the seed; three training steps.
+4. Yours to test, in tests/ at the mirrored path: the definition by a naive loop, the closed-form
+   counterpart, learning to a stated KL, the sampler's options.
+5. A color per family stands in figures/style.py, and a figure is a module with CLAIM, compute and draw.
+   The README's table of models is one row a model.
+"""
 import importlib
 import inspect
 import pkgutil
+from dataclasses import MISSING, fields, replace
 
 import numpy as np
 import pytest
 
 import scratch
-from scratch.family_tree import BRANCHES, MODELS
-from scratch.learning.gradient_check import gradient_error
+from scratch.divergence.entropy import kl_cross_entropy
+from scratch.family_tree import BRANCHES, MODELS, integers, reals
+from scratch.grid import midpoints
+from scratch.learning.gradient_check import gradient
 from scratch.learning.training import fit
+
+PLANAR = [name for name, entry in MODELS.items() if entry.rows is reals and hasattr(entry.model, "log_prob")]
+COUNTABLE = [name for name, entry in MODELS.items() if entry.rows is integers]
+GENERATIVE = [name for name, entry in MODELS.items() if entry.branch != "discriminative models"]
+EXACT = [name for name, entry in MODELS.items() if entry.exact]
 
 
 @pytest.fixture(params=MODELS)
@@ -17,21 +40,107 @@ def entry(request):
     return MODELS[request.param]
 
 
+def moved(model, rng, dtype=np.float64, size=0.1):
+    """Parameters away from zeros and symmetric starts."""
+    theta = model.init(rng, dtype)
+    return theta + (size * rng.standard_normal(theta.shape)).astype(dtype)
+
+
+def in_the_plane(entry):
+    """The model of this entry for two coordinates."""
+    dims = {"dim": 2} if "dim" in entry.sizes else {}
+    return entry.model(**{**entry.sizes, **dims})
+
+
+# ---- the contract ----
+
+def test_the_first_size_alone_makes_a_model_and_all_others_are_keywords(entry):
+    first, *others = [field for field in fields(entry.model) if field.init]
+    positional = ("components", "dim") if first.name == "components" else ("dim",)
+    assert first.name == positional[0] and first.default is MISSING
+    for field in others:
+        assert field.default is not MISSING and field.kw_only != (field.name in positional), field.name
+    model = entry.model(3)
+    assert getattr(model, first.name) == 3 and model == entry.model(3) and hash(model) == hash(entry.model(3))
+    assert model.recipe.batch_size >= 1
+
+
+def test_public_methods_have_the_signatures_of_the_contract(entry):
+    leading = dict(init=["rng", "dtype"], draw_noise=["rng", "n"], loss=["theta", "x", "noise"],
+                   sample=["theta", "n", "rng"], log_prob=["theta", "x"], elbo=["theta", "x", "noise"],
+                   complete=["theta", "known", "n", "rng"])
+    for method, names in leading.items():
+        if not hasattr(entry.model, method):
+            assert method in ("sample", "log_prob", "elbo", "complete"), method
+            continue
+        parameters = list(inspect.signature(getattr(entry.model, method)).parameters.values())[1:]
+        positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+        positional = ["x" if name == "rows" else name for name in positional]     # rows: x and a label
+        assert positional == names, (method, positional)
+    assert all(not name.endswith("tangent") for name in dir(entry.model))
+
+
+def test_blocks_name_every_coordinate_once(entry, rng):
+    model = entry()
+    covered = np.concatenate([np.arange(model.size)[place] for place in model.blocks.values()])
+    np.testing.assert_array_equal(covered, np.arange(model.size))
+    assert model.init(rng).shape == (model.size,)
+
+
+def test_an_elbo_takes_the_noise_of_the_loss(entry, rng):
+    model = entry()
+    if not hasattr(model, "elbo"):
+        pytest.skip("no bound")
+    x = entry.rows(model, rng, 5)
+    bound = model.elbo(model.init(rng), x, model.draw_noise(rng, 5))
+    assert bound.shape == (5,) and np.isfinite(bound).all()
+
+
+def test_completes_what_a_dict_does_not_name(entry, rng):
+    model = entry()
+    if not hasattr(model, "complete"):
+        pytest.skip("does not complete")
+    theta, first = model.init(rng), getattr(model, "order", None) or [0]
+    rows = model.complete(theta, {int(first[0]): 1}, 6, rng)
+    assert rows.shape == (6, model.dim) and (rows[:, first[0]] == 1).all()
+    assert len(np.unique(np.delete(rows, first[0], axis=1), axis=0)) > 1
+    with pytest.raises((ValueError, TypeError)):
+        model.complete(theta, {model.dim: 1}, 6, rng)
+
+
+# ---- gradients ----
+
 def test_the_gradient_of_the_loss_is_exact_in_every_parameter(entry, rng):
     model = entry()
-    theta = model.init(rng, np.float64)
-    theta = theta + 0.1 * rng.standard_normal(theta.shape)  # away from zeros and symmetric starts
-    x = entry.rows(model, rng, 5)
+    theta, x = moved(model, rng), entry.rows(model, rng, 5)
     noise = model.draw_noise(rng, len(x))
     loss, dtheta = model.loss(theta, x, noise)
     assert np.isfinite(loss).all() and dtheta.shape == theta.shape and dtheta.dtype == theta.dtype
     for player, block in enumerate(getattr(model, "players", [slice(None)])):     # each has its own loss
         def own_loss(part):
-            moved = theta.astype(part.dtype)
-            moved[block] = part
-            return np.atleast_1d(model.loss(moved, x, noise)[0])[player]
-        assert gradient_error(own_loss, theta[block], dtheta[block]) < 1e-10
+            changed = theta.astype(part.dtype)
+            changed[block] = part
+            return np.atleast_1d(model.loss(changed, x, noise)[0])[player]
+        exact = gradient(own_loss, theta[block])
+        errors = np.abs(dtheta[block] - exact) / np.max(np.abs(exact))
+        worst = int(np.argmax(np.where(np.isnan(errors), np.inf, errors)))
+        place = worst + (block.start or 0)
+        names = [name for name, where in model.blocks.items() if place in np.arange(model.size)[where]]
+        assert errors[worst] < 1e-10, (f"coordinate {place} in block {names}: "
+                                       f"{dtheta[block][worst]} instead of {exact[worst]}")
 
+
+def test_dtypes_follow_theta(entry, rng):
+    model = entry()
+    for dtype in (np.float32, np.float64):
+        theta, x = model.init(rng, dtype), entry.rows(model, rng, 5)
+        assert theta.dtype == dtype
+        assert model.loss(theta, x, model.draw_noise(rng, 5))[1].dtype == dtype
+        if entry.rows is reals:
+            assert model.sample(theta, 3, rng).dtype == dtype
+
+
+# ---- the loss ----
 
 def test_the_loss_is_a_function_that_changes_nothing(entry, rng):
     model = entry()
@@ -46,7 +155,7 @@ def test_the_loss_is_a_function_that_changes_nothing(entry, rng):
 
 
 def test_the_loss_is_a_mean_over_the_batch(entry, rng):
-    """Every row twice: same loss, same gradient (known bugs, B8 and B9)."""
+    """Every row twice: same loss, same gradient.  A sum, or a second division by N, is not invariant."""
     model = entry()
     theta, x = model.init(rng, np.float64), entry.rows(model, rng, 5)
     if model.draw_noise(rng, 1) is not None:
@@ -56,10 +165,54 @@ def test_the_loss_is_a_mean_over_the_batch(entry, rng):
     np.testing.assert_allclose(once[1], twice[1], rtol=1e-9, atol=1e-12)
 
 
-def test_samples_have_the_shape_and_follow_the_seed(entry, rng):
-    model = entry()
-    if entry.branch == "discriminative models":
-        pytest.skip("p(y|x) has nothing to say about x")
+@pytest.mark.parametrize("name", EXACT)
+def test_an_exact_loss_is_minus_the_mean_log_prob(name, rng):
+    model = MODELS[name]()
+    if hasattr(model, "penalty"):
+        model = replace(model, penalty=0.0)
+    theta, x = moved(model, rng), MODELS[name].rows(model, rng, 7)
+    assert abs(model.loss(theta, x, None)[0] + np.mean(model.log_prob(theta, x))) < 1e-12
+
+
+# ---- densities and samples ----
+
+@pytest.mark.parametrize("name", PLANAR)
+def test_a_density_in_the_plane_has_mass_1(name, rng):
+    model = in_the_plane(MODELS[name])
+    theta = moved(model, rng, size=0.05)
+    x = model.sample(theta, 200, rng)
+    center, radius = np.median(x, axis=0), 4 * np.max(np.quantile(np.abs(x - np.median(x, axis=0)), 0.95, axis=0))
+    nodes, cell = midpoints(np.stack([center - radius, center + radius], axis=1), 70)
+    assert abs(cell * np.sum(np.exp(model.log_prob(theta, nodes))) - 1) < 5e-3
+
+
+@pytest.mark.parametrize("name", PLANAR)
+def test_samples_in_the_plane_follow_the_density(name, rng):
+    """KL(samples || log_prob) by nearest neighbors is 0: wrong orders, scales or noises are not."""
+    model = in_the_plane(MODELS[name])
+    theta = moved(model, rng, size=0.3)
+    x = np.asarray(model.sample(theta, 1000, rng), float)
+    kl = kl_cross_entropy(x, lambda rows: model.log_prob(theta, rows))
+    assert abs(kl.value) < 5 * kl.stderr + 0.02, kl         # 0.02: the bias of the neighbors in two dimensions
+
+
+@pytest.mark.parametrize("name", COUNTABLE)
+def test_probabilities_of_small_vectors_sum_to_1_and_samples_follow_them(name, rng):
+    sizes = MODELS[name].sizes
+    model = MODELS[name].model(**{**sizes, "dim": 3})
+    theta = moved(model, rng, size=0.5)
+    states = np.stack(np.unravel_index(np.arange(model.classes ** 3), (model.classes,) * 3), axis=1)
+    p = np.exp(model.log_prob(theta, states))
+    assert abs(p.sum() - 1) < 1e-12
+    n = 4000
+    counts = np.bincount(np.ravel_multi_index(model.sample(theta, n, rng).T, (model.classes,) * 3), minlength=len(p))
+    chi_square = np.sum((counts - n * p) ** 2 / (n * p))
+    assert chi_square < len(p) + 5 * np.sqrt(2 * len(p))    # mean and standard deviation of chi-square
+
+
+@pytest.mark.parametrize("name", GENERATIVE)
+def test_samples_have_the_shape_and_follow_the_seed(name, rng):
+    model = MODELS[name]()
     theta = model.init(rng)
     first, second = (model.sample(theta, 7, np.random.default_rng(3)) for _ in range(2))
     assert first.shape == (7, model.dim)
@@ -72,6 +225,8 @@ def test_trains_with_its_own_recipe_from_rows(entry, rng):
     after = fit(model, theta, rows, rng, steps=3)
     assert after.shape == theta.shape and after.dtype == theta.dtype and not np.array_equal(after, theta)
 
+
+# ---- the tree ----
 
 def test_every_model_hangs_from_a_branch_and_every_branch_from_another():
     assert all(entry.branch in BRANCHES for entry in MODELS.values())

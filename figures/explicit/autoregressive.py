@@ -1,4 +1,4 @@
-"""The autoregressive model on four laws, and its KL by three roads."""
+"""The autoregressive model on four distributions (`LAWS`), and its KL by three estimators."""
 import numpy as np
 
 from figures.style import COLORS, DENSITY, figure, plane
@@ -19,7 +19,7 @@ PIXELS = 120
 
 
 def compute(effort, rng):
-    """Train on each law; KL along the way by Monte Carlo on one fixed sample, and at the end by three roads."""
+    """Train on each law; KL along the way by Monte Carlo on one fixed sample, at the end by three estimators."""
     steps, hidden, n = (30, (16, 16), 300) if effort == "quick" else (10_000, (128, 128), 20_000)
     checkpoints = np.unique(np.logspace(0, np.log10(steps), 30).astype(int))
     results = dict(checkpoints=checkpoints, steps=steps, entropies=[LAWS[name].entropy() for name in NAMES])

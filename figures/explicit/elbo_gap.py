@@ -18,7 +18,7 @@ LINE = np.linspace(-4, 4, 600)
 def compute(effort, rng):
     """The ledger along training on moons, the importance bounds, and one posterior with its two Gaussians."""
     steps, hidden, n, total = (20, (8,), 20, 256) if effort == "quick" else (3000, (64, 64), 300, 4096)
-    law, model = LAWS["moons"], VAE(2, 1, hidden, samples=4)
+    law, model = LAWS["moons"], VAE(2, latent=1, hidden=hidden, samples=4)
     checkpoints = np.unique(np.logspace(np.log10(min(steps, 100)), np.log10(steps), 6).astype(int))
     x, ledger = law.sample(n, rng), []
     for state in train(model, model.init(rng), law, rng, steps=steps):
@@ -38,7 +38,7 @@ def compute(effort, rng):
         gaps.append((np.mean(means), np.std(means, ddof=1) / np.sqrt(len(means))))
     shown = np.argsort(log_p - elbo)[int(0.9 * n)]                              # a large gap, not the largest
     decoder = model.split(theta)[1]
-    joint = model._log_likelihood_pairs(decoder, x[shown:shown + 1], LINE[:, None])[0] - 0.5 * LINE ** 2
+    joint = model.log_likelihood_pairs(decoder, x[shown:shown + 1], LINE[:, None])[0] - 0.5 * LINE ** 2
     gaussians = [(mean[shown, 0], log_std[shown, 0]) for mean, log_std in (model.encode(theta, x), best)]
     return dict(checkpoints=checkpoints, steps=steps, ledger=ledger, residual=residual.max(), rows=n,
                 gaps=gaps, x=x, shown=x[shown],

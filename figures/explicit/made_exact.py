@@ -1,4 +1,4 @@
-"""MADE against a law on 4,096 states of which every probability is known."""
+"""MADE against a distribution (a law) on 4,096 states of which every probability is known."""
 import numpy as np
 
 from figures.style import COLORS, figure
@@ -20,7 +20,7 @@ def compute(effort, rng):
     checkpoints = np.unique(np.logspace(0, np.log10(steps), 25).astype(int))
     p, results = np.exp(law.log_p), dict(checkpoints=checkpoints, steps=steps, truth=law.log_p)
     for name in orders:
-        model = MADE(SIDES, hidden, orders=orders[name])
+        model = MADE(SIDES, hidden=hidden, orders=orders[name])
         theta, curve, sums = model.init(rng), [], []
         for state in train(model, theta, law, rng, steps=steps):
             if state.step in checkpoints:

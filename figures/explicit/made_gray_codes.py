@@ -24,7 +24,7 @@ def compute(effort, rng):
     checkpoints = np.unique(np.logspace(1, np.log10(steps), 20).astype(int))
     results = dict(checkpoints=checkpoints, steps=steps, hidden=hidden)
     for name in NAMES:
-        law, model = GrayCoded(LAWS[name]), MADE(2 * BITS, hidden, orders=[ORDER])
+        law, model = GrayCoded(LAWS[name]), MADE(2 * BITS, hidden=hidden, orders=[ORDER])
         x = law.law.sample(n, rng)
         bits, exact, curve = encode(x), law.law.log_prob(x) + law.log_cell, []
         for state in train(model, model.init(rng), law, rng, steps=steps, recipe=recipe):

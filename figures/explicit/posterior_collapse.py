@@ -32,29 +32,29 @@ class StrongDecoder(VAE):
 
     @cached_property
     def network(self):
-        return AutoregressiveMixture(self.latent + self.dim, self.components, self.hidden)
+        return AutoregressiveMixture(self.latent + self.dim, components=self.components, hidden=self.hidden)
 
     @property
-    def own_parameters(self):
-        return len(self.network.mask) - mlp_size(self.decoder_widths)
+    def size(self):
+        return mlp_size(self.encoder_widths) + mlp_size(self.network.widths)
 
     def init(self, rng, dtype=np.float32):
-        theta = super().init(rng, dtype)
-        self.split(theta)[1][...] = self.network.init(rng, dtype)
-        return theta
+        encoder, _ = self.split(super().init(rng, dtype))
+        return np.concatenate([encoder, self.network.init(rng, dtype)])
 
-    def _log_likelihood(self, decoder, x, z):
-        parameters, pull_network = self.network.conditionals(decoder, np.concatenate([z, x], axis=1))
-        log_p, pull_mixture = mixture_log_density(x, *(part[:, self.latent:] for part in parameters))
+    def log_likelihood(self, decoder, x, z):
+        rows = np.concatenate([z.reshape(-1, self.latent), np.tile(x, (len(z), 1))], axis=1)
+        parameters, pull_network = self.network.conditionals(decoder, rows)
+        log_p, pull_mixture = mixture_log_density(rows[:, self.latent:], *(part[:, self.latent:] for part in parameters))
 
         def pull(dlog_p):
-            _, *dseen = pull_mixture(np.broadcast_to(dlog_p[:, None], log_p.shape))
+            _, *dseen = pull_mixture(np.broadcast_to(dlog_p.reshape(-1, 1), log_p.shape))
             dparameters = [np.concatenate([np.zeros_like(part[:, :self.latent]), dpart], axis=1)
                            for part, dpart in zip(parameters, dseen)]
             dtheta, drow = pull_network(*dparameters)
-            return dtheta, drow[:, :self.latent]
+            return dtheta, drow[:, :self.latent].reshape(z.shape)
 
-        return np.sum(log_p, axis=1), pull
+        return np.sum(log_p, axis=1).reshape(z.shape[:2]), pull
 
 
 def compute(effort, rng):
@@ -65,21 +65,21 @@ def compute(effort, rng):
     betas, fine = np.geomspace(0.25, 32, 3 if short else 12), np.geomspace(0.2, 40, 200)
     trained = []
     for beta in betas:
-        model = LinearVAE(9, 4, beta=float(beta))
+        model = LinearVAE(9, latent=4, beta=float(beta))
         theta = fit(model, model.init(rng), x, rng, steps=10 if short else 2500)
         mean, log_std = model.encode(theta, x)
         trained.append(np.sort(0.5 * np.mean(mean ** 2 + np.exp(2 * log_std) - 2 * log_std - 1, axis=0))[::-1])
-    exact = [LinearVAE(9, 4, beta=float(beta)).unit_kl(x) for beta in fine]
+    exact = [LinearVAE(9, latent=4, beta=float(beta)).unit_kl(x) for beta in fine]
 
     law, strong = LAWS["ring"], []
     y, steps = law.sample(50 if short else 4000, rng), 10 if short else 3000
     for components in COMPONENTS:
-        model = StrongDecoder(2, 2, (8,) if short else (48, 48), components=components)
+        model = StrongDecoder(2, hidden=(8,) if short else (48, 48), components=components)
         theta = fit(model, model.init(rng), law, rng, steps=steps,
                     recipe=Recipe(Adam(3e-3, beta2=0.99), batch_size=256))
         noise = rng.standard_normal((8, len(y), 2))
-        _, kl = model.terms(theta, y, noise)
-        excess = law.log_prob(y) - model.elbo(theta, y, noise)
+        _, (reconstruction, kl), _ = model.elbo_loss(theta, y, noise)
+        excess = law.log_prob(y) + reconstruction + kl
         strong.append((kl.mean(), excess.mean(), excess.std(ddof=1) / np.sqrt(len(y))))
     return dict(betas=betas, fine=fine, trained=trained, exact=exact, strong=strong, steps=steps)
 

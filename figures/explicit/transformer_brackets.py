@@ -16,11 +16,11 @@ SYMBOLS = "([)]"                                            # opening kinds 0, 1
 
 
 def compute(effort, rng):
-    """Excess over the entropy rate and share of well-formed words along training, for both models."""
+    """Excess over the entropy rate and fraction of well-formed words along training, for both models."""
     steps, width, n = (10, 16, 50) if effort == "quick" else (1200, 48, 2000)
     law = Brackets()
-    models = dict(transformer=Transformer(LENGTH, 2 * KINDS, width, heads=4, layers=2),
-                  made=MADE(LENGTH, (5 * width, 5 * width), classes=2 * KINDS))
+    models = dict(transformer=Transformer(LENGTH, classes=2 * KINDS, width=width, heads=4, layers=2),
+                  made=MADE(LENGTH, hidden=(5 * width, 5 * width), classes=2 * KINDS))
     checkpoints = np.unique(np.logspace(0, np.log10(steps), 16).astype(int))
     x, results = law.sample(n, rng), dict(checkpoints=checkpoints, steps=steps, rate=law.entropy() / LENGTH,
                                           words=law.ways[LENGTH, 0])
@@ -38,7 +38,7 @@ def compute(effort, rng):
 
 
 def draw(results):
-    """Excess and well-formed share along training; words as written."""
+    """Excess and well-formed fraction along training; words as written."""
     fig = figure(4.2, f"{results['words']:,.0f} well-formed words of {LENGTH} brackets of two kinds, all equally "
                       f"likely:\n{results['rate']:.4f} nats per token; one run of {int(results['steps'])} steps of "
                       "128 words for each model")

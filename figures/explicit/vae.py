@@ -28,10 +28,10 @@ def compute(effort, rng):
         x = law.sample(n, rng)
         exact = law.log_prob(x)
         for loss, draws in DRAWS.items():
-            model, curve = VAE(2, 2, hidden, samples=draws, importance=loss == "importance"), []
+            model, curve = VAE(2, hidden=hidden, samples=draws, importance=loss == "importance"), []
             for state in train(model, model.init(rng), law, rng, steps=steps, recipe=recipe):
                 if state.step in checkpoints:
-                    excess = exact - model.log_prob(state.average, x, nodes)
+                    excess = exact - model.log_prob(state.average, x, nodes=nodes)
                     curve.append((excess.mean(), excess.std(ddof=1) / np.sqrt(n)))
             results[f"{name}_{loss}_curve"] = curve
         results |= {f"{name}_{key}": value
@@ -56,7 +56,7 @@ def pictures(model, theta, law, nodes, rng):
     near = (away ** 2).sum(axis=1) < (3 * std) ** 2
     return dict(data=x, codes=mean + np.exp(log_std) * rng.standard_normal(mean.shape),
                 angle=np.arctan2(x[:, 1], x[:, 0]), grid=grid, generated=generated[:1500],
-                density=np.exp(model.log_prob(theta, pixels, nodes)).reshape(PIXELS, PIXELS).astype(np.float32),
+                density=np.exp(model.log_prob(theta, pixels, nodes=nodes)).reshape(PIXELS, PIXELS).astype(np.float32),
                 modes=len(np.unique(nearest[near])), components=len(law.means), high_quality=near.mean(),
                 dispersion=np.sqrt((away ** 2).sum(axis=1).mean() / 2) / std)
 

@@ -1,0 +1,1 @@
+"""Models whose likelihood, or a bound on it, is computed."""

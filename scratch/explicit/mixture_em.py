@@ -1,35 +1,43 @@
-"""Gaussian mixture by EM: the one-page ancestor of the explicit family, in which nothing is a bound.
+"""Gaussian mixture by EM: the ancestor of the explicit family, in which the bound is exact.
 
-Model.   A latent k picks a component, and the component makes x:
+Model.   A latent k picks a component, and the component makes x.  With phi_k(x) = N(x; m_k, S_k),
 
-    p(x) = sum_k w_k N(x; m_k, S_k)
+    p(x) = sum_k w_k phi_k(x)                                                           (1)
 
-EM (Dempster, Laird and Rubin 1977; Bishop 2006, section 9.3).  For any r_nk
-that sum to 1 over k, Jensen's inequality gives a lower bound,
+EM (Dempster, Laird and Rubin 1977, "Maximum Likelihood from Incomplete Data via the EM Algorithm";
+Bishop 2006, "Pattern Recognition and Machine Learning", section 9.4).  For any r_nk >= 0 that sum
+to 1 over k, Jensen's inequality gives a lower bound:
 
-    sum_n log p(x_n) >= sum_nk r_nk log( w_k N(x_n; m_k, S_k) / r_nk )
+    sum_n log p(x_n) >= sum_nk r_nk log( w_k phi_k(x_n) / r_nk )                        (2)
 
-    E  r_nk = p(k | x_n)                      makes it an equality: the exact posterior
-    M  w_k = N_k / N,  N_k = sum_n r_nk       maximize it with r fixed
-       m_k = sum_n r_nk x_n / N_k
-       S_k = sum_n r_nk (x_n - m_k)(x_n - m_k)^T / N_k
+    E  r_nk = p(k | x_n) = w_k phi_k(x_n) / p(x_n)      makes (2) an equality           (3)
+    M  w_k = N_k / N,  N_k = sum_n r_nk                 maximize (2) with r fixed       (4)
+       m_k = sum_n r_nk x_n / N_k                       (Bishop, section 9.2.2)         (5)
+       S_k = sum_n r_nk (x_n - m_k)(x_n - m_k)^T / N_k                                  (6)
 
-so the log-likelihood never falls.  A VAE is the same bound with a q(z | x) that
-a network guesses: here the gap log p - bound is 0, there it must be paid for.
+So the log-likelihood never falls.  A VAE has the same bound with q(z | x) from a network: its gap
+log p - bound is positive, and here it is 0.
 
-Collapse.  A component that sits on one point makes the likelihood infinite.
-So the maximum is taken over S_k >= FLOOR S_data only (in the order of
-symmetric matrices).  In coordinates where S_data = I the constrained M step
-raises the eigenvalues of S_k that lie below FLOOR to it (Ingrassia and Rocci
-2007, eq. 7): still a maximization, so EM stays monotone.
+Collapse.  A component on a single point makes the likelihood infinite.  So S_k - FLOOR S_data must
+be positive semidefinite.  Under this constraint the M step raises the eigenvalues l of
+R^-1 S_k R^-T = V diag(l) V^T, where S_data = R R^T.  EM stays monotone (Ingrassia and Rocci 2007,
+"Constrained Monotone EM Algorithms for Finite Mixture of Multivariate Gaussians"):
 
-Gradient.  The same r_nk give it: grad log p = sum_k r_k grad log( w_k N_k ) (Fisher's
-identity).  theta holds logits of w_k, m_k, and the lower triangle of A_k with
-log A_k,ii on the diagonal, S_k^-1 = A_k^T A_k, so that every theta is a mixture:
+    S_k <- R V max(diag l, FLOOR) V^T R^T                                               (7)
 
-    log N_k = sum_i log A_k,ii - 1/2 |z|^2 - D/2 log 2 pi,      z = A_k (x - m_k)
+Loss.    L = -1/N sum_n log p(x_n)     in nats                                          (8)
 
-Symbols: N rows, D dimensions, K components.
+Gradient.  grad log p = sum_k r_k grad log( w_k phi_k ), with the same r (Fisher's identity).  theta
+holds the logits of w_k, m_k, and a lower triangle A_k with S_k^-1 = A_k^T A_k.  On the diagonal it
+holds log A_k,ii, so that every theta is a mixture:
+
+    log phi_k = sum_i log A_k,ii - 1/2 |z|^2 - D/2 log 2 pi,   z = A_k (x - m_k)        (9)
+
+Checked in tests/explicit/test_mixture_em.py::test_em_step_is_the_naive_loop,
+tests/explicit/test_mixture_em.py::test_a_component_may_not_become_thinner_than_the_floor and
+tests/explicit/test_mixture_em.py::test_gradient_in_every_parameter_and_input.
+
+Symbols: N batch, D data, K mixture components, P parameters.
 """
 from dataclasses import dataclass
 
@@ -42,14 +50,14 @@ from scratch.kernels.stable import log_softmax, logsumexp
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-FLOOR = 1e-6                   # least variance in any direction, as a share of the data's
-RESTARTS, TRIAL_STEPS = 5, 20  # EM finds a local maximum: five starts, the best one is finished
-LEAST = 1e-300                 # a component that no row wants any more keeps a weight whose logarithm is finite
+FLOOR = 1e-6                   # least variance relative to the data's, in any direction; by hand
+RESTARTS, TRIAL_STEPS = 5, 20  # EM finds a local maximum, here the best of five; by hand, not swept
+LEAST = 1e-300                 # derived: the logarithm of an empty component's weight stays finite
 
 
 @dataclass(frozen=True)
 class MixtureEM:
-    """K = components Gaussians with full covariances.  fit takes D from its data; dim is only what init makes.
+    """K = components Gaussians, full covariances.  fit takes D from its data; dim is that of init.
 
     >>> x = np.random.default_rng(0).normal(size=(500, 2))
     >>> model = MixtureEM(components=1)
@@ -60,16 +68,27 @@ class MixtureEM:
     components: int
     dim: int = 2
 
-    recipe = Recipe(Adam(1e-2), batch_size=512)             # should one prefer gradients
+    recipe = Recipe(Adam(1e-2), batch_size=512)             # gradients in place of EM; by hand
 
     def __post_init__(self):
         checks.size(self.components, "components")
         checks.size(self.dim, "dim")
 
+    @property
+    def blocks(self):
+        """The place of the logits, the means and the triangles of A in theta, by name."""
+        K, D = self.components, self.dim
+        return {"logits": slice(0, K), "means": slice(K, K + K * D), "factors": slice(K + K * D, self.size)}
+
+    @property
+    def size(self):
+        """P = K + K D + K D (D + 1) / 2, of theta as init makes it."""
+        return self.components * (self.dim + 1) * (self.dim + 2) // 2
+
     # ---- maximum likelihood ----
 
     def fit(self, x, rng, *, steps=2000, tolerance=1e-7):
-        """theta at a (local) maximum of the likelihood of x (N, D): EM from the best of a few starts.
+        """theta at a (local) maximum of the likelihood of x (N, D): EM, the best of a few starts.
 
         It ends when a step gains less than `tolerance` nats per row.
         """
@@ -88,79 +107,83 @@ class MixtureEM:
     def em_step(self, theta, x):
         """One E and one M step: the new theta, and the mean log-likelihood of the old one."""
         x = self._data(x)
-        joint, _ = self._log_joint(theta, x)                                        # (N, K)
-        log_p, pull = logsumexp(joint)
-        r = np.maximum(pull(np.ones_like(log_p)), LEAST)                            # E: responsibilities
+        joint, _ = self._log_joint(np.asarray(theta, float), x)                 # (N, K)
+        log_p, pull = logsumexp(joint)                                                      # (1)
+        r = np.maximum(pull(np.ones_like(log_p)), LEAST)                                    # (3)
         return self._maximize(r, x), float(log_p.mean())
 
     def start(self, x, rng):
-        """theta at means that are spread out like the data, k-means++ (Arthur and Vassilvitskii 2007).
+        """theta at means spread out like the data (Arthur and Vassilvitskii 2007, "k-means++").
 
-        Each mean is a row drawn with probability proportional to its squared
-        distance from the means so far; of a few candidates the one that leaves
-        the least distance is kept.  Then one M step, every row counted to its
-        nearest mean.  Distances are taken in units of the data's covariance.
+        Each mean is a row drawn with probability proportional to its squared distance from the
+        means so far.  Of 2 + log K candidates (as in scikit-learn) the one that leaves the least
+        distance is kept.  Distances are in units of the data's covariance.  Then one M step.
         """
         x, rng = self._data(x), checks.generator(rng)
-        white = np.linalg.solve(np.linalg.cholesky(np.cov(x.T, bias=True).reshape(x.shape[1], -1)), x.T).T
-        chosen = white[rng.integers(len(x), size=1)]                                # (1, D)
-        distance = np.sum((white - chosen) ** 2, axis=1)
+        white = np.linalg.solve(np.linalg.cholesky(np.atleast_2d(np.cov(x.T, bias=True))), x.T).T
+        squares = [np.sum((white - white[rng.integers(len(x), size=1)]) ** 2, axis=1)]  # (N,) each
         for _ in range(self.components - 1):
-            share = distance / distance.sum() if distance.any() else None
-            candidates = white[rng.choice(len(x), size=2 + int(np.log(self.components)), p=share)]
-            after = [np.minimum(distance, np.sum((white - c) ** 2, axis=1)) for c in candidates]
-            best = np.argmin(np.sum(after, axis=1))
-            chosen, distance = np.vstack([chosen, candidates[best]]), after[best]
-        nearest = np.argmin(((white[:, None] - chosen) ** 2).sum(axis=2), axis=1)   # (N,)
-        r = np.where(nearest[:, None] == np.arange(self.components), 1.0, 1e-3)     # softly: no empty component
+            distance = np.min(squares, axis=0)
+            p = distance / distance.sum() if distance.any() else None
+            candidates = white[rng.choice(len(x), size=2 + int(np.log(self.components)), p=p)]
+            to_candidates = [np.sum((white - candidate) ** 2, axis=1) for candidate in candidates]
+            squares.append(min(to_candidates, key=lambda square: np.minimum(distance, square).sum()))
+        nearest = np.argmin(squares, axis=0)                                    # (N,)
+        r = np.where(nearest[:, None] == np.arange(self.components), 1.0, 1e-3)     # none is empty
         return self._maximize(r / r.sum(axis=1, keepdims=True), x)
 
     def _maximize(self, r, x):
-        """M: the theta that maximizes the bound for these responsibilities (N, K), under the floor."""
-        counts = r.sum(axis=0)                                                      # (K,)  N_k
-        means = (r.T @ x) / counts[:, None]
-        away = x - means[:, None]                                                   # (K, N, D)
-        covariances = (r.T[:, :, None] * away).swapaxes(1, 2) @ away / counts[:, None, None]
-        root = np.linalg.cholesky(np.cov(x.T, bias=True).reshape(x.shape[1], -1))
-        white = np.linalg.solve(root, np.linalg.solve(root, covariances).swapaxes(1, 2))
-        values, vectors = np.linalg.eigh(white)
-        raised = np.sqrt(np.maximum(values, FLOOR))[:, None, :] * vectors           # a root of each white S_k
-        covariances = root @ (raised @ raised.swapaxes(1, 2)) @ root.T
-        return self._theta(np.log(counts / counts.sum()), means, covariances)
+        """M: the theta that maximizes (2) for these responsibilities (N, K), under the floor."""
+        counts = r.sum(axis=0)                                                  # (K,)  N_k
+        means = (r.T @ x) / counts[:, None]                                                 # (5)
+        away = x - means[:, None]                                               # (K, N, D)
+        S = (r.T[:, :, None] * away).swapaxes(1, 2) @ away / counts[:, None, None]          # (6)
+        R = np.linalg.cholesky(np.atleast_2d(np.cov(x.T, bias=True)))
+        values, V = np.linalg.eigh(np.linalg.solve(R, np.linalg.solve(R, S).swapaxes(1, 2)))
+        raised = np.sqrt(np.maximum(values, FLOOR))[:, None, :] * V
+        S = R @ (raised @ raised.swapaxes(1, 2)) @ R.T                                      # (7)
+        return self.theta_of(GaussianMixture(means, S, counts / counts.sum()))              # (4)
 
     # ---- the model ----
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): scattered means, covariances near 1.  EM does not need it: see start."""
+        """Random theta (P,): means scattered like LAWS, covariances near 1.  EM uses `start`."""
         rng, (K, D) = checks.generator(rng), (self.components, self.dim)
-        triangle = rng.normal(0, 0.2, (K, D * (D + 1) // 2))
-        return np.concatenate([rng.normal(0, 0.2, K), rng.normal(0, 1.5, K * D), triangle.ravel()]).astype(dtype)
+        triangle = rng.normal(0, 0.2, (K, D * (D + 1) // 2))                # 0.2 and 1.5 by hand
+        logits, means = rng.normal(0, 0.2, K), rng.normal(0, 1.5, K * D)
+        return np.concatenate([logits, means, triangle.ravel()]).astype(dtype)
 
     def draw_noise(self, rng, n):
-        """The likelihood is exact: no noise."""
-        return None
+        return None                                         # the likelihood is exact
 
     def loss(self, theta, x, noise=None):
         """-mean log p(x) in nats per row, and its gradient (P,)."""
         joint, pull_joint = self._log_joint(theta, x)
-        log_p, pull_sum = logsumexp(joint)
-        dtheta, _ = pull_joint(pull_sum(np.full_like(log_p, -1 / len(x))))
-        return -np.sum(log_p) / len(x), dtheta
+        log_p, pull_sum = logsumexp(joint)                                                  # (1)
+        dtheta, _ = pull_joint(pull_sum(np.full_like(log_p, -1 / len(x))))                  # d(1), d(8)
+        return -np.sum(log_p) / len(x), dtheta                                              # (8)
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
-        return logsumexp(self._log_joint(theta, x)[0])[0]
-
-    def posterior(self, theta, x):
-        """p(k | x), exact, (N, K)."""
-        return np.exp(log_softmax(self._log_joint(theta, x)[0])[0])
+        return logsumexp(self._log_joint(theta, x)[0])[0]                                   # (1)
 
     def sample(self, theta, n, rng):
         """n rows: a component each, then its Gaussian."""
-        return self.law(theta).sample(n, rng)
+        return self.complete(theta, {}, n, rng)
+
+    def complete(self, theta, known, n, rng):
+        """n rows (n, D) that agree with the dict `known`; the rest from the exact conditional."""
+        if not isinstance(known, dict):
+            raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
+        law, axes, values = self.law(theta), list(known), list(known.values())
+        rest = (law.conditional(axes, values) if known else law).sample(n, rng)
+        free = np.setdiff1d(np.arange(law.dim), axes)
+        x = np.empty((n, law.dim), np.asarray(theta).dtype)
+        x[:, axes], x[:, free] = values, rest
+        return x
 
     def law(self, theta):
-        """The mixture as a law: score, marginals, conditionals, entropy in closed form."""
+        """The mixture as a distribution: score, marginals, conditionals, entropy in closed form."""
         logits, means, A = self._views(theta)
         factors = np.linalg.inv(A.astype(float))
         weights = np.exp(log_softmax(logits.astype(float))[0])
@@ -170,16 +193,13 @@ class MixtureEM:
         """The theta (P,) of a GaussianMixture with K components: law(theta_of(p)) is p."""
         if len(law.weights) != self.components:
             raise ValueError(f"law must have {self.components} components, got {len(law.weights)}")
-        return self._theta(np.log(law.weights), law.means, law.covariances)
-
-    def _theta(self, logits, means, covariances):
-        A = np.linalg.inv(np.linalg.cholesky(covariances))                          # (K, D, D) lower
-        i = np.arange(means.shape[1])
+        A, i = np.linalg.inv(np.linalg.cholesky(law.covariances)), np.arange(law.dim)    # (K, D, D)
         A[:, i, i] = np.log(A[:, i, i])
-        return np.concatenate([logits, means.ravel(), A[:, *np.tril_indices(len(i))].ravel()])
+        triangle = A[:, *np.tril_indices(law.dim)]
+        return np.concatenate([np.log(law.weights), law.means.ravel(), triangle.ravel()])
 
     def _views(self, theta):
-        """logits (K,), means (K, D), A (K, D, D); D follows from the length, P = K (D + 1)(D + 2) / 2."""
+        """logits (K,), means (K, D), A (K, D, D); D follows from P = K (D + 1)(D + 2) / 2."""
         theta, K = np.asarray(theta), self.components
         D = max(1, round((2 * theta.size / K + 0.25) ** 0.5 - 1.5))
         theta = checks.flat(theta, K * (D + 1) * (D + 2) // 2)
@@ -190,20 +210,20 @@ class MixtureEM:
         return logits, means.reshape(K, D), A
 
     def _log_joint(self, theta, x):
-        """log( w_k N(x; m_k, S_k) ), (N, K), and pull(djoint) -> (dtheta, dx)."""
+        """log( w_k phi_k(x) ), (N, K), and pull(djoint) -> (dtheta, dx)."""
         logits, means, A = self._views(theta)
-        K, D = means.shape
-        x, i = checks.rows(x, D), np.arange(D)
+        (K, D), i = means.shape, np.arange(means.shape[1])
+        _, x = checks.inputs(MixtureEM(K, D), theta, x)
         log_w, pull_w = log_softmax(logits)
-        away = x - means[:, None]                                                   # (K, N, D)
+        away = x - means[:, None]                                               # (K, N, D)
         z = away @ A.swapaxes(1, 2)
-        log_det = np.sum(np.log(A[:, i, i]), axis=1)                                # (K,)
-        joint = (log_w + log_det - D * HALF_LOG_TWO_PI) - 0.5 * np.sum(z * z, axis=2).T
+        log_det = np.sum(np.log(A[:, i, i]), axis=1)                            # (K,)
+        joint = (log_w + log_det - D * HALF_LOG_TWO_PI) - 0.5 * np.sum(z * z, axis=2).T     # (9)
 
         def pull(djoint):
             dlogits = pull_w(djoint.sum(axis=0))
-            dz = -djoint.T[:, :, None] * z
-            dA = dz.swapaxes(1, 2) @ away                                           # (K, D, D)
+            dz = -djoint.T[:, :, None] * z                                                  # d(9)
+            dA = dz.swapaxes(1, 2) @ away                                       # (K, D, D)
             dA[:, i, i] = dA[:, i, i] * A[:, i, i] + djoint.sum(axis=0)[:, None]    # in log A_ii
             daway = dz @ A
             dmeans, dx = -daway.sum(axis=1), daway.sum(axis=0)
@@ -215,8 +235,8 @@ class MixtureEM:
         """x (N, D) in float64, more rows than dimensions, not all in one plane."""
         x = checks.rows(x).astype(float)
         std = x.std(axis=0)
-        correlation = np.cov((x / np.where(std > 0, std, 1)).T, bias=True).reshape(len(std), -1)
-        if np.linalg.eigvalsh(correlation)[0] < 1e-15 / FLOOR:               # the floor must stay above rounding
+        correlation = np.atleast_2d(np.cov((x / np.where(std > 0, std, 1)).T, bias=True))
+        if np.linalg.eigvalsh(correlation)[0] < 1e-15 / FLOOR:          # FLOOR stays above rounding
             raise ValueError(f"x must spread in every direction to have a density, got {len(x)} rows of "
                              f"{x.shape[1]} columns in a plane (constant or dependent columns?)")
         return x

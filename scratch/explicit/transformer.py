@@ -1,38 +1,42 @@
 """A causal transformer: the autoregressive model of discrete sequences, as used today.
 
-Model.   The chain rule over positions, every conditional read off one network:
+Model.   The chain rule over positions, every conditional given by one network:
 
-    p(x) = prod_t p(x_t | x_<t),      p(x_t = c | x_<t) = softmax(logits_t)_c
+    p(x) = prod_t p(x_t | x_<t),      p(x_t = c | x_<t) = softmax(logits_t)_c           (1)
 
-The input is the sequence moved by one place, (start, x_1, ..., x_(T-1)), so that
-position t holds x_(t-1) and may look at itself and at what is before it:
+The input is the sequence moved by one place, (start, x_1, ..., x_(T-1)): position t holds x_(t-1).
 
-    h_t = token[x_(t-1)] + position[t]
-    h   = h + attention(norm(h))           mixes positions, causally, H heads side by side
-    h   = h + feed_forward(norm(h))        W -> 4 W -> W at each position, silu between
-    logits_t = norm(h_t) W_out + b_out
+    h_t = token[x_(t-1)] + position[t]                                                  (2)
+    h   = h + attention(norm(h))           each t attends to positions up to t, H heads (3)
+    h   = h + feed_forward(norm(h))        W -> 4 W -> W at each position, silu between (4)
+    logits_t = norm(h_t) W_out + b_out                                                  (5)
 
-(Radford et al. 2018; norm before each part and not after it, Radford et al.
-2019.)  The triangle that MADE cuts into its weights lies in the attention here,
-and so one set of weights serves every position.
+(3) and (4) make one layer (Radford et al. 2018, "Improving Language Understanding by Generative
+Pre-Training").  The norm stands before each part, not after it (Radford et al. 2019, "Language
+Models are Unsupervised Multitask Learners", GPT-2).  MADE masks its weights.  Here the mask lies
+in the attention, and so one set of weights serves every position.
 
-Loss.    L = -1/N sum_n log p(x_n) in nats per sequence; L / T is nats per token.
+Loss.    L = -1/N sum_n log p(x_n)    in nats per sequence; L / T is nats per token     (6)
 
-Gradient.  The kernels of kernels/attention.py pulled back in reverse.  h + part(h)
-has two ways through: dh = dh + (what the part's pullback says).
+Gradient.  dlog p = -1/N, then the pullbacks (vector-Jacobian products) of kernels/attention.py in
+reverse.  h enters h + part(h) twice, so dh = dh + (the part's pullback of dh).
 
-Cache.   Keys and values of the past never change, since nothing looks ahead.  To
-draw one more token only its own query is needed (`step`): T passes of one
-position in place of T passes of all.
+Cache.   Keys and values of the past never change, since no position depends on later ones.  One
+more token needs only its own query (`complete`): T passes of one position, not T passes of all.
 
-Symbols: N batch, T positions, C classes, W width, H heads of width d = W / H.
+Checked in tests/explicit/test_transformer.py::test_log_prob_is_the_naive_loop,
+tests/explicit/test_transformer.py::test_gradient_in_every_parameter and
+tests/explicit/test_transformer.py::test_steps_with_a_cache_give_the_logits_of_the_full_pass.
+
+Symbols: N batch, T positions (= dim), C classes, P parameters, W width, H heads of width W / H.
 """
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
 
 import numpy as np
 
 from scratch import checks
+from scratch.explicit.made import Autoregressive, orders_that_begin_with
 from scratch.kernels.attention import affine, causal_attention, embedding, layer_norm
 from scratch.kernels.likelihoods import categorical_log_density
 from scratch.kernels.stable import silu
@@ -41,58 +45,60 @@ from scratch.learning.training import Recipe
 
 
 @dataclass(frozen=True)
-class Transformer:
-    """p(x) over {0 ... classes-1}^length, exact.
+class Transformer(Autoregressive):
+    """p(x) over {0 ... classes-1}^dim, exact.  Default sizes as in the figure transformer_brackets.
 
-    >>> model = Transformer(length=5, classes=3, width=8, heads=2, layers=1)
-    >>> theta = model.init(np.random.default_rng(0))
-    >>> model.log_prob(theta, np.array([[0, 1, 2, 1, 0]])).shape
-    (1,)
+    >>> list(Transformer(3, layers=1).blocks)[:5]
+    ['token', 'position', '0.norm_1_gain', '0.norm_1_bias', '0.W_qkv']
     """
-    length: int
-    classes: int
-    width: int
-    heads: int
-    layers: int
+    dim: int
+    _: KW_ONLY
+    classes: int = 2
+    width: int = 48
+    heads: int = 4
+    layers: int = 2
 
+    # By hand, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(3e-3, beta2=0.99), schedule=warmed_up_cosine, batch_size=128)
 
     def __post_init__(self):
-        for name in ("length", "width", "heads", "layers"):
+        for name in ("dim", "width", "heads", "layers"):
             checks.size(getattr(self, name), name)
         checks.size(self.classes, "classes", minimum=2)
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
 
-    @property
-    def dim(self):
-        return self.length
-
     @cached_property
     def shapes(self):
-        """Every parameter array by name, in the order of theta; those of layer l are named l."""
+        """Every parameter array by name, in the order of theta: "0.W_up" is W_up of layer 0."""
         W, C = self.width, self.classes
-        block = {"norm_1_gain": (W,), "norm_1_bias": (W,), "W_qkv": (W, 3 * W), "b_qkv": (3 * W,),
+        layer = {"norm_1_gain": (W,), "norm_1_bias": (W,), "W_qkv": (W, 3 * W), "b_qkv": (3 * W,),
                  "W_mix": (W, W), "b_mix": (W,), "norm_2_gain": (W,), "norm_2_bias": (W,),
                  "W_up": (W, 4 * W), "b_up": (4 * W,), "W_down": (4 * W, W), "b_down": (W,)}
-        shapes = {"token": (C + 1, W), "position": (self.length, W)}            # token C is the start
-        shapes |= {f"{layer}.{name}": shape for layer in range(self.layers) for name, shape in block.items()}
+        shapes = {"token": (C + 1, W), "position": (self.dim, W)}           # token C is the start
+        shapes |= {f"{l}.{name}": shape for l in range(self.layers) for name, shape in layer.items()}
         return shapes | {"norm_gain": (W,), "norm_bias": (W,), "W_out": (W, C), "b_out": (C,)}
+
+    @cached_property
+    def blocks(self):
+        """The place of every parameter array in theta, by name."""
+        ends = np.cumsum([np.prod(shape) for shape in self.shapes.values()]).tolist()
+        return {name: slice(start, end) for name, start, end in zip(self.shapes, [0, *ends], ends)}
 
     @property
     def size(self):
-        return sum(int(np.prod(shape)) for shape in self.shapes.values())
+        return self.blocks["b_out"].stop
 
     def views(self, theta):
         """theta (P,) as a dict of named arrays: views, not copies."""
-        parts, start = {}, 0
-        for name, shape in self.shapes.items():
-            end = start + int(np.prod(shape))
-            parts[name], start = theta[start:end].reshape(shape), end
-        return parts
+        return {name: theta[block].reshape(self.shapes[name]) for name, block in self.blocks.items()}
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): weights N(0, 1 / in), what is added to h smaller by sqrt(2 layers) (GPT-2)."""
+        """Random theta (P,): weights N(0, 1 / in), which give a normed input the output variance 1.
+
+        Each layer adds two parts to h.  Each part is divided by sqrt(2 layers), so that the
+        variance of their sum does not grow with the depth (GPT-2, section 2.3).
+        """
         checks.generator(rng)
         theta = np.zeros(self.size, dtype)
         for name, part in self.views(theta).items():
@@ -100,134 +106,111 @@ class Transformer:
                 part[...] = 1
             elif part.ndim == 2:
                 into_h = name.endswith(("W_mix", "W_down"))
-                std = 0.3 if name in ("token", "position") else len(part) ** -0.5
+                std = 0.3 if name in ("token", "position") else len(part) ** -0.5   # 0.3: by hand
                 part[...] = rng.normal(0, std / np.sqrt(2 * self.layers) if into_h else std, part.shape)
-        self.views(theta)["W_out"][...] *= 0.1
+        self.views(theta)["W_out"][...] *= 0.1              # nearly uniform p; by hand, not swept
         return theta
-
-    def draw_noise(self, rng, n):
-        """The likelihood is exact: no noise."""
-        return None
 
     def loss(self, theta, x, noise=None):
         """-mean log p(x) in nats per sequence, and its gradient (P,)."""
-        x = checks.class_rows(x, self.length, self.classes)
-        logits, pull_network = self.logits(theta, x)
-        log_p, pull_classes = categorical_log_density(x, logits)                # (N, T)
-        dlogits = pull_classes(np.full_like(log_p, -1 / len(x)))
-        return -np.sum(log_p) / len(x), pull_network(dlogits)
+        log_p, pull = self._log_conditionals(theta, x)                          # (N, T)
+        loss = -np.sum(log_p) / len(x)                                                      # (6)
+        return loss, pull(np.full_like(log_p, -1 / len(x)))                                 # d(6)
 
     def log_prob(self, theta, x):
         """log p(x) in nats, exact, (N,)."""
-        return self.log_prob_by_token(theta, x).sum(axis=1)
+        return np.sum(self._log_conditionals(theta, x)[0], axis=1)                          # (1)
 
-    def log_prob_by_token(self, theta, x):
-        """log p(x_t | x_<t) in nats, (N, T)."""
-        x = checks.class_rows(x, self.length, self.classes)
-        return categorical_log_density(x, self.logits(theta, x)[0])[0]
-
-    def logits(self, theta, x):
-        """logits (N, T, C) of every next token, and pull(dlogits) -> dtheta (P,)."""
-        x, parts = checks.class_rows(x, self.length, self.classes), self.views(checks.flat(theta, self.size))
+    def _log_conditionals(self, theta, x):
+        """log p(x_t | x_<t), (N, T), and pull(dlog_p) -> dtheta."""
+        theta, x = checks.flat(theta, self.size), checks.class_rows(x, self.dim, self.classes)
         before = np.concatenate([np.full((len(x), 1), self.classes), x[:, :-1]], axis=1)
-        tokens, pull_token = embedding(parts["token"], before)
-        h = tokens + parts["position"]                                          # (N, T, W)
-        pulls = []
+        logits, pull_network, _ = self._network(theta, before)
+        log_p, pull_classes = categorical_log_density(x, logits)                            # (1)
+        return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))                     # d(1)
+
+    def _network(self, theta, before, caches=None):
+        """logits (N, T, C) of the tokens after `before` (N, T), pull(dlogits) -> dtheta, caches.
+
+        caches: (keys, values) of earlier positions for each layer; without them `before` is a
+        whole sequence, and only then pull may be called.
+        """
+        p, pulls, kept = self.views(theta), [], []
+        start = caches[0][0].shape[2] if caches else 0
+        tokens, pull_token = embedding(p["token"], before)
+        h = tokens + p["position"][start:start + before.shape[1]]               # (N, T, W)  (2)
         for layer in range(self.layers):
-            h, pull_block, _ = self._block(parts, layer, h)
+            own = {name.partition(".")[2]: p[name] for name in p if name.startswith(f"{layer}.")}
+            h, pull_block, cache = self._block(own, h, caches[layer] if caches else None)
             pulls.append(pull_block)
-        z, pull_norm = layer_norm(h, parts["norm_gain"], parts["norm_bias"])
-        logits, pull_out = affine(z, parts["W_out"], parts["b_out"])            # (N, T, C)
+            kept.append(cache)
+        z, pull_norm = layer_norm(h, p["norm_gain"], p["norm_bias"])
+        logits, pull_out = affine(z, p["W_out"], p["b_out"])                    # (N, T, C)  (5)
 
         def pull(dlogits):
             d = {}
-            dz, d["W_out"], d["b_out"] = pull_out(dlogits)
+            dz, d["W_out"], d["b_out"] = pull_out(dlogits)                                  # d(5)
             dh, d["norm_gain"], d["norm_bias"] = pull_norm(dz)
-            for pull_block in reversed(pulls):
-                dh = pull_block(dh, d)
-            d["position"], d["token"] = dh.sum(axis=0), pull_token(dh)
+            for layer in reversed(range(self.layers)):
+                dh, down = pulls[layer](dh)
+                d |= {f"{layer}.{name}": dpart for name, dpart in down.items()}
+            d["position"], d["token"] = dh.sum(axis=0), pull_token(dh)                      # d(2)
             return np.concatenate([d[name].ravel() for name in self.shapes])
 
-        return logits, pull
+        return logits, pull, kept
 
-    def _block(self, parts, layer, h, past=None):
-        """h after layer `layer`, pull(dh, d) -> dh (it fills d with the layer's gradients), and (keys, values).
+    def _block(self, p, h, past=None):
+        """h after one layer of arrays p, pull(dh) -> (dh, dp), and all keys and values so far.
 
-        past: keys and values of earlier positions, when h holds only the positions after them.
+        past: keys and values of earlier positions, if h holds only the positions after them.
         """
-        get = {name: parts[f"{layer}.{name}"] for name in
-               ("norm_1_gain", "norm_1_bias", "W_qkv", "b_qkv", "W_mix", "b_mix",
-                "norm_2_gain", "norm_2_bias", "W_up", "b_up", "W_down", "b_down")}
-        z, pull_norm_1 = layer_norm(h, get["norm_1_gain"], get["norm_1_bias"])
-        qkv, pull_qkv = affine(z, get["W_qkv"], get["b_qkv"])                   # (N, T, 3 W)
-        q, k, v = self._split(qkv)                                              # (N, H, T, d) each
+        z, pull_norm_1 = layer_norm(h, p["norm_1_gain"], p["norm_1_bias"])
+        qkv, pull_qkv = affine(z, p["W_qkv"], p["b_qkv"])                       # (N, T, 3 W)
+        q, k, v = (self._split(part) for part in np.split(qkv, 3, axis=2))      # (N, H, T, d) each
         if past is not None:
             k, v = (np.concatenate(pair, axis=2) for pair in zip(past, (k, v)))
         y, pull_attention = causal_attention(q, k, v)
-        mixed, pull_mix = affine(self._merge(y), get["W_mix"], get["b_mix"])
-        h = h + mixed
-        z, pull_norm_2 = layer_norm(h, get["norm_2_gain"], get["norm_2_bias"])
-        a, pull_up = affine(z, get["W_up"], get["b_up"])                        # (N, T, 4 W)
+        mixed, pull_mix = affine(self._merge(y), p["W_mix"], p["b_mix"])        # (N, T, W)
+        h = h + mixed                                                                       # (3)
+        z, pull_norm_2 = layer_norm(h, p["norm_2_gain"], p["norm_2_bias"])
+        a, pull_up = affine(z, p["W_up"], p["b_up"])                            # (N, T, 4 W)
         wide, pull_silu = silu(a)
-        added, pull_down = affine(wide, get["W_down"], get["b_down"])
+        added, pull_down = affine(wide, p["W_down"], p["b_down"])               # (N, T, W)
+        h = h + added                                                                       # (4)
 
-        def pull(dh, d):
-            dwide, d[f"{layer}.W_down"], d[f"{layer}.b_down"] = pull_down(dh)
-            dz, d[f"{layer}.W_up"], d[f"{layer}.b_up"] = pull_up(pull_silu(dwide))
-            dx, d[f"{layer}.norm_2_gain"], d[f"{layer}.norm_2_bias"] = pull_norm_2(dz)
-            dh = dh + dx                                                        # around the part and through it
-            dy, d[f"{layer}.W_mix"], d[f"{layer}.b_mix"] = pull_mix(dh)
-            dqkv = np.stack([self._merge(part) for part in pull_attention(self._heads(dy))], axis=2)
-            dz, d[f"{layer}.W_qkv"], d[f"{layer}.b_qkv"] = pull_qkv(dqkv.reshape(*dy.shape[:2], -1))
-            dx, d[f"{layer}.norm_1_gain"], d[f"{layer}.norm_1_bias"] = pull_norm_1(dz)
-            return dh + dx
+        def pull(dh):
+            d = {}
+            dwide, d["W_down"], d["b_down"] = pull_down(dh)
+            dz, d["W_up"], d["b_up"] = pull_up(pull_silu(dwide))
+            dpart, d["norm_2_gain"], d["norm_2_bias"] = pull_norm_2(dz)
+            dh = dh + dpart                                                                 # d(4)
+            dy, d["W_mix"], d["b_mix"] = pull_mix(dh)
+            dqkv = np.concatenate([self._merge(part) for part in pull_attention(self._split(dy))], axis=2)
+            dz, d["W_qkv"], d["b_qkv"] = pull_qkv(dqkv)
+            dpart, d["norm_1_gain"], d["norm_1_bias"] = pull_norm_1(dz)
+            return dh + dpart, d                                                            # d(3)
 
-        return h + added, pull, (k, v)
+        return h, pull, (k, v)
 
-    def _heads(self, y):
-        """(N, T, W) as (N, H, T, d)."""
+    def _split(self, y):
+        """(N, T, W) as (N, H, T, d): the heads one by one."""
         return y.reshape(*y.shape[:2], self.heads, -1).swapaxes(1, 2)
 
     def _merge(self, y):
         """(N, H, T, d) as (N, T, W): the heads side by side."""
         return y.swapaxes(1, 2).reshape(y.shape[0], y.shape[2], self.width)
 
-    def _split(self, qkv):
-        return (self._heads(part) for part in np.split(qkv, 3, axis=2))
-
-    # ---- sampling ----
-
-    def step(self, theta, tokens, caches=()):
-        """logits (N, C) of the token after `tokens` (N,), and the caches for the step after.
-
-        caches: what the step before returned; empty for the first, whose tokens
-        are all `classes`, the start symbol.
-        """
-        parts, t = self.views(checks.flat(theta, self.size)), caches[0][0].shape[2] if caches else 0
-        if t >= self.length:
-            raise ValueError(f"the sequence of {self.length} tokens is complete: no step is left")
-        h = (embedding(parts["token"], tokens)[0] + parts["position"][t])[:, None]      # (N, 1, W)
-        kept = []
-        for layer in range(self.layers):
-            h, _, cache = self._block(parts, layer, h, caches[layer] if caches else None)
-            kept.append(cache)
-        z, _ = layer_norm(h[:, 0], parts["norm_gain"], parts["norm_bias"])
-        return affine(z, parts["W_out"], parts["b_out"])[0], kept
-
-    def sample(self, theta, n, rng):
-        """n sequences (n, T) of integers, token by token."""
-        return self.complete(theta, np.empty(0, int), n, rng)
-
     def complete(self, theta, known, n, rng):
-        """n sequences (n, T) that begin with the tokens `known` (t,), t < T; the rest is drawn given these."""
+        """n sequences (n, T) that agree with the dict `known`, which must name the first positions.
+
+        (1) continues where `known` stops: T passes of one position, with the cache of the others.
+        """
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
-        known = np.asarray(known)
-        if known.ndim != 1 or len(known) >= self.length:
-            raise ValueError(f"known must hold the first t < {self.length} tokens, got shape {known.shape}")
-        known = checks.class_rows(known[None], len(known), self.classes)[0] if len(known) else known
-        x, caches, tokens = np.empty((n, self.length), int), (), np.full(n, self.classes)
-        for t in range(self.length):
-            logits, caches = self.step(theta, tokens, caches)
-            drawn = np.argmax(logits + rng.gumbel(size=logits.shape), axis=1)   # ~ softmax
-            x[:, t] = tokens = np.full(n, known[t]) if t < len(known) else drawn
+        orders_that_begin_with(known, [range(self.dim)], self.classes)
+        x, caches, tokens = np.empty((n, self.dim), int), None, np.full(n, self.classes)
+        for t in range(self.dim):
+            logits, _, caches = self._network(theta, tokens[:, None], caches)
+            noise = rng.gumbel(size=(n, self.classes))
+            drawn = np.argmax(logits[:, 0] + noise, axis=1)                     # ~ softmax  (1)
+            x[:, t] = tokens = np.full(n, known[t]) if t in known else drawn
         return x

@@ -1,280 +1,248 @@
-"""Variational autoencoder: a latent variable, and a bound on the likelihood instead of its integral.
+"""Variational autoencoder: a latent variable, and a bound in place of the likelihood's integral.
 
-Model.   z ~ N(0, I) is decoded into the parameters of x:
+Model.  A latent vector z ~ N(0, I) is decoded by a network f into the distribution of x:
 
-    p(x) = integral of N(z; 0, I) p(x | z) dz
+    p(x) = integral of N(z; 0, I) p(x | z) dz                                                  (1)
+    p(x | z) = N(x; f(z), s^2 I)               VAE: one learned s for all rows and coordinates
+             = prod_d Bernoulli(x_d; sigmoid(f_d(z)))          BernoulliVAE: x in {0, 1}^D     (2)
 
-    VAE            p(x | z) = N(x; f(z), s^2 I)             one learned s for all x and all coordinates
-    BernoulliVAE   p(x_i = 1 | z) = sigmoid(f_i(z))         x in {0, 1}^D
+An encoder network gives m and log std of q(z | x) = N(z; m(x), diag std(x)^2).  Draws of q are
 
-Bound.   For any q(z | x), here N(z; m(x), diag std(x)^2) from an encoder network,
+    z_i = m(x) + std(x) eps_i,         eps_i ~ N(0, I),         i = 1 ... k                    (3)
 
-    log p(x) = ELBO + KL(q(z | x) || p(z | x)),
-    ELBO     = E_q log p(x | z)  -  KL(q(z | x) || N(0, I))
-                  -(1) reconstruction     (2) KL = 1/2 sum (m^2 + std^2 - log std^2 - 1)
+Loss.  The evidence lower bound (ELBO) lies KL(q(z | x) || p(z | x)) below log p(x):
 
-(Kingma and Welling 2014, eqs. 3 and 10.)
+    ELBO = - reconstruction - KL                                                               (4)
+    reconstruction = - E_q log p(x | z) ~= - 1/k sum_i log p(x | z_i)                          (5)
+    KL = KL(q(z | x) || N(0, I)) = 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)               (6)
+    loss = mean over rows of reconstruction + beta KL                                          (7)
 
-Loss.    L = mean of (1) + beta (2), in nats; beta = 1 is the bound, other values
-weigh the code against the fit (Higgins et al. 2017).  (1) is an average over
-`samples` draws z = m + std eps, where the noise eps is an argument.  With
-importance=True the loss is minus the tighter bound of Burda et al. 2016, eq. 8,
+(Kingma and Welling 2014, "Auto-Encoding Variational Bayes", eqs. 3 and 10).  beta = 1 gives minus
+the ELBO; other values weigh the KL against the fit (Higgins et al. 2017, "beta-VAE").
+importance=True takes a tighter bound, which rises to log p(x) in expectation as k grows
+(Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8):
 
-    log 1/k sum_i w_i <= log p(x) in the mean,    w_i = p(x | z_i) p(z_i) / q(z_i | x)
+    log w_i = log p(x | z_i) + log N(z_i; 0, I) - log q(z_i | x)
+            = log p(x | z_i) + sum_l (1/2 eps_il^2 + log std_l - 1/2 z_il^2)                   (8)
+    loss = - mean over rows of log 1/k sum_i w_i                                               (9)
 
-with k = samples: k = 1 is the ELBO (its KL sampled), k -> infinity is log p(x).
+Gradient.  eps is fixed, and dz comes from the decoder's pullback (vector-Jacobian product):
 
-Gradient.  z is a function of m and std, so dm = dz and dlog_std = dz std eps
-(the reparameterization), plus (2) differentiated directly: m and std^2 - 1.
-Under the importance bound every draw weighs w_i / sum w, a softmax, and with
-log p(z)/q(z | x) = sum (1/2 eps^2 + log std - 1/2 z^2), dz takes -z and dlog_std +1.
-
-Symbols: N batch, D data, K latent, k draws.  noise is (k, N, K).
+    dm = sum_i dz_i,                           dlog_std = sum_i dz_i eps_i std                d(3)
+    dm = dKL m,                                dlog_std = dKL (std^2 - 1)                     d(6)
+    dz_i = - dlog_w_i z_i,                     dlog_std = sum_i dlog_w_i                      d(8)
+    dlog_w_i = - 1/N w_i / sum_j w_j           the softmax of the log weights                 d(9)
+Checked in tests/explicit/test_vae.py::test_gradient_in_every_parameter.
+Checked in tests/explicit/test_vae.py::test_bounds_are_the_naive_loop.
+Symbols: N batch, D data, L latent, k draws, P parameters.  The noise eps (k, N, L) is an argument.
 """
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 
 from scratch import checks
 from scratch.explicit import evidence
-from scratch.kernels.dense import mlp, mlp_init, mlp_size, mlp_views
+from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_views
 from scratch.kernels.likelihoods import HALF_LOG_TWO_PI, bernoulli_log_density, gaussian_log_density
 from scratch.kernels.stable import logsumexp, sigmoid, softplus
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-ACTIVE = 0.01                  # variance of the mean above which a latent unit counts as active (Burda et al. 2016)
-
 
 @dataclass(frozen=True)
 class VAE:
-    """A Gaussian decoder with one learned standard deviation.  hidden: the encoder's widths, mirrored to decode.
+    """A Gaussian decoder with one learned s.  With theta = 0 q is exact and the ELBO is log p(x):
 
-    >>> model = VAE(dim=2, latent=1, hidden=(8,))
-    >>> theta = model.init(np.random.default_rng(0))
-    >>> model.log_prob(theta, np.zeros((4, 2))).shape
-    (4,)
+    >>> theta, x, noise = np.zeros(VAE(2).size), np.array([[0.3, -1.0]]), np.ones((1, 1, 2))
+    >>> VAE(2).elbo(theta, x, noise).round(6), VAE(2).log_prob(theta, x, nodes=60).round(6)
+    (array([-2.382877]), array([-2.382877]))
     """
     dim: int
-    latent: int
-    hidden: tuple
+    _: KW_ONLY
+    latent: int = 2
+    hidden: tuple = (128, 128)                              # the encoder's widths, mirrored to decode
     beta: float = 1.0
-    samples: int = 1
+    samples: int = 1                                        # k in training
     importance: bool = False
-
+    # Tuned by hand on LAWS from 1e-3 to 1e-2.  beta2 = 0.99 forgets a bad start sooner than 0.999.
     recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)
-    own_parameters = 1                                      # log s, behind the decoder's weights
+    scalars = ("log_s",)                                    # parameters behind the decoder's network
 
     def __post_init__(self):
-        for name in ("dim", "latent", "samples"):
-            checks.size(getattr(self, name), name)
-        object.__setattr__(self, "hidden", checks.widths(self.hidden))
-        checks.positive(self.beta, "beta")
+        checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths, beta=checks.positive,
+                      samples=checks.size)
+        object.__setattr__(self, "encoder_widths", (self.dim, *self.hidden, 2 * self.latent))
+        object.__setattr__(self, "decoder_widths", (self.latent, *self.hidden[::-1], self.dim))
         if self.importance and self.beta != 1:
             raise ValueError(f"the importance bound has no KL term to weigh: beta must be 1, got {self.beta}")
 
-    @property
-    def encoder_widths(self):
-        return (self.dim, *self.hidden, 2 * self.latent)
-
-    @property
-    def decoder_widths(self):
-        return (self.latent, *self.hidden[::-1], self.dim)
-
-    @property
-    def size(self):
-        return mlp_size(self.encoder_widths) + mlp_size(self.decoder_widths) + self.own_parameters
-
-    def split(self, theta):
-        """The encoder's parameters and the decoder's (log s last): views of theta (P,)."""
-        theta = checks.flat(theta, self.size)
-        return np.split(theta, [mlp_size(self.encoder_widths)])
-
-    def init(self, rng, dtype=np.float32):
-        """Random theta (P,): codes near the prior, s = 1."""
-        encoder = mlp_init(rng, self.encoder_widths, dtype)
-        decoder = mlp_init(rng, self.decoder_widths, dtype)
-        mlp_views(encoder, self.encoder_widths)[-1][0][...] *= 0.5
-        return np.concatenate([encoder, decoder, np.zeros(self.own_parameters, dtype)])
-
-    def draw_noise(self, rng, n):
-        """eps (k, n, K): the draws of z given x, before they are scaled and moved."""
-        return checks.generator(rng).standard_normal((self.samples, n, self.latent))
-
-    # ---- the loss and its parts ----
-
     def loss(self, theta, x, noise):
-        """mean of (1) + beta (2), or minus the importance bound, in nats per row, and its gradient (P,)."""
-        if self.importance:
-            bound, pull = self._importance_bound(theta, x, noise)
-            return -np.sum(bound) / len(x), pull(np.full_like(bound, -1 / len(x)))
-        reconstruction, kl, pull = self._terms(theta, x, noise)
-        loss = (np.sum(reconstruction) + self.beta * np.sum(kl)) / len(x)
-        return loss, pull(np.full_like(reconstruction, 1 / len(x)), np.full_like(kl, self.beta / len(x)))
+        """(7), or (9) if importance, in nats, and its gradient (P,)."""
+        loss, _, gradient = (self.importance_loss if self.importance else self.elbo_loss)(theta, x, noise)
+        return loss, gradient()
 
-    def terms(self, theta, x, noise):
-        """(1) reconstruction (N,) and (2) KL to the prior (N,), in nats; noise (k, N, K) for any k."""
-        return self._terms(theta, x, noise)[:2]
-
-    def elbo(self, theta, x, noise):
-        """log p(x | z) averaged over the draws, minus KL: (N,) nats, at most log p(x) in the mean."""
-        reconstruction, kl, _ = self._terms(theta, x, noise)
-        return -reconstruction - kl
-
-    def importance_bound(self, theta, x, noise):
-        """log 1/k sum_i w_i with k = len(noise): (N,) nats, at most log p(x) in the mean, tighter as k grows."""
-        return self._importance_bound(theta, x, noise)[0]
-
-    def _terms(self, theta, x, noise):
-        """(1), (2), and pull(dreconstruction, dkl) -> dtheta."""
-        (mean, log_std, z, noise), log_p, pull_draw = self._draw(theta, x, noise)
-        reconstruction = -np.mean(log_p, axis=0)                                # (N,)
-        variance = np.exp(2 * log_std)
-        kl = 0.5 * np.sum(mean * mean + variance - 2 * log_std - 1, axis=1)
-
-        def pull(dreconstruction, dkl):
-            dlog_p = np.broadcast_to(-dreconstruction / len(noise), log_p.shape)
-            return pull_draw(dlog_p, dz=0, dmean=dkl[:, None] * mean, dlog_std=dkl[:, None] * (variance - 1))
-
-        return reconstruction, kl, pull
-
-    def _importance_bound(self, theta, x, noise):
-        """log 1/k sum_i w_i (N,), and pull(dbound) -> dtheta."""
-        (mean, log_std, z, noise), log_p, pull_draw = self._draw(theta, x, noise)
-        log_w = log_p + np.sum(0.5 * noise * noise + log_std - 0.5 * z * z, axis=2)       # (k, N)
-        log_sum, pull_sum = logsumexp(log_w.T)
-
-        def pull(dbound):
-            dlog_w = pull_sum(dbound).T                                         # w_i / sum w, times dbound
-            dz, dlog_std = -dlog_w[:, :, None] * z, np.sum(dlog_w, axis=0)[:, None]
-            return pull_draw(dlog_w, dz, dmean=0, dlog_std=dlog_std)
-
-        return log_sum - float(np.log(len(noise))), pull
-
-    def _draw(self, theta, x, noise):
-        """z = mean + std eps and log p(x | z) (k, N); pull_draw adds what the caller has found directly.
-
-        pull_draw(dlog_p, dz, dmean, dlog_std) -> dtheta.
-        """
-        x, noise = self._rows(x, theta), np.asarray(noise)
-        if noise.ndim != 3 or noise.shape[1:] != (len(x), self.latent) or len(noise) == 0:
-            raise ValueError(f"noise must have shape (k, {len(x)}, {self.latent}), got {noise.shape}")
-        (encoder, decoder), noise = self.split(theta), noise.astype(theta.dtype, copy=False)
-        y, pull_encoder = mlp(encoder, x, self.encoder_widths)
-        mean, log_std = y[:, :self.latent], y[:, self.latent:]                  # (N, K)
+    def elbo_loss(self, theta, x, noise):
+        """(7), its terms (5) and (6) of each row, (N,) each, and gradient() -> (P,)."""
+        encoder, decoder, x, noise = self._loss_inputs(theta, x, noise)
+        y, pull_encoder = mlp(encoder, x, self.encoder_widths)                      # (N, 2 L)
+        mean, log_std = np.split(y, 2, axis=1)                                      # (N, L)
         std = np.exp(log_std)
-        z = mean + std * noise                                                  # (k, N, K)
-        repeated = np.broadcast_to(x, (len(noise), *x.shape)).reshape(-1, self.dim)
-        log_p, pull_decoder = self._log_likelihood(decoder, repeated, z.reshape(-1, self.latent))
+        z = mean + std * noise                                                      # (k, N, L)  (3)
+        log_p, pull_likelihood = self.log_likelihood(decoder, x, z)                 # (k, N)  (2)
+        reconstruction = -np.mean(log_p, axis=0)                                    # (N,)  (5)
+        kl = 0.5 * np.sum(mean ** 2 + std ** 2 - 2 * log_std - 1, axis=1)           # (N,)  (6)
+        loss = (np.sum(reconstruction) + self.beta * np.sum(kl)) / len(x)           # (7)
 
-        def pull_draw(dlog_p, dz, dmean, dlog_std):
-            ddecoder, dz_seen = pull_decoder(dlog_p.ravel())
-            dz = dz_seen.reshape(z.shape) + dz
-            dmean = dmean + np.sum(dz, axis=0)
-            dlog_std = dlog_std + np.sum(dz * noise, axis=0) * std
-            dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1))
+        def gradient():
+            dreconstruction, dkl = 1 / len(x), self.beta / len(x)                   # d(7)
+            dmean, dlog_std = dkl * mean, dkl * (std ** 2 - 1)                      # (N, L)  d(6)
+            dlog_p = np.full_like(log_p, -dreconstruction / len(noise))             # d(5)
+            ddecoder, dz = pull_likelihood(dlog_p)                                  # (k, N, L)  d(2)
+            dmean += np.sum(dz, axis=0)                                             # d(3)
+            dlog_std += np.sum(dz * noise, axis=0) * std                            # d(3)
+            dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1), need_dx=False)
             return np.concatenate([dencoder, ddecoder])
 
-        return (mean, log_std, z, noise), log_p.reshape(z.shape[:2]), pull_draw
+        return loss, (reconstruction, kl), gradient
+
+    def importance_loss(self, theta, x, noise):
+        """(9), its log weights (8) (k, N), and gradient() -> (P,)."""
+        encoder, decoder, x, noise = self._loss_inputs(theta, x, noise)
+        y, pull_encoder = mlp(encoder, x, self.encoder_widths)                      # (N, 2 L)
+        mean, log_std = np.split(y, 2, axis=1)                                      # (N, L)
+        std = np.exp(log_std)
+        z = mean + std * noise                                                      # (k, N, L)  (3)
+        log_p, pull_likelihood = self.log_likelihood(decoder, x, z)                 # (k, N)  (2)
+        log_w = log_p + np.sum(0.5 * noise ** 2 + log_std - 0.5 * z ** 2, axis=2)   # (k, N)  (8)
+        log_sum, pull_sum = logsumexp(log_w.T)                                      # (N,)
+        loss = float(np.log(len(noise))) - np.sum(log_sum) / len(x)                 # (9)
+
+        def gradient():
+            dlog_w = pull_sum(np.full_like(log_sum, -1 / len(x))).T                 # (k, N)  d(9)
+            dz_prior, dlog_std = -dlog_w[:, :, None] * z, np.sum(dlog_w, axis=0)[:, None]       # d(8)
+            ddecoder, dz = pull_likelihood(dlog_w)                                  # d(2)
+            dz += dz_prior
+            dmean = np.sum(dz, axis=0)                                              # d(3)
+            dlog_std = dlog_std + np.sum(dz * noise, axis=0) * std                  # d(3)
+            dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1), need_dx=False)
+            return np.concatenate([dencoder, ddecoder])
+
+        return loss, log_w, gradient
+
+    def elbo(self, theta, x, noise):
+        """The ELBO of each row, (N,) nats, for any k: in expectation at most log p(x)."""
+        _, (reconstruction, kl), _ = self.elbo_loss(theta, x, noise)
+        return -reconstruction - kl                                                 # (4)
+
+    def importance_bound(self, theta, x, noise):
+        """log 1/k sum_i w_i of each row, (N,) nats, for any k: in expectation at most log p(x)."""
+        _, log_w, _ = self.importance_loss(theta, x, noise)
+        return logsumexp(log_w.T)[0] - float(np.log(len(log_w)))                    # -(9), row by row
 
     # ---- p(x | z): what a BernoulliVAE replaces ----
 
-    def _log_likelihood(self, decoder, x, z):
-        """log p(x | z) (n,) row by row, and pull(dlog_p) -> (ddecoder, dz)."""
-        f, pull_mlp = mlp(decoder[:-1], z, self.decoder_widths)                 # (n, D)
-        log_p, pull_gauss = gaussian_log_density(x, f, np.broadcast_to(decoder[-1], f.shape))
+    def inputs(self, theta, x):
+        """theta (P,) and the rows x (N, D), checked, in one precision."""
+        return checks.inputs(self, theta, x)
+
+    def log_likelihood(self, decoder, x, z):
+        """log p(x | z) for x (N, D) and z (k, N, L): (k, N), and pull(dlog_p) -> (ddecoder, dz)."""
+        f, pull_mlp = mlp(decoder[:-1], z.reshape(-1, self.latent), self.decoder_widths)    # (k N, D)
+        log_p, pull_p = gaussian_log_density(np.tile(x, (len(z), 1)), f, np.full_like(f, decoder[-1]))  # (2)
 
         def pull(dlog_p):
-            _, df, dlog_s = pull_gauss(np.broadcast_to(dlog_p[:, None], f.shape))
+            _, df, dlog_s = pull_p(np.broadcast_to(dlog_p.reshape(-1, 1), f.shape))         # d(2)
             dweights, dz = pull_mlp(df)
-            return np.append(dweights, np.sum(dlog_s)), dz
+            return np.append(dweights, np.sum(dlog_s)), dz.reshape(z.shape)
 
-        return np.sum(log_p, axis=1), pull
+        return np.sum(log_p, axis=1).reshape(z.shape[:2]), pull
 
-    def _log_likelihood_pairs(self, decoder, x, z):
-        """log p(x_n | z_m) for every pair, (N, M): squares expanded, so that it is one matrix product."""
+    def log_likelihood_pairs(self, decoder, x, z):
+        """log p(x_n | z_m) of all pairs of x (N, D) and z (M, L): (N, M), by one matrix product."""
         f, precision = mlp(decoder[:-1], z, self.decoder_widths)[0], np.exp(-2 * decoder[-1])
-        center = f.mean(axis=0)
-        f, x = f - center, x - center                                           # smaller squares, more digits
+        f, x = f - f.mean(axis=0), x - f.mean(axis=0)       # smaller squares, more digits
         square = (x * x).sum(axis=1)[:, None] - 2 * x @ f.T + (f * f).sum(axis=1)
-        return -0.5 * precision * square - self.dim * (decoder[-1] + HALF_LOG_TWO_PI)
-
-    def _emit(self, decoder, z, rng):
-        f = mlp(decoder[:-1], z, self.decoder_widths)[0]
-        return f + np.exp(decoder[-1]) * rng.standard_normal(f.shape).astype(f.dtype)
-
-    def _rows(self, x, theta):
-        x = checks.rows(x, self.dim)
-        return x.astype(np.asarray(theta).dtype, copy=False) if x.dtype.kind == "f" else x
-
-    # ---- use ----
-
-    def encode(self, theta, x):
-        """mean and log_std of q(z | x), (N, K) each."""
-        y, _ = mlp(self.split(theta)[0], self._rows(x, theta), self.encoder_widths)
-        return y[:, :self.latent], y[:, self.latent:]
+        return -0.5 * precision * square - self.dim * (decoder[-1] + HALF_LOG_TWO_PI)       # (2)
 
     def decode(self, theta, z):
         """E[x | z], (N, D)."""
-        decoder = self.split(theta)[1]
-        return mlp(decoder[:-1], checks.rows(z, self.latent, "z").astype(theta.dtype), self.decoder_widths)[0]
+        theta, z = checks.flat(theta, self.size), checks.rows(z, self.latent, "z")
+        weights = self.split(theta)[1][:mlp_size(self.decoder_widths)]
+        return mlp(weights, z.astype(theta.dtype, copy=False), self.decoder_widths)[0]
 
     def sample(self, theta, n, rng):
-        """n rows (n, D): z from the prior, then x from the decoder."""
-        n, rng, decoder = checks.size(n, "n"), checks.generator(rng), self.split(theta)[1]
-        return self._emit(decoder, rng.standard_normal((n, self.latent)).astype(decoder.dtype), rng)
+        """n rows (n, D): z from the prior, then x from p(x | z)."""
+        z = checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent))
+        f = self.decode(theta, z)
+        return f + np.exp(theta[-1]) * rng.standard_normal(f.shape).astype(f.dtype)         # (2)
 
-    def interpolate(self, theta, x, y, steps):
-        """E[x | z] along the straight line between the codes of two rows x, y (D,): (steps, D)."""
-        ends, _ = self.encode(theta, np.stack([x, y]))
-        way = np.linspace(0, 1, checks.size(steps, "steps"))[:, None]
-        return self.decode(theta, (1 - way) * ends[0] + way * ends[1])
+    @property
+    def size(self):
+        return mlp_size(self.encoder_widths) + mlp_size(self.decoder_widths) + len(self.scalars)
 
-    def active_units(self, theta, x):
-        """Which latent units say anything about the rows of x, (K,) booleans: Var of the mean > 0.01."""
-        return self.encode(theta, x)[0].var(axis=0) > ACTIVE
+    @property
+    def blocks(self):
+        """Where each array stands in theta: {name: slice}."""
+        blocks = mlp_blocks(self.encoder_widths, "encoder ")
+        blocks |= mlp_blocks(self.decoder_widths, "decoder ", mlp_size(self.encoder_widths))
+        return blocks | {name: slice(self.size - 1, self.size) for name in self.scalars}
 
-    def log_prob(self, theta, x, nodes=None):
-        """log p(x) in nats, (N,), by quadrature over one or two latent coordinates, `nodes` on each axis.
+    def split(self, theta):
+        """The encoder's parameters and the decoder's, the scalars last: views of theta (P,)."""
+        return np.split(theta, [mlp_size(self.encoder_widths)])
 
-        With more of them use evidence.log_prob_importance, which has an error bar.
-        """
-        return evidence.log_prob_quadrature(self, theta, x, nodes)
+    def init(self, rng, dtype=np.float32):
+        """Random theta (P,): q near the prior, s = 1."""
+        encoder = mlp_init(rng, self.encoder_widths, checks.dtype(dtype))
+        decoder = mlp_init(rng, self.decoder_widths, dtype)
+        mlp_views(encoder, self.encoder_widths)[-1][0][...] *= 0.5      # by hand, not swept: q near the prior
+        return np.concatenate([encoder, decoder, np.zeros(len(self.scalars), dtype)])
+
+    def draw_noise(self, rng, n):
+        return checks.generator(rng).standard_normal((self.samples, checks.size(n, "n"), self.latent))
+
+    def log_prob(self, theta, x, *, nodes=None):
+        """log p(x), (N,) nats, on a grid of z for L <= 2 (evidence.log_prob_importance: any L)."""
+        return evidence.log_prob_quadrature(self, theta, x, nodes)                  # (1)
+
+    def encode(self, theta, x):
+        """mean and log_std of q(z | x), (N, L) each."""
+        theta, x = self.inputs(theta, x)
+        return np.split(mlp(self.split(theta)[0], x, self.encoder_widths)[0], 2, axis=1)
+
+    def _loss_inputs(self, theta, x, noise):
+        theta, x = self.inputs(theta, x)
+        noise = checks.array(noise, "noise", dimensions=3)
+        (noise,) = checks.noise((noise,), x, eps=(len(noise), len(x), self.latent))
+        return *self.split(theta), x, noise
 
 
 @dataclass(frozen=True)
 class BernoulliVAE(VAE):
     """A VAE of binary vectors: the decoder gives one logit for each coordinate."""
+    scalars = ()
 
-    own_parameters = 0
+    def inputs(self, theta, x):
+        theta = checks.flat(theta, self.size)
+        return theta, checks.class_rows(x, self.dim, 2).astype(theta.real.dtype)
 
-    def _log_likelihood(self, decoder, x, z):
-        logits, pull_mlp = mlp(decoder, z, self.decoder_widths)
-        log_p, pull_bernoulli = bernoulli_log_density(x, logits)
-        return np.sum(log_p, axis=1), lambda dlog_p: pull_mlp(
-            pull_bernoulli(np.broadcast_to(dlog_p[:, None], logits.shape)))
+    def log_likelihood(self, decoder, x, z):
+        f, pull_mlp = mlp(decoder, z.reshape(-1, self.latent), self.decoder_widths)         # (k N, D)
+        log_p, pull_p = bernoulli_log_density(np.tile(x, (len(z), 1)), f)                   # (2)
 
-    def _log_likelihood_pairs(self, decoder, x, z):
-        logits, _ = mlp(decoder, z, self.decoder_widths)
-        return x @ logits.T - softplus(logits)[0].sum(axis=1)
+        def pull(dlog_p):
+            ddecoder, dz = pull_mlp(pull_p(np.broadcast_to(dlog_p.reshape(-1, 1), f.shape)))    # d(2)
+            return ddecoder, dz.reshape(z.shape)
 
-    def _emit(self, decoder, z, rng):
-        p = sigmoid(mlp(decoder, z, self.decoder_widths)[0])[0]
-        return (rng.random(p.shape) < p).astype(np.int64)
+        return np.sum(log_p, axis=1).reshape(z.shape[:2]), pull
 
-    def _rows(self, x, theta):
-        return checks.class_rows(x, self.dim, 2).astype(np.asarray(theta).dtype)
+    def log_likelihood_pairs(self, decoder, x, z):
+        f = mlp(decoder, z, self.decoder_widths)[0]
+        return x @ f.T - softplus(f)[0].sum(axis=1)                                         # (2)
 
     def decode(self, theta, z):
-        """p(x_i = 1 | z), (N, D)."""
-        decoder = self.split(theta)[1]
-        z = checks.rows(z, self.latent, "z").astype(decoder.dtype)
-        return sigmoid(mlp(decoder, z, self.decoder_widths)[0])[0]
+        return sigmoid(super().decode(theta, z))[0]
 
-
-def __getattr__(name):
-    """LinearVAE is a VAE in a file of its own: fetched from there when this one is asked for it."""
-    if name == "LinearVAE":
-        from scratch.explicit.linear_vae import LinearVAE
-        return LinearVAE
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    def sample(self, theta, n, rng):
+        z = checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent))
+        return (rng.random((n, self.dim)) < self.decode(theta, z)).astype(np.int64)         # (2)

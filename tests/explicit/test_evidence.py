@@ -7,7 +7,7 @@ from scratch.explicit.linear_vae import LinearVAE
 from scratch.explicit.vae import VAE, BernoulliVAE
 from scratch.learning.gradient_check import gradient_error
 
-MODELS = [VAE(2, 1, (5,)), VAE(3, 2, (5,)), BernoulliVAE(4, 2, (5,))]
+MODELS = [VAE(2, latent=1, hidden=(5,)), VAE(3, hidden=(5,)), BernoulliVAE(4, hidden=(5,))]
 
 
 @pytest.fixture(params=MODELS, ids=str)
@@ -48,8 +48,8 @@ def test_the_gap_is_the_kl_to_the_posterior(case):
 def test_elbo_by_quadrature_is_elbo_by_monte_carlo(case, rng):
     model, theta, x = case
     elbo, _ = evidence.elbo_quadrature(model, theta, x, *model.encode(theta, x))
-    draws = np.stack([model.elbo(theta, x, noise[None]) for noise in rng.standard_normal((4000, 4, model.latent))])
-    assert (np.abs(draws.mean(axis=0) - elbo) < 4.5 * draws.std(axis=0) / np.sqrt(4000)).all()
+    means = np.stack([model.elbo(theta, x, noise) for noise in rng.standard_normal((50, 80, 4, model.latent))])
+    assert (np.abs(means.mean(axis=0) - elbo) < 5 * means.std(axis=0, ddof=1) / np.sqrt(50)).all()
 
 
 def test_gradient_of_the_elbo_in_q(case, rng):
@@ -78,7 +78,17 @@ def test_importance_sampling_meets_quadrature_within_its_error_bar(case, rng):
     model, theta, x = case
     value, error = evidence.log_prob_importance(model, theta, x, rng, samples=4000)
     z = (value - evidence.log_prob_quadrature(model, theta, x)) / error
-    assert (np.abs(z) < 4).all() and (error < 0.1).all()
+    assert (np.abs(z) < 5).all() and (error < 0.1).all()
+
+
+def test_importance_sampling_in_parts_is_its_definition_on_all_draws(case, rng, monkeypatch):
+    model, theta, x = case
+    log_w = model.importance_loss(theta, x, np.random.default_rng(3).standard_normal((51, 4, model.latent)))[1]
+    w = np.exp(log_w)
+    monkeypatch.setattr(evidence, "ROWS", 10)               # two draws of the four rows at once
+    value, error = evidence.log_prob_importance(model, theta, x, np.random.default_rng(3), samples=51)
+    np.testing.assert_allclose(value, np.log(w.mean(axis=0)), rtol=1e-12)
+    np.testing.assert_allclose(error, w.std(axis=0, ddof=1) / w.mean(axis=0) / np.sqrt(51), rtol=1e-12)
 
 
 def test_its_error_bar_is_the_spread_of_repeated_estimates(rng):
@@ -89,9 +99,9 @@ def test_its_error_bar_is_the_spread_of_repeated_estimates(rng):
     assert ((0.8 < ratio) & (ratio < 1.25)).all()
 
 
-def test_a_posterior_finer_than_a_cell_is_told(rng):
-    """The linear VAE's exact log p: right at std 0.05, wrong at 0.02, and the second grid sees the difference."""
-    for std, told in ((0.05, False), (0.02, True)):
+def test_a_posterior_finer_than_a_cell_is_detected(rng):
+    """The linear VAE's exact log p: right at std 0.05, wrong at 0.02, and the second grid differs."""
+    for std, wrong in ((0.05, False), (0.02, True)):
         model = LinearVAE(dim=2, latent=2)
         theta = model.init(rng, np.float64)
         decoder = model.split(theta)[1]
@@ -99,10 +109,5 @@ def test_a_posterior_finer_than_a_cell_is_told(rng):
         decoder[-1] = np.log(std)
         x = rng.standard_normal((5, 2))
         error = np.abs(evidence.log_prob_quadrature(model, theta, x) - model.log_prob(theta, x))
-        seen = evidence.quadrature_error(model, theta, x)
-        assert (error.max() > 1e-3) == told and (seen.max() > 1e-3) == told
-
-
-def test_every_name_of_the_family_is_where_it_is_relied_on():
-    import scratch.explicit.vae as vae
-    assert vae.LinearVAE is LinearVAE
+        estimated = evidence.quadrature_error(model, theta, x)
+        assert (error.max() > 1e-3) == wrong and (estimated.max() > 1e-3) == wrong

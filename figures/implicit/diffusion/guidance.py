@@ -78,7 +78,7 @@ def _autoguidance(quick, rng):
     for scale in SCALES:
         guided = autoguidance(*(lambda x, s, t=t: model.denoise(t, x, s) for t in (good, bad)), scale=scale)
         jvp = _guided_jvp(*(lambda x, v, s, t=t: model.denoise_jvp(t, x, v, s) for t in (good, bad)),
-                                  scale)
+                          scale)
         y = heun(guided, start, karras_sigmas(4 if quick else 40, LOW, HIGH))
         terms.append([sign * (law.log_prob(rows) - log_prob(jvp, rows, LOW, HIGH, steps=4 if quick else 32))
                       for sign, rows in ((1, x), (-1, y))])
