@@ -111,6 +111,18 @@ def constant(value, name):
     return finite(_numbers(value, name, "fiu", "hold real numbers in rows of equal length").astype(float), name)
 
 
+def known(values, dim):
+    """values as a dict from some, not all, of the coordinates 0 ... dim-1 to one float each."""
+    if not isinstance(values, dict):
+        raise TypeError(f"known must be a dict from coordinate to value, got {brief(values)}")
+    axes = [size(axis, "each coordinate of known", minimum=0) for axis in values]
+    y = constant(list(values.values()), "the values of known")
+    if not 1 <= len(axes) < dim or max(axes) >= dim or y.ndim != 1:
+        raise ValueError(f"known must hold one number for each coordinate, 1 to {dim - 1} coordinates below {dim}, "
+                         f"got {brief(values)}")
+    return dict(zip(axes, y.tolist()))
+
+
 def finite(x, name="x"):
     """x, if it holds no NaN and no infinity."""
     if not np.isfinite(x).all():

@@ -1,117 +1,122 @@
-"""A change of variables that any model of real vectors can wear: rows in their own units, a model in its own.
+"""A change of variables for any model of real vectors: rows in their own units, the model in its own.
 
 The models here are made for distributions of mean about 0 and standard deviation about 1.5, the
 scale of LAWS.  Rows in other units (minutes, dollars, seconds since 1970) are mapped there and back:
 
     x = shift + z A,      z = (x - shift) A^-1                                             (1)
 
-A is diagonal, one scale a column, or a matrix that also removes the correlations (whitening).
-The density changes by the volume that the map stretches,
+A is diagonal, one scale a column, or a full matrix that also removes the correlations (whitening).
+The density is divided by the factor by which (1) stretches volumes,
 
     log p_x(x) = log p_z(z) - log |det A|                                                  (2)
 
 so a loss in nats grows by log |det A|.  All other losses, and every gradient in theta, are those of
 the model at z.
-Checked in tests/data/test_standardized.py::test_the_density_is_that_of_the_data_in_their_units.
+Checked in tests/data/test_standardized.py::test_the_density_has_mass_1_in_the_units_of_the_data
+Checked in tests/data/test_standardized.py::test_the_loss_and_its_gradient
 
-Symbols: N rows, D columns.  x is in the units of the data, z in those of the model.
+Symbols: N rows, D data, P parameters.  x is in the units of the data, z in those of the model.
 """
 from dataclasses import dataclass, replace
+from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 
 from scratch import checks
 from scratch.learning.training import USUAL_STD
 
+DEPENDENT = 1e-12              # least eigenvalue of a correlation matrix that is inverted; by hand
 
-def standardize(model, rows, whiten=False):
-    """model, dressed for rows (n, D) like these: for it their mean is 0 and their standard deviation its own.
 
-    whiten: remove the correlations too, along the eigenvectors of the covariance.
+def standardize(model, rows, *, whiten=False):
+    """model for rows (n, D) like these: in its units their mean is 0, each standard deviation its own.
+
+    whiten: remove the correlations too, along the eigenvectors of the correlation matrix.
+
+    >>> from scratch.explicit.mixture_em import MixtureEM
+    >>> model = standardize(MixtureEM(1, dim=1), np.array([[70.0], [76.0]]))
+    >>> model.shift, model.scale, model.to_model(np.array([[79.0]]))
+    ((73.0,), (2.0,), array([[3.]]))
     """
-    rows = checks.rows(rows, model.dim, "rows").astype(float)
-    std, wanted = rows.std(axis=0), getattr(model, "sigma_data", USUAL_STD)
-    if not (std > 0).all():
-        raise ValueError(f"each column of rows must vary, but column {int(np.argmin(std))} is constant")
+    rows = checks.rows(rows, _checked(model).dim, "rows").astype(float)
+    mean, std, wanted = rows.mean(axis=0), rows.std(axis=0), getattr(model, "sigma_data", USUAL_STD)
+    if not (np.ptp(rows, axis=0) > 0).all():
+        raise ValueError(f"each column of rows must vary, but column {np.argmin(np.ptp(rows, axis=0))} is constant")
     if not whiten:
-        return Standardized(model, rows.mean(axis=0), std / wanted)
-    values, vectors = np.linalg.eigh(np.atleast_2d(np.cov(rows.T)))
-    if values[0] <= 1e-12 * values[-1]:
-        raise ValueError("whitening needs a covariance of full rank, but the columns of rows are linearly dependent")
-    return Standardized(model, rows.mean(axis=0), (np.sqrt(values) * vectors).T / wanted)
+        return Standardized(model, mean, std / wanted)
+    z = (rows - mean) / std
+    variances, axes = np.linalg.eigh(z.T @ z / len(z))      # in units of std: no unit of length matters
+    if variances[0] < DEPENDENT:
+        raise ValueError(f"to whiten, the columns of {len(z)} rows must be linearly independent, and they are not")
+    return Standardized(model, mean, np.sqrt(variances[:, None]) * axes.T * std / wanted)
 
 
 @dataclass(frozen=True)
 class Standardized:
     """model after the change of variables (1): rows go in, and come out, in the units of the data.
 
-    shift: D numbers.  scale: D positive numbers, the diagonal of A, or A itself as D rows.  Both are
-    kept as tuples, so that the model can be compared and hashed.  Rows come out in float64, because
-    float32 cannot hold a large shift and a small scale.
+    shift: D numbers.  scale: D positive numbers, the diagonal of A, or the D rows of A.  Both become
+    tuples, so that models can be compared and hashed.  Rows come out in float64, because float32
+    cannot hold a large shift and a small scale.
     """
     model: object
     shift: tuple
     scale: tuple
 
     def __post_init__(self):
-        shift, scale = checks.constant(self.shift, "shift"), checks.constant(self.scale, "scale")
-        D = self.model.dim
-        if shift.shape != (D,) or scale.shape not in ((D,), (D, D)):
+        D, shift, A = _checked(self.model).dim, checks.constant(self.shift, "shift"), self.A
+        if shift.shape != (D,) or A.shape not in ((D,), (D, D)):
             raise ValueError(f"shift must have shape ({D},) and scale ({D},) or ({D}, {D}), "
-                             f"got {shift.shape} and {scale.shape}")
-        if not ((scale > 0).all() if scale.ndim == 1 else np.linalg.matrix_rank(scale) == D):
+                             f"got {shift.shape} and {A.shape}")
+        most = np.abs(A).max(axis=0)
+        if not (A.min() > 0 if A.ndim == 1 else most.min() > 0 and np.linalg.matrix_rank(A / most) == D):
             raise ValueError("scale must hold positive numbers, or be a matrix of full rank")
         object.__setattr__(self, "shift", tuple(shift.tolist()))
-        object.__setattr__(self, "scale", tuple(scale.tolist() if scale.ndim == 1 else map(tuple, scale.tolist())))
+        object.__setattr__(self, "scale", tuple(A.tolist() if A.ndim == 1 else map(tuple, A.tolist())))
 
-    dim = property(lambda self: self.model.dim)
-    size = property(lambda self: self.model.size)
-    blocks = property(lambda self: self.model.blocks)
-    in_nats = property(lambda self: self.model.in_nats)
+    dim, size, blocks, players, init, draw_noise = (property(attrgetter(f"model.{name}")) for name in (
+        "dim", "size", "blocks", "players", "init", "draw_noise"))      # those of the model
+    in_nats = property(lambda self: getattr(self.model, "in_nats", False))      # the loss
+    A = cached_property(lambda self: checks.constant(self.scale, "scale"))
 
     @property
     def recipe(self):
-        """The model's recipe; a setting that changes along the run changes inside."""
+        """The model's recipe.  A setting that changes along the run changes inside."""
         recipe = self.model.recipe
         if recipe.anneal is None:
             return recipe
-        return replace(recipe, anneal=lambda worn, done: replace(worn, model=recipe.anneal(worn.model, done)))
+        return replace(recipe, anneal=lambda outer, done: replace(outer, model=recipe.anneal(outer.model, done)))
+
+    # ---- the change of variables ----
+
+    def to_model(self, x):
+        """z (N, D) for x (N, D), in float64, in which a large shift leaves digits to z."""
+        z, A = checks.rows(x, self.dim) - np.array(self.shift), self.A
+        return z / A if A.ndim == 1 else z @ np.linalg.inv(A)                               # (1)
+
+    def to_data(self, z):
+        """x (N, D) for z (N, D), in float64."""
+        return np.array(self.shift) + (z * self.A if self.A.ndim == 1 else z @ self.A)      # (1)
 
     @property
     def log_det(self):
-        """log |det A| in nats."""
-        scale = np.array(self.scale)
-        return float(np.log(scale).sum() if scale.ndim == 1 else np.linalg.slogdet(scale)[1])
+        """log |det A|."""
+        return float(np.log(self.A).sum() if self.A.ndim == 1 else np.linalg.slogdet(self.A)[1])
 
-    def to_model(self, x):
-        """z (n, D) for x (n, D), computed in float64, in which a large shift leaves digits to z."""
-        z, scale = checks.rows(x, self.dim) - np.array(self.shift), np.array(self.scale)
-        return z / scale if scale.ndim == 1 else z @ np.linalg.inv(scale)                   # (1)
-
-    def to_data(self, z):
-        """x (n, D) for z (n, D), in float64."""
-        scale = np.array(self.scale)
-        return np.array(self.shift) + (z * scale if scale.ndim == 1 else z @ scale)         # (1)
-
-    def init(self, rng, dtype=np.float32):
-        """The model's random theta (P,)."""
-        return self.model.init(rng, dtype)
-
-    def draw_noise(self, rng, n):
-        """The model's noise."""
-        return self.model.draw_noise(rng, n)
+    # ---- the model's methods, in the units of the data ----
 
     def loss(self, theta, x, noise):
-        """The model's loss at z, plus log |det A| where it is in nats, and its gradient (P,)."""
+        """The model's loss at z, plus log |det A| if it is in nats, and its gradient (P,)."""
         value, dtheta = self.model.loss(theta, self.to_model(x), noise)
-        return (value + self.log_det if self.model.in_nats else value), dtheta              # (2)
+        return (value + self.log_det if self.in_nats else value), dtheta                    # (2)
 
     def sample(self, theta, n, rng, **options):
-        """n rows (n, D) in the units of the data."""
+        """n rows (n, D)."""
         return self.to_data(self.model.sample(theta, n, rng, **options))
 
     def log_prob(self, theta, x, **options):
-        """log p(x) in nats, (N,), of rows in the units of the data."""
+        """log p(x) in nats, (N,)."""
         return self.model.log_prob(theta, self.to_model(x), **options) - self.log_det       # (2)
 
     def elbo(self, theta, x, noise):
@@ -123,14 +128,23 @@ class Standardized:
         return self.model.encode(theta, self.to_model(x))
 
     def decode(self, theta, code):
-        """E[x | code], (N, D), in the units of the data."""
+        """E[x | code], (N, D)."""
         return self.to_data(self.model.decode(theta, code))
 
     def complete(self, theta, known, n, rng, **options):
-        """n rows (n, D) with the coordinates of `known`, a dict coordinate -> value in the units of the data."""
-        if np.ndim(self.scale) == 2:
-            raise ValueError("a whitened model cannot complete: each of its coordinates mixes all columns")
-        inner = {i: (value - self.shift[i]) / self.scale[i] for i, value in known.items()}
+        """n rows (n, D) that agree with the dict `known`, coordinate -> value; the rest is drawn."""
+        if self.A.ndim == 2:
+            raise ValueError("a whitened model cannot complete: each coordinate of z mixes all columns of x")
+        known = checks.known(known, self.dim)
+        inner = {i: (value - self.shift[i]) / self.scale[i] for i, value in known.items()}      # (1)
         x = self.to_data(self.model.complete(theta, inner, n, rng, **options))
-        x[:, list(known)] = list(known.values())            # exactly, not up to rounding
+        x[:, list(known)] = list(known.values())            # exactly, not only up to rounding
         return x
+
+
+def _checked(model):
+    """model, if it is a generative model of real vectors."""
+    fits = not isinstance(model, type) and hasattr(model, "sample") and hasattr(model, "draw_noise")
+    if not fits or hasattr(model, "classes") or getattr(model, "sigma_data", USUAL_STD) is None:
+        raise TypeError(f"model must be a generative model of real vectors, like VAE(2), got {checks.brief(model)}")
+    return model

@@ -75,6 +75,7 @@ class AutoregressiveMixture(Autoregressive):
 
     # By hand on LAWS, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(4e-3, beta2=0.99), batch_size=512)
+    in_nats = True
 
     def __post_init__(self):
         checks.size(self.dim, "dim")

@@ -69,6 +69,7 @@ class MixtureEM:
     dim: int = 2
 
     recipe = Recipe(Adam(1e-2), batch_size=512)             # gradients in place of EM; by hand
+    in_nats = True
 
     def __post_init__(self):
         checks.size(self.components, "components")

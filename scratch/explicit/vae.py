@@ -67,6 +67,7 @@ class VAE:
     # Tuned by hand on LAWS from 1e-3 to 1e-2.  beta2 = 0.99 forgets a bad start sooner than 0.999.
     recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)
     scalars = ("log_s",)                                    # parameters behind the decoder's network
+    in_nats = True                                          # the loss, for data/standardized.py
 
     def __post_init__(self):
         checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths, beta=checks.positive,
@@ -221,6 +222,7 @@ class VAE:
 class BernoulliVAE(VAE):
     """A VAE of binary vectors: the decoder gives one logit for each coordinate."""
     scalars = ()
+    sigma_data = None                                       # bits have no scale
 
     def inputs(self, theta, x):
         theta = checks.flat(theta, self.size)

@@ -129,13 +129,6 @@ def _put(x, axes, values):
 
 
 def _axes_and_values(known, dim):
-    """The coordinates and the values (k,) of the dict `known`, which must leave one to draw."""
-    if not isinstance(known, dict):
-        raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
-    axes = [checks.size(axis, "each coordinate of known", minimum=0) for axis in known]
-    if not 1 <= len(axes) < dim or max(axes) >= dim:
-        raise ValueError(f"known must hold 1 to {dim - 1} coordinates below {dim}, got {axes}")
-    values = checks.constant(list(known.values()), "the values of known")
-    if values.ndim != 1:
-        raise ValueError(f"known must hold one number for each coordinate, got {known!r}")
-    return axes, values
+    """The coordinates and the values (k,) of the dict `known`."""
+    known = checks.known(known, dim)
+    return list(known), np.array(list(known.values()))
