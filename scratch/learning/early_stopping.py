@@ -1,10 +1,10 @@
-"""Early stopping: keep the parameters that do best on rows that training does not see.
+"""Early stopping: keep the parameters that do best on rows that training does not use.
 
-The loss on the training rows goes on falling while a model memorizes them.  The loss on rows held
-out first falls and then rises, and its least value marks where to stop (Morgan and Bourlard 1990,
-"Generalization and parameter estimation in feedforward nets").  One rule serves every model with
-one loss, because a loss that is measured twice with the same noise is the same function of theta:
-the noise for the rows held out is drawn once, before training begins.
+The loss on the training rows goes on falling while a model memorizes them.  The loss on validation
+rows falls and then rises, and its least value marks where to stop (Morgan and Bourlard 1990,
+"Generalization and Parameter Estimation in Feedforward Nets").  One rule serves every model with
+one loss: the noise for the validation rows is drawn once, before training begins, so that the
+validation loss is one fixed function of theta.
 """
 from dataclasses import replace
 from typing import NamedTuple
@@ -14,26 +14,29 @@ import numpy as np
 from scratch import checks
 from scratch.learning.training import train
 
-MEASURED = 4096                # rows held out are repeated up to about this number, each with noise of its own
+MEASURED = 4096                # validation rows are repeated up to about so many, each with its own noise; by hand
+NEGLIGIBLE = 1e-300            # derived: it changes no digit of a loss, and LinearSVM needs a penalty above 0
 
 
 class Stopped(NamedTuple):
-    """The best parameters (P,) that were seen, their loss on the rows held out, and the step."""
-    theta: np.ndarray
-    loss: float
-    step: int
+    """The parameters with the least validation loss."""
+    theta: np.ndarray       # (P,), averaged
+    loss: float             # of the validation rows, without a penalty on theta
+    step: int               # after this many steps of training
 
 
 def stop_early(model, theta, rows, held_out, rng, *, steps, every=50, patience=20, recipe=None):
-    """Train on rows, measure the loss on held_out after every so many steps, and return the best that was seen.
+    """Train on rows and return the averaged parameters with the least loss on the validation rows held_out.
 
-    Gives up after `patience` measurements without a better one.  The loss returned is the least of
-    many, hence a little too small: measure the model on a third set of rows.
+    The validation loss is computed after every `every` steps.  Training ends after `patience`
+    computations without a new minimum (50 and 20 by hand, not swept).  The loss returned is the
+    least of many, hence biased downwards: measure the model on a third set.
     """
     every, patience = checks.size(every, "every"), checks.size(patience, "patience")
-    loss = held_out_loss(model, held_out, checks.generator(rng))
+    states = train(model, theta, rows, rng, steps=steps, recipe=recipe)       # checks its arguments
+    loss = _validation_loss(model, held_out, rng)
     best = Stopped(theta, loss(theta), 0)
-    for state in train(model, theta, rows, rng, steps=steps, recipe=recipe):
+    for state in states:
         if state.step % every == 0 or state.step == steps:
             now = loss(state.average)
             if now < best.loss:
@@ -43,15 +46,14 @@ def stop_early(model, theta, rows, held_out, rng, *, steps, every=50, patience=2
     return best
 
 
-def held_out_loss(model, held_out, rng):
-    """The function theta -> loss on held_out, without a penalty on theta and with noise that is drawn once."""
+def _validation_loss(model, held_out, rng):
+    """The function theta -> loss of held_out, without a penalty and with fixed noise; NaN counts as inf."""
     if hasattr(model, "players"):
-        raise TypeError("early stopping needs one loss, but the players of a GAN have two")
+        raise TypeError(f"early stopping needs one loss, but {checks.brief(model)} has one for each of two players")
     if hasattr(model, "penalty"):
-        model = replace(model, penalty=0.0)
-    noise = model.draw_noise(rng, 1)
-    x = np.asarray(held_out)
+        model = replace(model, penalty=NEGLIGIBLE)
+    x, noise = checks.table(held_out, "held_out"), model.draw_noise(rng, 1)
     if noise is not None:
-        x = np.tile(x, (max(1, MEASURED // len(x)), 1))
+        x = np.tile(rng.permutation(x), (max(1, MEASURED // len(x)), 1))      # levels of noise may follow the order
         noise = model.draw_noise(rng, len(x))
-    return lambda theta: float(model.loss(theta, x, noise)[0])
+    return lambda theta: float(np.nan_to_num(model.loss(theta, x, noise)[0], nan=np.inf))

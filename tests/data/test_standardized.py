@@ -260,6 +260,10 @@ def test_what_a_model_has_passes_through(rng):
     assert settled.model.gamma < model.model.gamma and settled.shift == model.shift
 
 
+def test_full_rank_does_not_depend_on_the_units_of_the_columns():
+    assert Standardized(VAE(2), (0.0, 0.0), ((1e-9, 1e9), (2e-9, -1e9))).log_det == pytest.approx(np.log(3.0))
+
+
 @pytest.mark.parametrize("call, error, says", [
     (lambda rows: standardize(VAE(3), rows), ValueError, r"rows must have shape \(n, 3\)"),
     (lambda rows: standardize(VAE(2), rows * [1.0, 0.0] + 0.1), ValueError, "column 1 is constant"),
