@@ -79,14 +79,15 @@ class Standardized:
         "dim", "size", "blocks", "players", "init", "draw_noise"))      # those of the model
     in_nats = property(lambda self: getattr(self.model, "in_nats", False))      # the loss
     A = cached_property(lambda self: checks.constant(self.scale, "scale"))
+    log_det = cached_property(lambda self: float(                               # log |det A|
+        np.log(self.A).sum() if self.A.ndim == 1 else np.linalg.slogdet(self.A)[1]))
 
     @property
     def recipe(self):
         """The model's recipe.  A setting that changes along the run changes inside."""
-        recipe = self.model.recipe
-        if recipe.anneal is None:
-            return recipe
-        return replace(recipe, anneal=lambda outer, done: replace(outer, model=recipe.anneal(outer.model, done)))
+        anneal = self.model.recipe.anneal
+        return replace(self.model.recipe, anneal=anneal and (
+            lambda outer, done: replace(outer, model=anneal(outer.model, done))))
 
     # ---- the change of variables ----
 
@@ -98,11 +99,6 @@ class Standardized:
     def to_data(self, z):
         """x (N, D) for z (N, D), in float64."""
         return np.array(self.shift) + (z * self.A if self.A.ndim == 1 else z @ self.A)      # (1)
-
-    @property
-    def log_det(self):
-        """log |det A|."""
-        return float(np.log(self.A).sum() if self.A.ndim == 1 else np.linalg.slogdet(self.A)[1])
 
     # ---- the model's methods, in the units of the data ----
 

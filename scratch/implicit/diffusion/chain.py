@@ -79,9 +79,7 @@ class Chain:
     schedule: Callable = linear
 
     def __post_init__(self):
-        checks.size(self.steps, "steps")
-        if not callable(self.schedule):
-            raise TypeError(f"schedule must be a function from u = t / T to abar, got {self.schedule!r}")
+        checks.fields(self, steps=checks.size, schedule=checks.function)
         curve = np.asarray(self.schedule(np.arange(self.steps + 1) / self.steps))
         if curve.shape != (self.steps + 1,) or not (abs(curve[0] - 1) < 1e-12 and (np.diff(curve) < 0).all()
                                                     and curve[-1] > -1e-12):

@@ -80,8 +80,7 @@ def reconstruction_guidance(denoise_jvp, known, least=0.0):
     least = checks.constant(least, "least")
     if least.ndim or least < 0:
         raise ValueError(f"least must be one number, 0 or above, got {least}")
-    if not callable(denoise_jvp):
-        raise TypeError(f"denoise_jvp must be a function (x, x_dot, sigma) -> D, D_dot, got {denoise_jvp!r}")
+    checks.function(denoise_jvp, "denoise_jvp")
     least = float(least)
 
     def denoise(x, sigma):

@@ -34,8 +34,7 @@ Loss.    L_simple / D = 1/D E |eps - eps_hat(x_t, t)|^2,    t uniform on 1 ... T
 Eq. 14 of Ho et al. sums over coordinates: it is D times (10).  (10) gives all t the same weight.
 (5) weighs t in proportion to w_t, which is 1/2 at t = 1 and beta_T / 2 at t = T, nearly.  So (10)
 puts more weight on noisy x_t.  For any weights the minimizer is E[eps | x_t].  Its loss is the
-floor.  A network adds 1/D E |E[eps | x_t] - eps_hat|^2.  noise_error is D times
-the loss at one t, for any denoiser.
+floor.  A network adds 1/D E |E[eps | x_t] - eps_hat|^2.
 
 Gradient.  A mean square: deps_hat = 2/(N D) (eps_hat - eps).  The network's pullback
 (vector-Jacobian product) takes it to dtheta.
@@ -63,9 +62,7 @@ from scratch.learning.training import Recipe
 class DDPM(OnNetwork):
     """T = steps learned reverse steps (1,000 in Ho et al.) for data of a scale near 1.
 
-    Data in other units: Standardized (data/standardized.py).
-
-    eps_hat = 0 has the loss E eps^2 = 1:
+    Data in other units: see data/standardized.py.  eps_hat = 0 has the loss E eps^2 = 1:
 
     >>> model, noise = DDPM(1), (np.array([1, 1000]), np.array([[1.0], [-1.0]]))
     >>> float(model.loss(np.zeros(model.size), np.array([[0.5], [2.0]]), noise)[0])
@@ -163,7 +160,7 @@ def ancestral(chain, denoise, x, rng):
 
 
 def noise_error(chain, denoise, x0, t, eps):
-    """|eps - eps_hat|^2 (n,) at x_t from x_0 and eps, for the eps_hat of a denoiser and one t."""
+    """D times the loss at one t: |eps - eps_hat|^2 (n,) at x_t, for the eps_hat of a denoiser."""
     sigma = chain.sigma[checks.size(t, "t")]
     xhat = chain.denoised(denoise, chain.noised(x0, t, eps), t)
     return np.sum((x0 - xhat) ** 2, axis=1) / sigma ** 2                          # by (2)

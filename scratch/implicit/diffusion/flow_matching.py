@@ -126,9 +126,7 @@ class FlowMatching(OnNetwork):
     recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)                       # as in denoiser.py
 
     def __post_init__(self):
-        checks.fields(self, sigma_data=checks.positive)
-        if not callable(self.coupling):
-            raise TypeError(f"coupling must be a function such as independent, got {self.coupling!r}")
+        checks.fields(self, sigma_data=checks.positive, coupling=checks.function)
         super().__post_init__()
 
     def draw_noise(self, rng, n):

@@ -56,7 +56,7 @@ from scratch.kernels.stable import logsumexp
 
 def classifier_guidance(unconditional, class_gradient, *, scale):
     """(2), where class_gradient(x, sigma) is grad log p_sigma(c | x), (N, dim)."""
-    _functions(unconditional=unconditional, class_gradient=class_gradient)
+    checks.function(unconditional, "unconditional"), checks.function(class_gradient, "class_gradient")
     scale = _number(scale, "scale")
 
     def denoise(x, sigma):
@@ -74,7 +74,7 @@ def classifier_free_guidance(conditional, unconditional, *, w=None, scale=None):
     >>> float(classifier_free_guidance(conditional, unconditional, scale=2)(x, 1.0)[0, 0])
     2.0
     """
-    _functions(conditional=conditional, unconditional=unconditional)
+    checks.function(conditional, "conditional"), checks.function(unconditional, "unconditional")
     if (w is None) == (scale is None):
         raise TypeError(f"give exactly one of w and scale = 1 + w, by name; got w = {w}, scale = {scale}")
     return autoguidance(conditional, unconditional, scale=scale if w is None else 1 + _number(w, "w"))   # (3)
@@ -82,7 +82,7 @@ def classifier_free_guidance(conditional, unconditional, *, w=None, scale=None):
 
 def autoguidance(good, bad, *, scale):
     """(4): the bad denoiser at scale 0, the good one at 1, and farther from the bad one above 1."""
-    _functions(good=good, bad=bad)
+    checks.function(good, "good"), checks.function(bad, "bad")
     scale = _number(scale, "scale")
 
     def denoise(x, sigma):
@@ -98,7 +98,7 @@ def tilted(log_p, log_p_of_class, bounds, *, scale, n=300):
 
     log_p, log_p_of_class: the log-densities of p(x) and p(x | c), x (N, dim).
     """
-    _functions(log_p=log_p, log_p_of_class=log_p_of_class)
+    checks.function(log_p, "log_p"), checks.function(log_p_of_class, "log_p_of_class")
     scale = _number(scale, "scale")
 
     def unnormalized(x):
@@ -107,12 +107,6 @@ def tilted(log_p, log_p_of_class, bounds, *, scale, n=300):
     nodes, cell = midpoints(bounds, n)
     log_z = logsumexp(evaluate(unnormalized, nodes, "p(x) p(c | x)^scale"))[0] + np.log(cell)     # Z'
     return lambda x: unnormalized(x) - log_z
-
-
-def _functions(**arguments):
-    for name, value in arguments.items():
-        if not callable(value):
-            raise TypeError(f"{name} must be a function, got {value!r}")
 
 
 def _number(value, name):

@@ -185,8 +185,7 @@ def noise_like(x, rng):
 
 def sampler_arguments(denoise, x, sigmas):
     """The arguments of all samplers: denoise with checked shapes, x as rows, sigmas as floats."""
-    if not callable(denoise):
-        raise TypeError(f"denoise must be a function (x, sigma) -> (n, dim), got {denoise!r}")
+    checks.function(denoise, "denoise")
     x, sigmas = checks.rows(x), checks.constant(sigmas, "sigmas")
     if sigmas.ndim != 1 or len(sigmas) < 2 or not (np.diff(sigmas) < 0).all() or sigmas[-1] < 0:
         raise ValueError("sigmas must be two or more levels that decrease, down to 0 or above it, "

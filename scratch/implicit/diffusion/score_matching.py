@@ -93,9 +93,7 @@ def _hyvarinen(model, theta, x, directions):
 class ScoreNetwork(OnNetwork):
     """A network for the score of one distribution, fitted by explicit, sliced or denoising(sigma).
 
-    It takes data of a scale near 1; in other units: Standardized (data/standardized.py).
-
-    s = 0 has J = 0 by (2), whose constant is the square of the score itself:
+    For data of a scale near 1; in other units see data/standardized.py.  s = 0 has J = 0 by (2):
 
     >>> model = ScoreNetwork(2, objective=explicit)
     >>> float(model.loss(np.zeros(model.size), np.ones((4, 2)), np.ones((4, 2)))[0])
@@ -110,8 +108,7 @@ class ScoreNetwork(OnNetwork):
 
     def __post_init__(self):
         super().__post_init__()
-        if not callable(self.objective):
-            raise TypeError(f"objective must be a function like explicit or sliced, got {self.objective!r}")
+        checks.fields(self, objective=checks.function)
 
     def draw_noise(self, rng, n):
         """N(0, I), (n, D): the v or the eps of each row, as the objective takes it."""
