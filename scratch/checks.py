@@ -118,8 +118,8 @@ def known(values, dim):
     axes = [size(axis, "each coordinate of known", minimum=0) for axis in values]
     y = constant(list(values.values()), "the values of known")
     if not 1 <= len(axes) < dim or max(axes) >= dim or y.ndim != 1:
-        raise ValueError(f"known must hold one number for each coordinate, 1 to {dim - 1} coordinates below {dim}, "
-                         f"got {brief(values)}")
+        raise ValueError("known must hold one number for each coordinate, "
+                         f"1 to {dim - 1} coordinates below {dim}, got {brief(values)}")
     return dict(zip(axes, y.tolist()))
 
 

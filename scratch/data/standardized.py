@@ -29,8 +29,8 @@ from scratch.learning.training import USUAL_STD
 DEPENDENT = 1e-12              # least eigenvalue of a correlation matrix that is inverted; by hand
 
 
-def standardize(model, rows, *, whiten=False):
-    """model for rows (n, D) like these: in its units their mean is 0, each standard deviation its own.
+def standardize(model, rows, whiten=False):
+    """model for rows (n, D) like these: their z have mean 0 and the standard deviation of the model.
 
     whiten: remove the correlations too, along the eigenvectors of the correlation matrix.
 
@@ -41,14 +41,15 @@ def standardize(model, rows, *, whiten=False):
     """
     rows = checks.rows(rows, _checked(model).dim, "rows").astype(float)
     mean, std, wanted = rows.mean(axis=0), rows.std(axis=0), getattr(model, "sigma_data", USUAL_STD)
-    if not (np.ptp(rows, axis=0) > 0).all():
-        raise ValueError(f"each column of rows must vary, but column {np.argmin(np.ptp(rows, axis=0))} is constant")
+    constant = np.flatnonzero(np.ptp(rows, axis=0) == 0)
+    if len(constant):
+        raise ValueError(f"each column of rows must vary, but column {constant[0]} is constant")
     if not whiten:
         return Standardized(model, mean, std / wanted)
     z = (rows - mean) / std
     variances, axes = np.linalg.eigh(z.T @ z / len(z))      # in units of std: no unit of length matters
     if variances[0] < DEPENDENT:
-        raise ValueError(f"to whiten, the columns of {len(z)} rows must be linearly independent, and they are not")
+        raise ValueError(f"to whiten, the columns of the {len(z)} rows must be linearly independent")
     return Standardized(model, mean, np.sqrt(variances[:, None]) * axes.T * std / wanted)
 
 
@@ -142,5 +143,6 @@ def _checked(model):
     """model, if it is a generative model of real vectors."""
     fits = not isinstance(model, type) and hasattr(model, "sample") and hasattr(model, "draw_noise")
     if not fits or hasattr(model, "classes") or getattr(model, "sigma_data", USUAL_STD) is None:
-        raise TypeError(f"model must be a generative model of real vectors, like VAE(2), got {checks.brief(model)}")
+        raise TypeError("model must be a generative model of real vectors, like VAE(2), "
+                        f"got {checks.brief(model)}")
     return model

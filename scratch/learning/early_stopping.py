@@ -14,7 +14,7 @@ import numpy as np
 from scratch import checks
 from scratch.learning.training import train
 
-MEASURED = 4096                # validation rows are repeated up to about so many, each with its own noise; by hand
+MEASURED = 4096                # validation rows are repeated up to so many, each with its own noise; by hand
 NEGLIGIBLE = 1e-300            # derived: it changes no digit of a loss, and LinearSVM needs a penalty above 0
 
 
@@ -26,11 +26,13 @@ class Stopped(NamedTuple):
 
 
 def stop_early(model, theta, rows, held_out, rng, *, steps, every=50, patience=20, recipe=None):
-    """Train on rows and return the averaged parameters with the least loss on the validation rows held_out.
+    """Train on rows and return the averaged parameters with the least loss on held_out, other rows.
 
     The validation loss is computed after every `every` steps.  Training ends after `patience`
     computations without a new minimum (50 and 20 by hand, not swept).  The loss returned is the
-    least of many, hence biased downwards: measure the model on a third set.
+    least of many, hence biased downwards: measure the model on a third set.  Few rows are learned
+    better in small batches, recipe = replace(model.recipe, batch_size=32): on 272 rows in the plane
+    the autoregressive mixture ends 0.1 to 0.2 nats behind the truth, in whole batches 0.4 to 0.6.
     """
     every, patience = checks.size(every, "every"), checks.size(patience, "patience")
     states = train(model, theta, rows, rng, steps=steps, recipe=recipe)       # checks its arguments
@@ -49,11 +51,12 @@ def stop_early(model, theta, rows, held_out, rng, *, steps, every=50, patience=2
 def _validation_loss(model, held_out, rng):
     """The function theta -> loss of held_out, without a penalty and with fixed noise; NaN counts as inf."""
     if hasattr(model, "players"):
-        raise TypeError(f"early stopping needs one loss, but {checks.brief(model)} has one for each of two players")
+        raise TypeError("early stopping needs one loss, but "
+                        f"{checks.brief(model)} has one for each of two players")
     if hasattr(model, "penalty"):
         model = replace(model, penalty=NEGLIGIBLE)
     x, noise = checks.table(held_out, "held_out"), model.draw_noise(rng, 1)
     if noise is not None:
-        x = np.tile(rng.permutation(x), (max(1, MEASURED // len(x)), 1))      # levels of noise may follow the order
+        x = np.tile(rng.permutation(x), (max(1, MEASURED // len(x)), 1))      # noise may depend on the place
         noise = model.draw_noise(rng, len(x))
     return lambda theta: float(np.nan_to_num(model.loss(theta, x, noise)[0], nan=np.inf))

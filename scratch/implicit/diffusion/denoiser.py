@@ -109,9 +109,9 @@ class Diffusion(OnNetwork):
 
     def log_prob(self, theta, x, *, steps=32):
         """log p(x) in nats, (N,), along (2) with its exact divergence."""
-        x = checks.rows(x, self.dim)
+        x, ends = checks.rows(x, self.dim), (SIGMA_MIN * self.unit, SIGMA_MAX * self.unit)
         return likelihood.log_prob(lambda x, x_dot, sigma: self.denoise_jvp(theta, x, x_dot, sigma), x,
-                                   SIGMA_MIN * self.unit, SIGMA_MAX * self.unit, self.sigma_data, steps)  # (2)
+                                   *ends, self.sigma_data, steps)                               # (2)
 
     # ---- a first reading ends here ----
 
