@@ -26,8 +26,6 @@ import numpy as np
 from scratch import checks
 from scratch.learning.training import USUAL_STD
 
-DEPENDENT = 1e-12              # least eigenvalue of a correlation matrix that is inverted; by hand
-
 
 def standardize(model, rows, whiten=False):
     """model for rows (n, D) like these: their z have mean 0 and the standard deviation of the model.
@@ -48,7 +46,7 @@ def standardize(model, rows, whiten=False):
         return Standardized(model, mean, std / wanted)
     z = (rows - mean) / std
     variances, axes = np.linalg.eigh(z.T @ z / len(z))      # in units of std: no unit of length matters
-    if variances[0] < DEPENDENT:
+    if variances[0] < 1e-12:                                # dependent up to rounding; by hand
         raise ValueError(f"to whiten, the columns of the {len(z)} rows must be linearly independent")
     return Standardized(model, mean, np.sqrt(variances[:, None]) * axes.T * std / wanted)
 

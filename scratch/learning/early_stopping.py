@@ -15,7 +15,6 @@ from scratch import checks
 from scratch.learning.training import train
 
 MEASURED = 4096                # validation rows are repeated up to so many, each with its own noise; by hand
-NEGLIGIBLE = 1e-300            # derived: it changes no digit of a loss, and LinearSVM needs a penalty above 0
 
 
 class Stopped(NamedTuple):
@@ -54,7 +53,7 @@ def _validation_loss(model, held_out, rng):
         raise TypeError("early stopping needs one loss, but "
                         f"{checks.brief(model)} has one for each of two players")
     if hasattr(model, "penalty"):
-        model = replace(model, penalty=NEGLIGIBLE)
+        model = replace(model, penalty=1e-300)              # changes no digit; LinearSVM needs one above 0
     x, noise = checks.table(held_out, "held_out"), model.draw_noise(rng, 1)
     if noise is not None:
         x = np.tile(rng.permutation(x), (max(1, MEASURED // len(x)), 1))      # noise may depend on the place

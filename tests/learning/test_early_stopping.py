@@ -78,6 +78,14 @@ def test_the_start_is_returned_if_nothing_is_better():
     assert stopped.step == 0 and stopped.theta[0] == 0.0 and stopped.loss == 25.0
 
 
+def test_a_tie_is_no_gain():
+    class Flat(Walk):
+        def loss(self, theta, x, noise):
+            return 1.0, np.full_like(theta, -1.0)
+    stopped = stop_early(Flat(), np.zeros(1), np.zeros((1, 1)), np.zeros((3, 1)), np.random.default_rng(0), steps=9, every=2)
+    assert stopped.step == 0
+
+
 def test_the_end_is_measured_even_between_two_multiples():
     assert walk(1000.0, steps=33, every=10).step == 33
 

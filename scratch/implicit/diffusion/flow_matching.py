@@ -171,9 +171,8 @@ class FlowMatching(OnNetwork):
         start, times = np.column_stack([x, np.zeros(len(x))]), graded_times(steps)
         parts = [start[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
         end = np.concatenate([runge_kutta(velocity, part, times) for part in parts])
-        z = end[:, :-1] / self.unit
-        log_normal = -0.5 * np.sum(z ** 2, axis=1) - self.dim / 2 * log(2 * pi) - self.dim * log(self.unit)
-        return log_normal + end[:, -1]                                            # (5)
+        log_z = self.dim / 2 * log(2 * pi * self.unit ** 2)
+        return -0.5 * np.sum((end[:, :-1] / self.unit) ** 2, axis=1) - log_z + end[:, -1]           # (5)
 
     # ---- the velocity, the denoiser that it holds, and their tangents ----
 

@@ -52,10 +52,7 @@ class OnNetwork:
         """P, the length of theta."""
         return mlp_size(self.network.widths)
 
-    @property
-    def unit(self):
-        """The data's unit of length, in which sigma_data is 1.5: exactly 1 by default."""
-        return self.sigma_data / USUAL_STD
+    unit = property(lambda self: self.sigma_data / USUAL_STD)       # of length: sigma_data is 1.5 of it
 
     @property
     def blocks(self):

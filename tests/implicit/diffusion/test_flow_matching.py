@@ -191,6 +191,7 @@ def test_data_in_another_unit_are_the_same_flow_bit_for_bit(c, coupling, rng):
         samples = [model.sample(theta, 20, np.random.default_rng(3), steps=8) for model in (here, there)]
         np.testing.assert_array_equal(c * samples[0], samples[1])
         np.testing.assert_array_equal(c * here.velocity(theta, x, 0.3), there.velocity(theta, c * x, 0.3))
+        np.testing.assert_array_equal(c * here.denoise(theta, x, 0.3), there.denoise(theta, c * x, 0.3 * c))
         for a, b in zip(here.denoise_jvp(theta, x, x, 0.3), there.denoise_jvp(theta, c * x, c * x, 0.3 * c)):
             np.testing.assert_array_equal(c * a, b)
         np.testing.assert_allclose(here.log_prob(theta, x, steps=8) - 2 * np.log(c),
