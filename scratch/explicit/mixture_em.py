@@ -51,7 +51,7 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
 FLOOR = 1e-6                   # least variance relative to the data's, in any direction; by hand
-RESTARTS, TRIAL_STEPS = 5, 20  # EM finds a local maximum, here the best of five; by hand, not swept
+RESTARTS, TRIAL_STEPS = 6, 20  # EM finds a local maximum, here the best of six; by hand, not swept
 LEAST = 1e-300                 # derived: the logarithm of an empty component's weight stays finite
 
 
@@ -71,32 +71,31 @@ class MixtureEM:
     recipe = Recipe(Adam(1e-2), batch_size=512)             # gradients in place of EM; by hand
 
     def __post_init__(self):
-        checks.size(self.components, "components")
-        checks.size(self.dim, "dim")
+        checks.fields(self, components=checks.size, dim=checks.size)
 
     @property
     def blocks(self):
-        """The place of the logits, the means and the triangles of A in theta, by name."""
+        """Where each array stands in theta: {name: slice}."""
         K, D = self.components, self.dim
         return {"logits": slice(0, K), "means": slice(K, K + K * D), "factors": slice(K + K * D, self.size)}
 
     @property
     def size(self):
-        """P = K + K D + K D (D + 1) / 2, of theta as init makes it."""
+        """P = K + K D + K D (D + 1) / 2"""
         return self.components * (self.dim + 1) * (self.dim + 2) // 2
 
     # ---- maximum likelihood ----
 
     def fit(self, x, rng, *, steps=2000, tolerance=1e-7):
-        """theta at a (local) maximum of the likelihood of x (N, D): EM, the best of a few starts.
+        """theta at a (local) maximum of the likelihood of x (N, D): EM, the best of RESTARTS starts.
 
         It ends when a step gains less than `tolerance` nats per row.
         """
-        x, steps = self._data(x), checks.size(steps, "steps")
-        starts = [self.start(x, rng) for _ in range(RESTARTS)]
+        x, steps, tolerance = self._data(x), checks.size(steps, "steps"), checks.positive(tolerance, "tolerance")
+        thetas = [self.start(x, rng, whiten=bool(i % 2)) for i in range(RESTARTS)]
         for _ in range(min(TRIAL_STEPS, steps)):
-            starts, values = zip(*(self.em_step(theta, x) for theta in starts))
-        theta, before = starts[np.argmax(values)], -np.inf
+            thetas, values = zip(*(self.em_step(theta, x) for theta in thetas))
+        theta, before = thetas[np.argmax(values)], -np.inf
         for _ in range(TRIAL_STEPS, steps):
             raised, value = self.em_step(theta, x)
             if value - before < tolerance:
@@ -107,26 +106,26 @@ class MixtureEM:
     def em_step(self, theta, x):
         """One E and one M step: the new theta, and the mean log-likelihood of the old one."""
         x = self._data(x)
-        joint, _ = self._log_joint(np.asarray(theta, float), x)                 # (N, K)
-        log_p, pull = logsumexp(joint)                                                      # (1)
-        r = np.maximum(pull(np.ones_like(log_p)), LEAST)                                    # (3)
+        log_p, pull = logsumexp(self._log_joint(checks.array(theta, "theta").astype(float), x)[0])    # (1)
+        r = np.maximum(pull(np.ones_like(log_p)), LEAST)                        # (N, K)  (3)
         return self._maximize(r, x), float(log_p.mean())
 
-    def start(self, x, rng):
+    def start(self, x, rng, *, whiten=True):
         """theta at means spread out like the data (Arthur and Vassilvitskii 2007, "k-means++").
 
         Each mean is a row drawn with probability proportional to its squared distance from the
         means so far.  Of 2 + log K candidates (as in scikit-learn) the one that leaves the least
-        distance is kept.  Distances are in units of the data's covariance.  Then one M step.
+        distance is kept.  Distances are in units of the data's covariance, or, without `whiten`,
+        of each column's standard deviation.  Then one M step.
         """
         x, rng = self._data(x), checks.generator(rng)
-        white = np.linalg.solve(np.linalg.cholesky(np.atleast_2d(np.cov(x.T, bias=True))), x.T).T
-        squares = [np.sum((white - white[rng.integers(len(x), size=1)]) ** 2, axis=1)]  # (N,) each
+        units = np.linalg.solve(np.linalg.cholesky(_covariance(x)), x.T).T if whiten else x / x.std(axis=0)
+        squares = [np.sum((units - units[rng.integers(len(x), size=1)]) ** 2, axis=1)]      # (N,) each
         for _ in range(self.components - 1):
             distance = np.min(squares, axis=0)
             p = distance / distance.sum() if distance.any() else None
-            candidates = white[rng.choice(len(x), size=2 + int(np.log(self.components)), p=p)]
-            to_candidates = [np.sum((white - candidate) ** 2, axis=1) for candidate in candidates]
+            candidates = units[rng.choice(len(x), size=2 + int(np.log(self.components)), p=p)]
+            to_candidates = [np.sum((units - candidate) ** 2, axis=1) for candidate in candidates]
             squares.append(min(to_candidates, key=lambda square: np.minimum(distance, square).sum()))
         nearest = np.argmin(squares, axis=0)                                    # (N,)
         r = np.where(nearest[:, None] == np.arange(self.components), 1.0, 1e-3)     # none is empty
@@ -138,7 +137,7 @@ class MixtureEM:
         means = (r.T @ x) / counts[:, None]                                                 # (5)
         away = x - means[:, None]                                               # (K, N, D)
         S = (r.T[:, :, None] * away).swapaxes(1, 2) @ away / counts[:, None, None]          # (6)
-        R = np.linalg.cholesky(np.atleast_2d(np.cov(x.T, bias=True)))
+        R = np.linalg.cholesky(_covariance(x))
         values, V = np.linalg.eigh(np.linalg.solve(R, np.linalg.solve(R, S).swapaxes(1, 2)))
         raised = np.sqrt(np.maximum(values, FLOOR))[:, None, :] * V
         S = R @ (raised @ raised.swapaxes(1, 2)) @ R.T                                      # (7)
@@ -148,10 +147,10 @@ class MixtureEM:
 
     def init(self, rng, dtype=np.float32):
         """Random theta (P,): means scattered like LAWS, covariances near 1.  EM uses `start`."""
-        rng, (K, D) = checks.generator(rng), (self.components, self.dim)
-        triangle = rng.normal(0, 0.2, (K, D * (D + 1) // 2))                # 0.2 and 1.5 by hand
+        rng, dtype, (K, D) = checks.generator(rng), checks.dtype(dtype), (self.components, self.dim)
+        triangles = rng.normal(0, 0.2, K * D * (D + 1) // 2)                # 0.2 and 1.5 by hand
         logits, means = rng.normal(0, 0.2, K), rng.normal(0, 1.5, K * D)
-        return np.concatenate([logits, means, triangle.ravel()]).astype(dtype)
+        return np.concatenate([logits, means, triangles]).astype(dtype)
 
     def draw_noise(self, rng, n):
         return None                                         # the likelihood is exact
@@ -200,8 +199,8 @@ class MixtureEM:
 
     def _views(self, theta):
         """logits (K,), means (K, D), A (K, D, D); D follows from P = K (D + 1)(D + 2) / 2."""
-        theta, K = np.asarray(theta), self.components
-        D = max(1, round((2 * theta.size / K + 0.25) ** 0.5 - 1.5))
+        K = self.components
+        D = max(1, round((2 * np.size(checks.array(theta, "theta")) / K + 0.25) ** 0.5 - 1.5))
         theta = checks.flat(theta, K * (D + 1) * (D + 2) // 2)
         logits, means, triangle = np.split(theta, [K, K + K * D])
         A, i = np.zeros((K, D, D), theta.dtype), np.arange(D)
@@ -235,8 +234,11 @@ class MixtureEM:
         """x (N, D) in float64, more rows than dimensions, not all in one plane."""
         x = checks.rows(x).astype(float)
         std = x.std(axis=0)
-        correlation = np.atleast_2d(np.cov((x / np.where(std > 0, std, 1)).T, bias=True))
-        if np.linalg.eigvalsh(correlation)[0] < 1e-15 / FLOOR:          # FLOOR stays above rounding
+        if np.linalg.eigvalsh(_covariance(x / np.where(std > 0, std, 1)))[0] < 1e-15 / FLOOR:   # rounding
             raise ValueError(f"x must spread in every direction to have a density, got {len(x)} rows of "
                              f"{x.shape[1]} columns in a plane (constant or dependent columns?)")
         return x
+
+
+def _covariance(x):
+    return np.cov(x.T, bias=True).reshape(x.shape[1], -1)                       # (D, D), also for D = 1
