@@ -15,8 +15,8 @@ to 1 over k, Jensen's inequality gives a lower bound:
        m_k = sum_n r_nk x_n / N_k                       (Bishop, section 9.2.2)         (5)
        S_k = sum_n r_nk (x_n - m_k)(x_n - m_k)^T / N_k                                  (6)
 
-So the log-likelihood never falls.  A VAE has the same bound with q(z | x) from a network: its gap
-log p - bound is positive, and here it is 0.
+So the log-likelihood never falls.  A VAE has the same bound, with q(z | x) from a network in place
+of the exact posterior r.
 
 Collapse.  A component on a single point makes the likelihood infinite.  So S_k - FLOOR S_data must
 be positive semidefinite.  Under this constraint the M step raises the eigenvalues l of
@@ -27,16 +27,16 @@ R^-1 S_k R^-T = V diag(l) V^T, where S_data = R R^T.  EM stays monotone (Ingrass
 
 Loss.    L = -1/N sum_n log p(x_n)     in nats                                          (8)
 
-Gradient.  grad log p = sum_k r_k grad log( w_k phi_k ), with the same r (Fisher's identity).  theta
-holds the logits of w_k, m_k, and a lower triangle A_k with S_k^-1 = A_k^T A_k.  On the diagonal it
-holds log A_k,ii, so that every theta is a mixture:
+Gradient.  d log( w_k phi_k(x_n) ) = -1/N r_nk, with the same r (Fisher's identity)    d(1), d(8)
+
+theta holds the logits of w_k, m_k, and a lower triangle A_k with S_k^-1 = A_k^T A_k.  On the
+diagonal it holds log A_k,ii, so that every theta is a mixture:
 
     log phi_k = sum_i log A_k,ii - 1/2 |z|^2 - D/2 log 2 pi,   z = A_k (x - m_k)        (9)
-
+    dA_k = dz (x - m_k)^T,   dm_k = - A_k^T dz,   dz = - dlog phi_k z                  d(9)
 Checked in tests/explicit/test_mixture_em.py::test_em_step_is_the_naive_loop,
 tests/explicit/test_mixture_em.py::test_a_component_may_not_become_thinner_than_the_floor and
 tests/explicit/test_mixture_em.py::test_gradient_in_every_parameter_and_input.
-
 Symbols: N batch, D data, K mixture components, P parameters.
 """
 from dataclasses import dataclass
@@ -67,7 +67,6 @@ class MixtureEM:
     """
     components: int
     dim: int = 2
-
     recipe = Recipe(Adam(1e-2), batch_size=512)             # gradients in place of EM; by hand
 
     def __post_init__(self):
@@ -97,10 +96,10 @@ class MixtureEM:
             thetas, values = zip(*(self.em_step(theta, x) for theta in thetas))
         theta, before = thetas[np.argmax(values)], -np.inf
         for _ in range(TRIAL_STEPS, steps):
-            raised, value = self.em_step(theta, x)
+            after, value = self.em_step(theta, x)
             if value - before < tolerance:
                 break
-            theta, before = raised, value
+            theta, before = after, value
         return theta
 
     def em_step(self, theta, x):
@@ -111,12 +110,11 @@ class MixtureEM:
         return self._maximize(r, x), float(log_p.mean())
 
     def start(self, x, rng, *, whiten=True):
-        """theta at means spread out like the data (Arthur and Vassilvitskii 2007, "k-means++").
+        """theta after one M step from rows as means (Arthur and Vassilvitskii 2007, "k-means++").
 
-        Each mean is a row drawn with probability proportional to its squared distance from the
-        means so far.  Of 2 + log K candidates (as in scikit-learn) the one that leaves the least
-        distance is kept.  Distances are in units of the data's covariance, or, without `whiten`,
-        of each column's standard deviation.  Then one M step.
+        Each is drawn with probability proportional to its squared distance from those so far: of
+        2 + log K candidates (as in scikit-learn) the one that leaves the least distance.  Distances
+        are in units of the data's covariance, or, without `whiten`, of each column's std.
         """
         x, rng = self._data(x), checks.generator(rng)
         units = np.linalg.solve(np.linalg.cholesky(_covariance(x)), x.T).T if whiten else x / x.std(axis=0)
@@ -173,20 +171,18 @@ class MixtureEM:
     def complete(self, theta, known, n, rng):
         """n rows (n, D) that agree with the dict `known`; the rest from the exact conditional."""
         if not isinstance(known, dict):
-            raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
+            raise TypeError(f"known must be a dict from coordinate to value, got {checks.brief(known)}")
         law, axes, values = self.law(theta), list(known), list(known.values())
-        rest = (law.conditional(axes, values) if known else law).sample(n, rng)
-        free = np.setdiff1d(np.arange(law.dim), axes)
-        x = np.empty((n, law.dim), np.asarray(theta).dtype)
-        x[:, axes], x[:, free] = values, rest
+        x = np.empty((checks.size(n, "n"), law.dim), np.asarray(theta).dtype)
+        x[:, np.setdiff1d(np.arange(law.dim), axes)] = (law.conditional(axes, values) if known else law).sample(n, rng)
+        x[:, axes] = values
         return x
 
     def law(self, theta):
         """The mixture as a distribution: score, marginals, conditionals, entropy in closed form."""
-        logits, means, A = self._views(theta)
-        factors = np.linalg.inv(A.astype(float))
-        weights = np.exp(log_softmax(logits.astype(float))[0])
-        return GaussianMixture(means, factors @ factors.swapaxes(1, 2), weights)
+        logits, means, A = (part.astype(float) for part in self._views(theta))
+        factors = np.linalg.inv(A)
+        return GaussianMixture(means, factors @ factors.swapaxes(1, 2), np.exp(log_softmax(logits)[0]))
 
     def theta_of(self, law):
         """The theta (P,) of a GaussianMixture with K components: law(theta_of(p)) is p."""
@@ -222,10 +218,10 @@ class MixtureEM:
         def pull(djoint):
             dlogits = pull_w(djoint.sum(axis=0))
             dz = -djoint.T[:, :, None] * z                                                  # d(9)
-            dA = dz.swapaxes(1, 2) @ away                                       # (K, D, D)
+            dA = dz.swapaxes(1, 2) @ away                                       # (K, D, D)  d(9)
             dA[:, i, i] = dA[:, i, i] * A[:, i, i] + djoint.sum(axis=0)[:, None]    # in log A_ii
             daway = dz @ A
-            dmeans, dx = -daway.sum(axis=1), daway.sum(axis=0)
+            dmeans, dx = -daway.sum(axis=1), daway.sum(axis=0)                              # d(9)
             return np.concatenate([dlogits, dmeans.ravel(), dA[:, *np.tril_indices(D)].ravel()]), dx
 
         return joint, pull
