@@ -117,6 +117,7 @@ def kl_to_posterior(model, theta, x, nodes=None):
 def elbo_quadrature(model, theta, x, mean, log_std):
     """ELBO (N,) of q = N(mean, diag exp(log_std)^2), and pull(delbo) -> (dmean, dlog_std)."""
     theta, x = _inputs(model, theta, x)
+    mean, log_std = checks.rows(mean, model.latent, "mean"), checks.rows(log_std, model.latent, "log_std")
     e, weight = np.polynomial.hermite_e.hermegauss(HERMITE)
     e = np.stack(np.meshgrid(*[e] * model.latent, indexing="ij"), axis=-1).reshape(-1, 1, model.latent)
     weight = np.prod(np.meshgrid(*[weight / weight.sum()] * model.latent), axis=0).ravel()      # (M,)

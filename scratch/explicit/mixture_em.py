@@ -186,8 +186,8 @@ class MixtureEM:
 
     def theta_of(self, law):
         """The theta (P,) of a GaussianMixture with K components: law(theta_of(p)) is p."""
-        if len(law.weights) != self.components:
-            raise ValueError(f"law must have {self.components} components, got {len(law.weights)}")
+        if not isinstance(law, GaussianMixture) or len(law.weights) != self.components:
+            raise ValueError(f"law must be a GaussianMixture of {self.components} components, got {checks.brief(law)}")
         A, i = np.linalg.inv(np.linalg.cholesky(law.covariances)), np.arange(law.dim)    # (K, D, D)
         A[:, i, i] = np.log(A[:, i, i])
         triangle = A[:, *np.tril_indices(law.dim)]

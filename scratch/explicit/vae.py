@@ -73,6 +73,8 @@ class VAE:
                       beta=checks.positive)
         object.__setattr__(self, "encoder_widths", (self.dim, *self.hidden, 2 * self.latent))
         object.__setattr__(self, "decoder_widths", (self.latent, *self.hidden[::-1], self.dim))
+        if not isinstance(self.importance, (bool, np.bool_)):
+            raise TypeError(f"importance must be True or False, got {checks.brief(self.importance)}")
         if self.importance and self.beta != 1:
             raise ValueError(f"the importance bound has no KL term to weigh: beta must be 1, got {self.beta}")
 
