@@ -90,7 +90,7 @@ class AutoregressiveMixture(Autoregressive):
         return autoregressive_mask(self.order, self.hidden, inputs=1, outputs=3 * self.components)
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): the four constants suit rows of std 1 to 2, as LAWS; by hand, not swept."""
+        """Random theta (P,).  The constants suit rows of std 1 to 2, as LAWS; by hand, not swept."""
         theta = mlp_init(rng, self.widths, checks.dtype(dtype))
         layers = mlp_views(theta, self.widths)
         for part in layers[0]:
@@ -130,7 +130,7 @@ class AutoregressiveMixture(Autoregressive):
         return x
 
     def conditionals(self, theta, x):
-        """logits, means, log_stds of x_i | x_<i, (N, D, K) each, and pull(three like them) -> (dtheta, dx)."""
+        """logits, means, log_stds of (2), (N, D, K) each; pull(three like them) -> (dtheta, dx)."""
         y, pull_network = mlp(self.mask * theta, x, self.widths)
         logits, means, raw = np.moveaxis(y.reshape(len(x), self.dim, 3, self.components), 2, 0)
         tanh = np.tanh(raw / MOST_LOG_STD)

@@ -51,9 +51,9 @@ from scratch.kernels.stable import logsumexp
 
 RADIUS = 6.5                       # derived: on each axis the prior has 8e-11 of its mass beyond
 NODES = {1: 2000, 2: 240}          # per axis, by hand: in the tests twice as many change 1e-9 nats
-MOST = 2 ** 22                     # nodes in all, by hand: some seconds, and stds of p(z | x) near 0.007 if L = 2
-TOLERANCE = 3e-3                   # nats between two grids, by hand: 1e-10 of the finer for a Gaussian p(z | x)
-PEAK = 0.35                        # of the sum, per axis; derived: a Gaussian's std is above a cell, error 1e-8
+MOST = 2 ** 22                     # nodes in all, by hand: some seconds; for L = 2 stds of 0.01
+TOLERANCE = 3e-3                   # nats between two grids, by hand: 1e-10 in the finer (Gaussian)
+PEAK = 0.35                        # of a sum, per axis; derived: stds above a cell, error 1e-8 (Gaussian)
 HERMITE = 40                       # per axis, by hand: in the tests (4) holds to 1e-6 nats
 CHUNK, ROWS = 2 ** 22, 2 ** 14     # pairs (x, z), and rows of a network, at once: a bound of memory
 
@@ -66,8 +66,8 @@ def log_prob_quadrature(model, theta, x, nodes=None):
     nodes, radius, log_p, rows = _nodes(model) // 2, RADIUS - 0.5, np.full(len(x), np.nan), np.arange(len(x))
     while len(rows):
         if nodes ** model.latent > MOST:
-            raise ValueError(f"p(z | x) of {len(rows)} rows is narrower than a cell of {nodes // 2} per axis, or lies "
-                             f"outside |z| < {radius - 0.5}: use evidence.log_prob_importance, or give `nodes`")
+            raise ValueError(f"p(z | x) of {len(rows)} rows is narrower than a cell of {nodes // 2} an axis, "
+                             f"or lies outside |z| < {radius - 0.5}: use evidence.log_prob_importance")
         before, (log_p[rows], peak) = log_p[rows], _midpoint_sum(model, theta, x[rows], nodes, radius)
         agree = np.isclose(before, log_p[rows], rtol=1e-9, atol=TOLERANCE)              # NaN before the first
         rows = rows[~(agree & (peak < PEAK ** model.latent))]
@@ -86,7 +86,8 @@ def _midpoint_sum(model, theta, x, nodes, radius=RADIUS):
     """log p(x) on one grid, and the largest node's fraction of the sum, (N,) each."""
     z, cell = midpoints([(-radius, radius)] * model.latent, _nodes(model, nodes))               # (M, L)
     decoder, part = model.split(theta)[1], max(1, min(ROWS, CHUNK // len(x)))
-    joints = (model.log_likelihood_pairs(decoder, x, z) + _log_normal(z) for z in np.split(z, range(part, len(z), part)))
+    joints = (model.log_likelihood_pairs(decoder, x, z[i:i + part]) + _log_normal(z[i:i + part])
+              for i in range(0, len(z), part))                                                  # (N, part)
     sums, peaks = zip(*((logsumexp(joint)[0], joint.max(axis=1)) for joint in joints))          # (N,) each
     log_sum = logsumexp(np.stack(sums, axis=1))[0]
     return log_sum + np.log(cell), np.exp(np.max(peaks, axis=0) - log_sum)                      # (1)

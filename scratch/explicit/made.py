@@ -25,15 +25,15 @@ Loss.    Each order is trained to be a good model by itself, so that it can comp
 Gradient.  The pullbacks (vector-Jacobian products) in reverse: (6), that of (2)
 (kernels/likelihoods.py: onehot - softmax), the network (kernels/dense.py), and the mask:
 
-    dlog p_o(x_i | ...) = -1/(N O)                                                       d(6)
-    masked = mask * theta,       dtheta = mask * dmasked, summed over orders        (7), d(7)
+    dlog p_o(x_i | ...) = -1/(N O)                                                     d(6)
+    masked = mask * theta,       dtheta = mask * dmasked, summed over orders       (7), d(7)
 Checked in tests/explicit/test_made.py::test_jacobian_is_strictly_triangular_for_every_order,
 tests/explicit/test_made.py::test_probabilities_of_all_4096_states_sum_to_one and
 tests/explicit/test_made.py::test_gradient_in_every_parameter.
 Symbols: N batch, D data, C classes, O orders, P parameters.
 """
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -80,7 +80,7 @@ def orders_that_begin_with(known, orders, classes=None):
         raise TypeError(f"known must be a dict from coordinate to value, got {checks.brief(known)}")
     named = {checks.size(i, "each known coordinate", 0) for i in known}
     if len(named) >= dim or max(named, default=0) >= dim:
-        raise ValueError(f"known must name fewer than {dim} of 0 ... {dim - 1}, got {checks.brief(sorted(named))}")
+        raise ValueError(f"known must name fewer than {dim} of 0 ... {dim - 1}, got {checks.brief(known)}")
     if classes and any(checks.size(c, "each known class", 0) >= classes for c in known.values()):
         raise ValueError(f"known classes must lie in 0 ... {classes - 1}, got {checks.brief(known)}")
     able = [o for o, order in enumerate(orders) if set(order[:len(known)]) == named]
@@ -132,7 +132,7 @@ class MADE(Autoregressive):
     recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
-        checks.fields(self, dim=checks.size, hidden=checks.widths, classes=lambda C, name: checks.size(C, name, 2))
+        checks.fields(self, dim=checks.size, hidden=checks.widths, classes=partial(checks.size, minimum=2))
         orders = (None,) if self.orders is None else tuple(self.orders) if np.iterable(self.orders) else ()
         if not orders:
             raise TypeError(f"orders must be a tuple of permutations, got {checks.brief(self.orders)}")
@@ -150,7 +150,7 @@ class MADE(Autoregressive):
                          for order in self.orders])
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,), nearly uniform p: mlp_init's variance 2 / in, for the inputs that the masks keep."""
+        """Random theta (P,), nearly uniform p: variance 2 / (inputs that the masks keep), not 2 / in."""
         theta = mlp_init(rng, self.widths, checks.dtype(dtype))
         layers = mlp_views(theta, self.widths)
         for (W, _), (kept, _) in zip(layers, mlp_views(self.masks.mean(axis=0), self.widths)):
@@ -178,8 +178,8 @@ class MADE(Autoregressive):
     def complete(self, theta, known, n, rng):
         """n rows (n, D) with x[i] = c for each i: c of the dict `known`; the rest given these.
 
-        In an order that begins with `known`, (1) continues where `known` stops.  A row takes one of
-        these orders with a probability in proportion to p_o(known).
+        In an order o that begins with `known`, (1) continues there.  Each row takes one of these
+        orders, with a probability in proportion to p_o(known).
         """
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
         able = orders_that_begin_with(known, self.orders, self.classes)

@@ -83,14 +83,13 @@ class MixtureEM:
         """P = K + K D + K D (D + 1) / 2"""
         return self.components * (self.dim + 1) * (self.dim + 2) // 2
 
-    # ---- maximum likelihood ----
-
     def fit(self, x, rng, *, steps=2000, tolerance=1e-7):
         """theta at a (local) maximum of the likelihood of x (N, D): EM, the best of RESTARTS starts.
 
         It ends when a step gains less than `tolerance` nats per row.
         """
-        x, steps, tolerance = self._data(x), checks.size(steps, "steps"), checks.positive(tolerance, "tolerance")
+        x, steps = self._data(x), checks.size(steps, "steps")
+        tolerance = checks.positive(tolerance, "tolerance")
         thetas = [self.start(x, rng, whiten=bool(i % 2)) for i in range(RESTARTS)]
         for _ in range(min(TRIAL_STEPS, steps)):
             thetas, values = zip(*(self.em_step(theta, x) for theta in thetas))
@@ -104,8 +103,8 @@ class MixtureEM:
 
     def em_step(self, theta, x):
         """One E and one M step: the new theta, and the mean log-likelihood of the old one."""
-        x = self._data(x)
-        log_p, pull = logsumexp(self._log_joint(checks.array(theta, "theta").astype(float), x)[0])    # (1)
+        x, theta = self._data(x), checks.array(theta, "theta").astype(float)
+        log_p, pull = logsumexp(self._log_joint(theta, x)[0])                               # (1)
         r = np.maximum(pull(np.ones_like(log_p)), LEAST)                        # (N, K)  (3)
         return self._maximize(r, x), float(log_p.mean())
 
@@ -141,8 +140,6 @@ class MixtureEM:
         S = R @ (raised @ raised.swapaxes(1, 2)) @ R.T                                      # (7)
         return self.theta_of(GaussianMixture(means, S, counts / counts.sum()))              # (4)
 
-    # ---- the model ----
-
     def init(self, rng, dtype=np.float32):
         """Random theta (P,): means scattered like LAWS, covariances near 1.  EM uses `start`."""
         rng, dtype, (K, D) = checks.generator(rng), checks.dtype(dtype), (self.components, self.dim)
@@ -174,8 +171,8 @@ class MixtureEM:
             raise TypeError(f"known must be a dict from coordinate to value, got {checks.brief(known)}")
         law, axes, values = self.law(theta), list(known), list(known.values())
         x = np.empty((checks.size(n, "n"), law.dim), np.asarray(theta).dtype)
-        x[:, np.setdiff1d(np.arange(law.dim), axes)] = (law.conditional(axes, values) if known else law).sample(n, rng)
-        x[:, axes] = values
+        rest = law.conditional(axes, values) if known else law
+        x[:, np.setdiff1d(np.arange(law.dim), axes)], x[:, axes] = rest.sample(n, rng), values
         return x
 
     def law(self, theta):
@@ -187,7 +184,8 @@ class MixtureEM:
     def theta_of(self, law):
         """The theta (P,) of a GaussianMixture with K components: law(theta_of(p)) is p."""
         if not isinstance(law, GaussianMixture) or len(law.weights) != self.components:
-            raise ValueError(f"law must be a GaussianMixture of {self.components} components, got {checks.brief(law)}")
+            raise ValueError(f"law must be a GaussianMixture with {self.components} components, got "
+                             f"{checks.brief(law)}")
         A, i = np.linalg.inv(np.linalg.cholesky(law.covariances)), np.arange(law.dim)    # (K, D, D)
         A[:, i, i] = np.log(A[:, i, i])
         triangle = A[:, *np.tril_indices(law.dim)]

@@ -22,18 +22,17 @@ Gradient.  The pullbacks (vector-Jacobian products) of kernels/attention.py in r
 h + part(h) twice, so a pullback adds to dh:
 
     dlog p(x_t | x_<t) = -1/N                                                          d(6)
-    dh = dh + (the pullback of feed_forward(norm(h)) at dh), then the same of attention   d(4), d(3)
+    dh = dh + (the pullback at dh of feed_forward(norm(h)), then of attention(norm(h))) d(4), d(3)
 
 Cache.   Keys and values of the past never change, since no position depends on later ones.  So
 `complete` computes one position for each token, not all of them.
 Checked in tests/explicit/test_transformer.py::test_log_prob_is_the_naive_loop,
 tests/explicit/test_transformer.py::test_gradient_in_every_parameter and
 tests/explicit/test_transformer.py::test_steps_with_a_cache_give_the_logits_of_the_full_pass.
-
 Symbols: N batch, T positions (= dim), C classes, P parameters, W width, H heads of width W / H.
 """
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -64,7 +63,7 @@ class Transformer(Autoregressive):
 
     def __post_init__(self):
         checks.fields(self, dim=checks.size, width=checks.size, heads=checks.size, layers=checks.size,
-                      classes=lambda C, name: checks.size(C, name, 2))
+                      classes=partial(checks.size, minimum=2))
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
 
@@ -96,8 +95,8 @@ class Transformer(Autoregressive):
     def init(self, rng, dtype=np.float32):
         """Random theta (P,): weights N(0, 1 / in), which give a normed input the output variance 1.
 
-        Each layer adds two parts to h.  Each part is divided by sqrt(2 layers), so that the
-        variance of their sum does not grow with the depth (GPT-2, section 2.3).
+        Each of the 2 layers parts added to h is divided by sqrt(2 layers), so that the variance of
+        their sum does not grow with the depth (GPT-2, section 2.3).
         """
         rng, theta = checks.generator(rng), np.zeros(self.size, checks.dtype(dtype))
         for name, part in self.views(theta).items():

@@ -259,7 +259,7 @@ def test_finds_every_mode_of_the_grid_from_every_seed():
     (lambda m, x, rng: m.complete(m.init(rng), {2: 0.0}, 5, rng), ValueError, "below 2"),
     (lambda m, x, rng: m.complete(m.init(rng), {0: 0.0, 1: 0.0}, 5, rng), ValueError, "1 different numbers"),
     (lambda m, x, rng: m.complete(m.init(rng), {0: np.nan}, 5, rng), ValueError, "values must be finite"),
-    (lambda m, x, rng: m.theta_of(ring()), ValueError, "law must be a GaussianMixture of 3 components"),
+    (lambda m, x, rng: m.theta_of(ring()), ValueError, "law must be a GaussianMixture with 3 components"),
 ])
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
