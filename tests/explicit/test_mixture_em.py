@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.special import softmax
 
-from scratch.data.distributions import LAWS, GaussianMixture, ring
+from scratch.data.distributions import LAWS, GaussianMixture, grid, ring
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.explicit.mixture_em import FLOOR, MixtureEM
 from scratch.grid import midpoints
@@ -223,13 +223,14 @@ def test_units_of_the_columns_do_not_matter_to_the_fit(units):
     assert abs(150 * MODEL.log_prob(theta, x * units).mean() + 150 * np.log(units).sum() + 180.19) < 0.01
 
 
-def test_finds_every_mode_of_a_sheared_ring(rng):
-    """Clusters far longer than their distance in one direction: the whitened starts find them."""
-    law, shear = ring(), np.array([[1.0, 5.0], [0.0, 0.3]])
-    x = law.sample(2000, rng)
-    plain, sheared = (MixtureEM(8).fit(rows, np.random.default_rng(1)) for rows in (x, x @ shear))
-    gain = MixtureEM(8).log_prob(sheared, x @ shear).mean() + np.log(0.3) - MixtureEM(8).log_prob(plain, x).mean()
-    assert abs(gain) < 1e-3
+@pytest.mark.parametrize("seed", [0, 2])
+def test_finds_every_mode_of_a_sheared_grid(seed):
+    """Clusters longer than their distances: starts in units of each column fall short here by 0.1 to 0.4 nats."""
+    law, model, shear = grid(3, 1.5, 0.2), MixtureEM(9), np.array([[1.0, 5.0], [0.0, 0.1]])
+    rng = np.random.default_rng(seed)
+    x = law.sample(600, rng)
+    gain = model.log_prob(model.fit(x @ shear, rng), x @ shear).mean() + np.log(0.1) - law.log_prob(x).mean()
+    assert 0 < gain < 2 * 53 / 1200                         # 53 free parameters on 600 rows gain 53 / 1200
 
 
 @pytest.mark.slow
@@ -264,3 +265,8 @@ def test_finds_every_mode_of_the_grid_from_every_seed():
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL, rng.normal(size=(20, 2)), rng)
+
+
+def test_numpy_scalars_are_stored_as_python_numbers():
+    model, plain = MixtureEM(components=np.int64(3), dim=np.int8(2)), MixtureEM(components=3, dim=2)
+    assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)
