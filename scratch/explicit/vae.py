@@ -202,7 +202,7 @@ class VAE:
         return checks.generator(rng).standard_normal((self.samples, checks.size(n, "n"), self.latent))
 
     def log_prob(self, theta, x, *, nodes=None):
-        """log p(x), (N,) nats, on a grid of z for L <= 2 (evidence.log_prob_importance: any L)."""
+        """log p(x), (N,) nats, for L <= 2, on grids of `nodes` per axis or as fine as needed."""
         return evidence.log_prob_quadrature(self, theta, x, nodes)                  # (1)
 
     def encode(self, theta, x):
