@@ -67,8 +67,8 @@ def log_prob_quadrature(model, theta, x, nodes=None):
     nodes, radius, log_p, rows = _nodes(model) // 2, RADIUS - 0.5, np.full(len(x), np.nan), np.arange(len(x))
     while len(rows):
         if nodes ** model.latent > MOST:
-            raise ValueError(f"p(z | x) of {len(rows)} rows is narrower than a cell of a grid of {nodes // 2} an "
-                             "axis: use evidence.log_prob_importance")
+            raise ValueError(f"p(z | x) of {len(rows)} rows is narrower than a cell of a grid of {nodes // 2} "
+                             "per axis: use evidence.log_prob_importance")
         before, (log_p[rows], peak) = log_p[rows], _midpoint_sum(model, theta, x[rows], nodes, radius)
         agree = np.isclose(before, log_p[rows], rtol=1e-9, atol=TOLERANCE)              # NaN before the first
         rows = rows[(peak > PEAK ** model.latent) | (~agree & (nodes < 2 * _nodes(model)))]
