@@ -15,9 +15,11 @@ Loss.    L = -1/N sum_n log p(x_n)     in nats                                  
 
 Its expectation is H(p_data) + KL(p_data || p): nothing is dropped, nothing is a bound.
 
-Gradient.  dlog p(x_n) = -1/N, then the pullbacks (vector-Jacobian products) in reverse: that of
-(2) (kernels/likelihoods.py), of (3), d raw = dlog_s (1 - tanh^2), the network (kernels/dense.py),
-and the mask, dtheta = mask * dmasked (made.py).
+Gradient.  The pullbacks (vector-Jacobian products) in reverse: (4), (2) (kernels/likelihoods.py),
+(3), the network (kernels/dense.py) and the mask, dtheta = mask * dmasked (made.py).
+
+    dlog p(x_i | x_<i) = -1/N                                                      d(1), d(4)
+    draw_ik = dlog s_ik (1 - tanh(raw_ik / 8)^2)                                         d(3)
 Checked in tests/explicit/test_autoregressive.py::test_gradient_in_every_parameter.
 
 Flow.    Let F_i be the distribution function of (2), and Phi that of N(0, 1).  F_i(x_i) is uniform
@@ -28,12 +30,10 @@ given x_<i, so z is N(0, I) (Rosenblatt 1952, "Remarks on a Multivariate Transfo
     dz_i / dx_i = p(x_i | x_<i) / N(z_i; 0, 1)                                          (7)
 
 The Jacobian of z is triangular with diagonal (7), so log p(x) = log N(z; 0, I) + log |det dz/dx|.
-An autoregressive density is thus an invertible map to N(0, I) with a tractable determinant.  That
-gives the family tree its normalizing flow without another model (Papamakarios et al. 2021,
-"Normalizing Flows for Probabilistic Modeling and Inference").
+This is the family tree's normalizing flow: an invertible map to N(0, I) with a tractable determinant
+(Papamakarios et al. 2021, "Normalizing Flows for Probabilistic Modeling and Inference").
 Checked in tests/explicit/test_autoregressive.py::test_log_det_is_that_of_the_jacobian and
 tests/explicit/test_autoregressive.py::test_data_to_noise_and_back_is_the_identity.
-
 Symbols: N batch, D data, K mixture components, P parameters; x_<i stand before x_i in the order.
 """
 from dataclasses import KW_ONLY, dataclass
@@ -58,9 +58,9 @@ HALVINGS = 64                  # derived: a bracket over 2^64 is below the round
 class AutoregressiveMixture(Autoregressive):
     """prod_i p(x_i | x_<i) with K = components Gaussians in each conditional.
 
-    hidden: the widths of the hidden layers, at least D - 1 units each (fewer leave some x_j
-    without a path).  order: the coordinates in the order of the chain rule, by default 0 ... D-1.
-    The default sizes reach 0.003 nats on LAWS (figure autoregressive); chosen by hand, not swept.
+    hidden: widths of the hidden layers, at least D - 1 each (fewer leave some x_j without a path).
+    order: the coordinates in the order of the chain rule, by default 0 ... D-1.  The default sizes
+    reach 0.003 nats on LAWS (figure autoregressive); chosen by hand, not swept.
 
     >>> model = AutoregressiveMixture(2, components=3, hidden=(8,))
     >>> theta, x = model.init(np.random.default_rng(0), np.float64), np.array([[0.5, -1.0]])
@@ -72,21 +72,17 @@ class AutoregressiveMixture(Autoregressive):
     components: int = 24
     hidden: tuple = (128, 128)
     order: tuple = None
-
     # By hand on LAWS, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(4e-3, beta2=0.99), batch_size=512)
     in_nats = True
 
     def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.components, "components")
-        order = range(self.dim) if self.order is None else self.order
-        object.__setattr__(self, "hidden", checks.widths(self.hidden))
-        object.__setattr__(self, "order", check_order(order, self.dim))
+        checks.fields(self, dim=checks.size, components=checks.size, hidden=checks.widths)
+        checks.fields(self, order=lambda order, name: check_order(order, self.dim))
 
     @property
     def widths(self):
-        """The network's layers: D inputs; D times logits, means and log stds of K components."""
+        """The network's layers: D inputs; D times K logits, means and raw log stds."""
         return (self.dim, *self.hidden, self.dim * 3 * self.components)
 
     @cached_property
@@ -95,19 +91,16 @@ class AutoregressiveMixture(Autoregressive):
         return autoregressive_mask(self.order, self.hidden, inputs=1, outputs=3 * self.components)
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): broad components, scattered means, weak dependence on x_<i.
-
-        The four constants fit data of standard deviation 1 to 2, as LAWS; by hand, not swept.
-        """
-        theta = mlp_init(rng, self.widths, dtype)
+        """Random theta (P,).  The constants suit rows of std 1 to 2, as LAWS; by hand, not swept."""
+        theta = mlp_init(rng, self.widths, checks.dtype(dtype))
         layers = mlp_views(theta, self.widths)
         for part in layers[0]:
             part *= 2.0                                     # units bend within half a unit of x
         W_last, b_last = layers[-1]
         W_last *= 0.1                                       # weak dependence on x_<i
-        _, means, log_stds = np.moveaxis(b_last.reshape(self.dim, 3, self.components), 1, 0)
+        _, means, raw = np.moveaxis(b_last.reshape(self.dim, 3, self.components), 1, 0)
         means += rng.normal(0, 1.5, means.shape)            # the standard deviation of most LAWS
-        log_stds += np.log(0.5)                             # wide enough for neighbors to overlap
+        raw += np.log(0.5)                                  # wide enough for neighbors to overlap
         return theta
 
     def loss(self, theta, x, noise=None):
@@ -138,19 +131,15 @@ class AutoregressiveMixture(Autoregressive):
         return x
 
     def conditionals(self, theta, x):
-        """(logits, means, log_stds), each (N, D, K), and pull(three like them) -> (dtheta, dx).
-
-        Entry [:, i] is the distribution of x_i given the coordinates before it.
-        """
+        """logits, means, log_stds of (2), (N, D, K) each; pull(three like them) -> (dtheta, dx)."""
         y, pull_network = mlp(self.mask * theta, x, self.widths)
         logits, means, raw = np.moveaxis(y.reshape(len(x), self.dim, 3, self.components), 2, 0)
-        bend = np.tanh(raw / MOST_LOG_STD)
-        log_stds = MOST_LOG_STD * bend                                                      # (3)
+        tanh = np.tanh(raw / MOST_LOG_STD)
+        log_stds = MOST_LOG_STD * tanh                                                      # (3)
 
         def pull(dlogits, dmeans, dlog_stds):
-            draw = dlog_stds * (1 - bend * bend)                                            # d(3)
-            dy = np.stack([dlogits, dmeans, draw], axis=2).reshape(len(x), -1)
-            dmasked, dx = pull_network(dy)
+            draw = dlog_stds * (1 - tanh * tanh)                                            # d(3)
+            dmasked, dx = pull_network(np.stack([dlogits, dmeans, draw], axis=2).reshape(len(x), -1))
             return self.mask * dmasked, dx
 
         return (logits, means, log_stds), pull
@@ -172,7 +161,7 @@ class AutoregressiveMixture(Autoregressive):
     def to_noise(self, theta, x):
         """z (N, D), distributed as N(0, I) if x is distributed as p, and log |det dz/dx| (N,)."""
         theta, x = checks.inputs(self, theta, x)
-        parameters, _ = self.conditionals(theta, x)
+        parameters = self.conditionals(theta, x)[0]
         log_F, log_rest = (log_tail(side * np.ones_like(x), x, *parameters) for side in (1, -1))
         z = np.where(log_F < log_rest, ndtri_exp(log_F), -ndtri_exp(log_rest))              # (6)
         log_p, _ = mixture_log_density(x, *parameters)
@@ -181,8 +170,8 @@ class AutoregressiveMixture(Autoregressive):
     def from_noise(self, theta, z):
         """x (N, D) with to_noise(x) = z, one coordinate after the other; z ~ N(0, I) gives samples.
 
-        At the largest mu_ik + s_ik z_i no component's distribution function is below Phi(z_i), at
-        the smallest none is above it.  So x_i lies between the two, and bisection finds it.
+        At x_i = mu_ik + s_ik z_i the distribution function of component k is Phi(z_i).  So F_i is at
+        most Phi(z_i) at the smallest of these points, at least Phi(z_i) at the largest: bisection.
         """
         theta, z = checks.inputs(self, theta, z)
         x, side = np.zeros_like(z), np.where(z < 0, 1, -1).astype(z.dtype)      # the lighter tail

@@ -4,16 +4,22 @@ Quadrature, for one or two latent coordinates.  The midpoint rule on a box compu
 
     log p(x) = log integral of N(z; 0, I) p(x | z) dz                                          (1)
 
-It is accurate only if p(z | x) is wider than a cell and lies inside the box.  quadrature_error
-checks this by repeating the sum on a grid shifted by half a cell.  For q = N(m, diag std^2) the
-expectation in the ELBO is a weighted sum over Gauss-Hermite nodes e_i, at z_i = m + std e_i:
+It is accurate if p(z | x) is wider than a cell and lies inside the box.  So each row is summed on
+grids of twice as many nodes in larger boxes, until two of them agree and no node has most of the
+sum.  By Poisson's summation formula the error of a grid is a Fourier transform of p(z | x) at the
+frequency 1 / cell.  For a Gaussian the finer grid's error is therefore the fourth power of the
+coarser one's.  A thin second mode that both grids miss beside a wide one stays unseen.  A row whose
+posterior lies beyond |z| = 7, where the prior has less than e^-24 of its peak, gets a lower bound.
 
-    ELBO(q) = E_q log p(x | z) - 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)                 (2)
+For q = N(m, diag std^2) the expectation in the ELBO is a weighted sum over Gauss-Hermite nodes e_i:
+
+    z_i = m + std e_i                                                                          (2)
+    ELBO(q) = E_q log p(x | z) - 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)                 (3)
 
 The gap below log p(x) is a KL, and has two parts:
 
-    log p(x) - ELBO(q) = KL(q || p(z | x))                                                     (3)
-                       = [log p(x) - ELBO(q*)] + [ELBO(q*) - ELBO(q)]                          (4)
+    log p(x) - ELBO(q) = KL(q || p(z | x))                                                     (4)
+                       = [log p(x) - ELBO(q*)] + [ELBO(q*) - ELBO(q)]                          (5)
 
 q* is the best Gaussian with a diagonal covariance for this one x.  The first bracket is the
 approximation gap, due to the family of q.  The second is the amortization gap, due to one encoder
@@ -21,17 +27,19 @@ for all x (Cremer et al. 2018, "Inference Suboptimality in Variational Autoencod
 
 Importance sampling, for any number of latent coordinates.  With k draws z_i of q,
 
-    log p(x) ~= log 1/k sum_i w_i,        w_i = p(x | z_i) N(z_i; 0, I) / q(z_i | x)           (5)
-    standard error = sd(w) / (mean(w) sqrt(k))          to first order (the delta method)      (6)
+    log p(x) ~= log 1/k sum_i w_i,        w_i = p(x | z_i) N(z_i; 0, I) / q(z_i | x)           (6)
+    standard error = sd(w) / (mean(w) sqrt(k))          to first order (the delta method)      (7)
 
-In expectation (5) is too small by half the square of (6) (Jensen's inequality).
+In expectation (6) is too small by half the square of (7) (Jensen's inequality).
 
-Gradient of (2).  dz comes from the pullback (vector-Jacobian product) of log p(x | z):
+Gradient of (3).  dz_i comes from the pullback (vector-Jacobian product) of log p(x | z):
 
-    dm = sum_i dz_i - dELBO m,            dlog_std = sum_i dz_i e_i std - dELBO (std^2 - 1)   d(2)
+    dm = sum_i dz_i,                      dlog_std = sum_i dz_i e_i std                       d(2)
+    dm = - dELBO m,                       dlog_std = - dELBO (std^2 - 1)                      d(3)
 
 Checked in tests/explicit/test_evidence.py::test_the_gap_is_the_kl_to_the_posterior.
 Checked in tests/explicit/test_evidence.py::test_gradient_of_the_elbo_in_q.
+Checked in tests/explicit/test_evidence.py::test_a_narrow_posterior_gets_a_finer_grid.
 Symbols: N batch, D data, L latent, M nodes, k draws.
 """
 import numpy as np
@@ -44,87 +52,117 @@ from scratch.kernels.stable import logsumexp
 
 RADIUS = 6.5                       # derived: on each axis the prior has 8e-11 of its mass beyond
 NODES = {1: 2000, 2: 240}          # per axis, by hand: in the tests twice as many change 1e-9 nats
-HERMITE = 40                       # per axis, by hand: in the tests (3) holds to 1e-6 nats
+MOST = 2 ** 22                     # nodes in all, by hand: some seconds; for L = 2 stds of 0.01
+TOLERANCE = 3e-3                   # nats between two grids, by hand: 1e-10 in the finer (Gaussian)
+PEAK = 0.35                        # of a sum, per axis; derived: stds above a cell, error 1e-8 (Gaussian)
+HERMITE = 40                       # per axis, by hand: in the tests (4) holds to 1e-6 nats
 CHUNK, ROWS = 2 ** 22, 2 ** 14     # pairs (x, z), and rows of a network, at once: a bound of memory
 
 
-def log_prob_quadrature(model, theta, x, nodes=None, shift=0.0):
-    """log p(x), (N,) nats, by `nodes` midpoints per axis, moved by a fraction `shift` of a cell."""
-    theta, x = model.inputs(checks.flat(theta, model.size).astype(float), x)
-    nodes, decoder = _nodes(model, nodes), model.split(theta)[1]
-    z, cell = midpoints([(-RADIUS, RADIUS)] * model.latent, nodes)                              # (M, L)
-    z += shift * 2 * RADIUS / nodes
-    log_weight, rows = _log_normal(z) + np.log(cell), max(1, CHUNK // len(z))                   # (M,)
-    return np.concatenate([logsumexp(model.log_likelihood_pairs(decoder, part, z) + log_weight)[0]
-                           for part in np.split(x, range(rows, len(x), rows))])                 # (1)
+def log_prob_quadrature(model, theta, x, nodes=None):
+    """log p(x), (N,) nats, by `nodes` midpoints per axis; without `nodes` by as many as each row needs."""
+    theta, x = _inputs(model, theta, x)
+    if nodes is not None:
+        return _midpoint_sum(model, theta, x, nodes)[0]
+    nodes, radius, log_p, rows = _nodes(model) // 2, RADIUS - 0.5, np.full(len(x), np.nan), np.arange(len(x))
+    while len(rows):
+        if nodes ** model.latent > MOST:
+            raise ValueError(f"p(z | x) of {len(rows)} rows is narrower than a cell of a grid of {nodes // 2} "
+                             "per axis: use evidence.log_prob_importance")
+        before, (log_p[rows], peak) = log_p[rows], _midpoint_sum(model, theta, x[rows], nodes, radius)
+        agree = np.isclose(before, log_p[rows], rtol=1e-9, atol=TOLERANCE)              # NaN before the first
+        rows = rows[(peak > PEAK ** model.latent) | (~agree & (nodes < 2 * _nodes(model)))]
+        nodes, radius = 2 * nodes, radius + 0.5
+    return log_p
 
 
 def quadrature_error(model, theta, x, nodes=None):
-    """|difference| of log p(x) on two grids half a cell apart, (N,): large if cells are wide."""
-    left, right = (log_prob_quadrature(model, theta, x, nodes, shift) for shift in (-0.25, 0.25))
-    return np.abs(left - right)
+    """|difference| of log p(x) on a grid and a finer, larger one, (N,): the error of the first."""
+    (theta, x), nodes = _inputs(model, theta, x), _nodes(model, nodes)
+    coarse, fine = (_midpoint_sum(model, theta, x, k * nodes, RADIUS + 0.5 * (k - 1))[0] for k in (1, 2))
+    return np.abs(coarse - fine)
+
+
+def _midpoint_sum(model, theta, x, nodes, radius=RADIUS):
+    """log p(x) on one grid, and the fraction of the largest node away from the walls, (N,) each."""
+    z, cell = midpoints([(-radius, radius)] * model.latent, _nodes(model, nodes))               # (M, L)
+    decoder, part = model.split(theta)[1], max(1, min(ROWS, CHUNK // len(x)))
+    sums, peaks = [], []                                                                        # of (N,)
+    for z in np.split(z, range(part, len(z), part)):
+        joint = model.log_likelihood_pairs(decoder, x, z) + _log_normal(z)                      # (N, part)
+        sums.append(logsumexp(joint)[0])
+        peaks.append(np.where(np.abs(z).max(axis=1) < radius - 0.25, joint, -np.inf).max(axis=1))
+    log_sum = logsumexp(np.stack(sums, axis=1))[0]
+    return log_sum + np.log(cell), np.exp(np.max(peaks, axis=0) - log_sum)                      # (1)
 
 
 def log_prob_importance(model, theta, x, rng, samples=1000):
     """log p(x) (N,) from `samples` draws of q, and its standard error (N,)."""
-    noise = checks.generator(rng).standard_normal((checks.size(samples, "samples", 2), len(x), model.latent))
-    draws = max(1, ROWS // len(x))
-    log_w = np.concatenate([model.importance_loss(theta, x, part)[1]
-                            for part in np.split(noise, range(draws, samples, draws))])         # (k, N)
-    value = logsumexp(log_w.T)[0] - float(np.log(samples))                                      # (5)
-    return value, np.exp(log_w - value).std(axis=0, ddof=1) / samples ** 0.5                    # (6)
+    (theta, x), k = model.inputs(theta, x), checks.size(samples, "samples", 2)
+    noise, part = checks.generator(rng).standard_normal((k, len(x), model.latent)), max(1, ROWS // len(x))
+    log_w = np.concatenate([model.importance_loss(theta, x, noise[i:i + part])[1] for i in range(0, k, part)])
+    value = logsumexp(log_w.T)[0] - float(np.log(k))                                            # (6)
+    return value, np.exp(log_w - value).std(axis=0, ddof=1) / k ** 0.5                          # (7)
 
 
 def kl_to_posterior(model, theta, x, nodes=None):
     """KL(q(z | x) || p(z | x)) in nats, (N,), by its definition, on a grid around each q."""
-    (theta, x), nodes = model.inputs(checks.flat(theta, model.size).astype(float), x), _nodes(model, nodes)
+    theta, x = _inputs(model, theta, x)
     log_p, decoder = log_prob_quadrature(model, theta, x, nodes), model.split(theta)[1]
-    e, cell = midpoints([(-8, 8)] * model.latent, nodes)                # 8 std: all but 3e-15 of q
+    e, cell = midpoints([(-8, 8)] * model.latent, _nodes(model, nodes))     # 8 std: all but 3e-15 of q
     log_e, kl = _log_normal(e), np.empty(len(x))                                                # (M,), (N,)
     for n, (mean, log_std) in enumerate(zip(*model.encode(theta, x))):
         z = mean + np.exp(log_std) * e                                                          # (M, L)
         log_posterior = model.log_likelihood_pairs(decoder, x[n:n + 1], z)[0] + _log_normal(z) - log_p[n]
-        kl[n] = cell * np.exp(log_e) @ (log_e - np.sum(log_std) - log_posterior)                # (3)
+        kl[n] = cell * np.exp(log_e) @ (log_e - np.sum(log_std) - log_posterior)                # (4)
     return kl
 
 
 def elbo_quadrature(model, theta, x, mean, log_std):
     """ELBO (N,) of q = N(mean, diag exp(log_std)^2), and pull(delbo) -> (dmean, dlog_std)."""
-    theta, x = model.inputs(checks.flat(theta, model.size).astype(float), x)
+    theta, x = _inputs(model, theta, x)
+    mean, log_std = checks.rows(mean, model.latent, "mean"), checks.rows(log_std, model.latent, "log_std")
     e, weight = np.polynomial.hermite_e.hermegauss(HERMITE)
     e = np.stack(np.meshgrid(*[e] * model.latent, indexing="ij"), axis=-1).reshape(-1, 1, model.latent)
     weight = np.prod(np.meshgrid(*[weight / weight.sum()] * model.latent), axis=0).ravel()      # (M,)
     std = np.exp(log_std)
-    z = mean + std * e                                                                          # (M, N, L)
+    z = mean + std * e                                                                  # (M, N, L)  (2)
     log_p, pull_likelihood = model.log_likelihood(model.split(theta)[1], x, z)                  # (M, N)
-    elbo = weight @ log_p - 0.5 * np.sum(mean ** 2 + std ** 2 - 2 * log_std - 1, axis=1)        # (2)
+    elbo = weight @ log_p - 0.5 * np.sum(mean ** 2 + std ** 2 - 2 * log_std - 1, axis=1)        # (3)
 
     def pull(delbo):
+        dmean, dlog_std = -delbo[:, None] * mean, -delbo[:, None] * (std ** 2 - 1)              # d(3)
         _, dz = pull_likelihood(weight[:, None] * delbo)                                        # (M, N, L)
-        return (dz.sum(axis=0) - delbo[:, None] * mean,                                         # d(2)
-                (dz * e).sum(axis=0) * std - delbo[:, None] * (std ** 2 - 1))                   # d(2)
+        return dmean + dz.sum(axis=0), dlog_std + (dz * e).sum(axis=0) * std                    # d(2)
 
     return elbo, pull
 
 
 def best_gaussians(model, theta, x):
-    """mean and log_std (N, L) of q* in (4), by L-BFGS from the encoder's q, all rows at once."""
-    start = np.stack(model.encode(checks.flat(theta, model.size).astype(float), x))             # (2, N, L)
+    """mean and log_std (N, L) of q* in (5), by L-BFGS from the encoder's q, all rows at once."""
+    start = np.stack(model.encode(*_inputs(model, theta, x)))                                   # (2, N, L)
 
     def loss(q):
         elbo, pull = elbo_quadrature(model, theta, x, *q.reshape(start.shape))
         return -elbo.sum(), -np.stack(pull(np.ones(len(x)))).ravel()
 
-    best = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B",                           # (4)
+    best = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B",                           # (5)
                     options=dict(maxiter=2000, maxfun=4000, ftol=1e-14, gtol=1e-8))     # down to rounding
     return best.x.reshape(start.shape)
 
 
+def _inputs(model, theta, x):
+    """theta (P,) and rows x (N, D), checked, in float64."""
+    return model.inputs(checks.flat(theta, model.size).astype(float), x)
+
+
 def _log_normal(z):
+    """log N(z; 0, I), (M,)."""
     return np.sum(-0.5 * z * z - HALF_LOG_TWO_PI, axis=1)
 
 
-def _nodes(model, nodes):
+def _nodes(model, nodes=None):
+    """Nodes per axis, an int."""
     if model.latent not in NODES:
         raise ValueError(f"quadrature is for 1 or 2 latent coordinates, got {model.latent}: "
                          "use evidence.log_prob_importance")

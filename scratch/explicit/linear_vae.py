@@ -21,9 +21,9 @@ left out (Tipping and Bishop, eqs. 7 and 8).  An active unit has l_j > t, and it
 
     KL_j = 1/2 log(l_j / t)                                                                    (6)
 
-At a given t a unit is active if l_j > t.  Minimized over all else, the loss is convex in
-log t, so only one a agrees with its own t: l_a > t, and t >= l_(a+1) unless a = L.  A unit with
-l_j <= t has KL 0.  This is posterior collapse, a property of the optimum and not of the training.
+Minimized over all else, the loss is convex in log t, so only one a agrees with its own t by (2):
+l_a > t, and t >= l_(a+1) unless a = L.  A unit with l_j <= t has KL 0.  This is posterior collapse,
+a property of the optimum and not of the training.
 
 Gradient.  That of vae.py.  At the optimum it is 0.
 Checked in tests/explicit/test_linear_vae.py::test_gradient_is_zero_at_the_optimum_for_any_beta.

@@ -12,11 +12,9 @@ Estimation", section 3).  Input i has degree i, hidden units have degrees 1 ... 
     weight u -> hidden v   stays if degree(u) <= degree(v), else its mask is 0          (3)
     weight u -> output i   stays if degree(u) <  i,         else its mask is 0          (4)
 
-A path from x_j to output i has degrees j <= d <= ... < i.  So no x_j at or after i reaches output
-i, and the product (1) sums to 1 whatever theta is.
-
-The same weights under the mask of another order are another model (section 4.2 there), and the
-average of O orders is one more:
+Degrees along a path from x_j to output i are j <= d <= ... < i.  So no x_j at or after i reaches
+output i, and (1) sums to 1 whatever theta is.  The same weights under the mask of another order are
+another model (section 4.2 there), and the average of O orders is one more:
 
     p(x) = 1/O sum_o p_o(x),       -log p(x) <= -1/O sum_o log p_o(x)   (Jensen)        (5)
 
@@ -24,19 +22,18 @@ Loss.    Each order is trained to be a good model by itself, so that it can comp
 
     L = -1/(N O) sum_n sum_o log p_o(x_n)     in nats; for O > 1 a bound, by (5)        (6)
 
-Gradient.  dlog p_o = -1/(N O), then the pullbacks (vector-Jacobian products) in reverse: that of
-(2) (kernels/likelihoods.py: onehot - softmax), of the network (kernels/dense.py), and of the mask:
+Gradient.  The pullbacks (vector-Jacobian products) in reverse: (6), that of (2)
+(kernels/likelihoods.py: onehot - softmax), the network (kernels/dense.py), and the mask:
 
-    masked = mask * theta      ->      dtheta = mask * dmasked, summed over orders      (7)
-
+    dlog p_o(x_i | ...) = -1/(N O)                                                     d(6)
+    masked = mask * theta,       dtheta = mask * dmasked, summed over orders       (7), d(7)
 Checked in tests/explicit/test_made.py::test_jacobian_is_strictly_triangular_for_every_order,
 tests/explicit/test_made.py::test_probabilities_of_all_4096_states_sum_to_one and
 tests/explicit/test_made.py::test_gradient_in_every_parameter.
-
 Symbols: N batch, D data, C classes, O orders, P parameters.
 """
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -66,12 +63,13 @@ def autoregressive_mask(order, hidden, inputs, outputs):
 
 
 def check_order(order, dim):
-    """order as a tuple, if it is a permutation of 0 ... dim-1."""
+    """order as a tuple, if it is a permutation of 0 ... dim-1 (None: the natural one)."""
+    order = range(dim) if order is None else order
     if not np.iterable(order):
-        raise TypeError(f"an order must be a permutation of 0 ... {dim - 1}, got {order!r}")
-    order = tuple(checks.size(i, "each of an order", minimum=0) for i in order)
+        raise TypeError(f"an order must be a permutation of 0 ... {dim - 1}, got {checks.brief(order)}")
+    order = tuple(checks.size(i, "each of an order", 0) for i in order)
     if sorted(order) != list(range(dim)):
-        raise ValueError(f"an order must hold each of 0 ... {dim - 1} once, got {order}")
+        raise ValueError(f"an order must hold each of 0 ... {dim - 1} once, got {checks.brief(order)}")
     return order
 
 
@@ -79,17 +77,16 @@ def orders_that_begin_with(known, orders, classes=None):
     """Which of `orders` begin with the coordinates of the dict `known`, of values < classes."""
     dim = len(orders[0])
     if not isinstance(known, dict):
-        raise TypeError(f"known must be a dict from coordinate to value, got {known!r}")
-    for i in known:
-        checks.size(i, "each known coordinate", minimum=0)
-    if len(known) >= dim or max(known, default=0) >= dim:
-        raise ValueError(f"known must name fewer than {dim} of 0 ... {dim - 1}, got {sorted(known)}")
-    if classes and any(checks.size(c, "each known class", minimum=0) >= classes for c in known.values()):
-        raise ValueError(f"known classes must lie in 0 ... {classes - 1}, got {known}")
-    able = [o for o, order in enumerate(orders) if set(order[:len(known)]) == set(known)]
+        raise TypeError(f"known must be a dict from coordinate to value, got {checks.brief(known)}")
+    named = {checks.size(i, "each known coordinate", 0) for i in known}
+    if len(named) >= dim or max(named, default=0) >= dim:
+        raise ValueError(f"known must name fewer than {dim} of 0 ... {dim - 1}, got {checks.brief(known)}")
+    if classes and any(checks.size(c, "each known class", 0) >= classes for c in known.values()):
+        raise ValueError(f"known classes must lie in 0 ... {classes - 1}, got {checks.brief(known)}")
+    able = [o for o, order in enumerate(orders) if set(order[:len(known)]) == named]
     if not able:
-        raise ValueError(f"known must name the first coordinates of an order of {orders}, "
-                         f"got {sorted(known)}: other conditionals cannot be sampled exactly")
+        raise ValueError(f"known must name the first coordinates of an order of {checks.brief(orders)}, got "
+                         f"{sorted(known)}: other conditionals cannot be sampled exactly")
     return able
 
 
@@ -102,7 +99,7 @@ class Autoregressive:
 
     @property
     def blocks(self):
-        """The place of every weight and bias in theta, by name."""
+        """Where each array stands in theta: {name: slice}."""
         return mlp_blocks(self.widths)
 
     def draw_noise(self, rng, n):
@@ -117,8 +114,8 @@ class Autoregressive:
 class MADE(Autoregressive):
     """p(x) over {0 ... classes-1}^dim, exact, from one masked network.
 
-    hidden: the widths of the hidden layers; the default is the network of the figure made_exact.
-    orders: those that are averaged, each a permutation of 0 ... dim-1; by default the natural one.
+    hidden: the widths of the hidden layers; by default those of the figure made_exact.
+    orders: those that are averaged in (5), by default only the natural one.
 
     >>> model = MADE(3, hidden=(8,))
     >>> theta = model.init(np.random.default_rng(0), np.float64)
@@ -131,17 +128,14 @@ class MADE(Autoregressive):
     hidden: tuple = (128, 128)
     classes: int = 2
     orders: tuple = None
-
     # By hand, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(self.classes, "classes", minimum=2)
-        orders = (range(self.dim),) if self.orders is None else self.orders
-        if not np.iterable(orders) or len(orders) == 0:
-            raise TypeError(f"orders must be a tuple of permutations of 0 ... {self.dim - 1}, got {orders!r}")
-        object.__setattr__(self, "hidden", checks.widths(self.hidden))
+        checks.fields(self, dim=checks.size, hidden=checks.widths, classes=partial(checks.size, minimum=2))
+        orders = (None,) if self.orders is None else tuple(self.orders) if np.iterable(self.orders) else ()
+        if not orders:
+            raise TypeError(f"orders must be a tuple of permutations, got {checks.brief(self.orders)}")
         object.__setattr__(self, "orders", tuple(check_order(order, self.dim) for order in orders))
 
     @property
@@ -156,11 +150,8 @@ class MADE(Autoregressive):
                          for order in self.orders])
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,), nearly uniform p.
-
-        mlp_init gives W the variance 2 / in.  Of `in` inputs a unit keeps some, hence 2 / kept.
-        """
-        theta = mlp_init(rng, self.widths, dtype)
+        """Random theta (P,), nearly uniform p: variance 2 / (inputs that the masks keep), not 2 / in."""
+        theta = mlp_init(rng, self.widths, checks.dtype(dtype))
         layers = mlp_views(theta, self.widths)
         for (W, _), (kept, _) in zip(layers, mlp_views(self.masks.mean(axis=0), self.widths)):
             W *= np.sqrt(len(W) / np.maximum(kept.sum(axis=0), 1))
@@ -187,8 +178,8 @@ class MADE(Autoregressive):
     def complete(self, theta, known, n, rng):
         """n rows (n, D) with x[i] = c for each i: c of the dict `known`; the rest given these.
 
-        In an order that begins with `known`, (1) continues where `known` stops.  Each such order
-        is chosen with a probability in proportion to p_o(known).
+        In an order o that begins with `known`, (1) continues there.  Each row takes one of these
+        orders, with a probability in proportion to p_o(known).
         """
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
         able = orders_that_begin_with(known, self.orders, self.classes)
@@ -209,20 +200,15 @@ class MADE(Autoregressive):
         """x (N, D) as (N, D C): the network's input."""
         return (x[:, :, None] == np.arange(self.classes)).reshape(len(x), -1).astype(dtype)
 
-    def _logits(self, theta, ones, mask):
-        """logits (N, D, C) for the one-hot input (N, D C), and pull(dlogits) -> (dtheta, dones)."""
-        y, pull_network = mlp(mask * theta, ones, self.widths)                              # (7)
-
-        def pull(dlogits):
-            dmasked, dones = pull_network(dlogits.reshape(y.shape))
-            return mask * dmasked, dones                                                    # d(7)
-
-        logits = y.reshape(len(ones), self.dim, self.classes)
-        planes = np.ascontiguousarray(np.moveaxis(logits, 2, 0))        # speed: short rows sum slowly
-        return np.moveaxis(planes, 0, 2), pull
+    def _logits(self, theta, onehot, mask):
+        """logits (N, D, C) of onehot (N, D C), and pull(dlogits) -> dtheta."""
+        y, pull_network = mlp(mask * theta, onehot, self.widths)                            # (7)
+        logits = np.moveaxis(y.reshape(len(y), self.dim, self.classes), 2, 0)
+        logits = np.moveaxis(np.ascontiguousarray(logits), 0, 2)        # speed: short rows sum slowly
+        return logits, lambda dlogits: mask * pull_network(dlogits.reshape(y.shape), need_dx=False)[0]  # d(7)
 
     def _log_conditionals(self, theta, x, mask):
         """log p(x_i | the x before it), (N, D), and pull(dlog_p) -> dtheta."""
         logits, pull_network = self._logits(theta, self._one_hot(x, theta.dtype), mask)
         log_p, pull_classes = categorical_log_density(x, logits)                            # (2)
-        return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))[0]                  # d(2)
+        return log_p, lambda dlog_p: pull_network(pull_classes(dlog_p))                     # d(2)

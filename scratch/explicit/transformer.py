@@ -12,26 +12,27 @@ The input is the sequence moved by one place, (start, x_1, ..., x_(T-1)): positi
     logits_t = norm(h_t) W_out + b_out                                                  (5)
 
 (3) and (4) make one layer (Radford et al. 2018, "Improving Language Understanding by Generative
-Pre-Training").  The norm stands before each part, not after it (Radford et al. 2019, "Language
-Models are Unsupervised Multitask Learners", GPT-2).  MADE masks its weights.  Here the mask lies
-in the attention, and so one set of weights serves every position.
+Pre-Training"), the norm before each part (Radford et al. 2019, "Language Models are Unsupervised
+Multitask Learners", GPT-2).  MADE masks its weights.  Here the mask is in the attention, and so one
+set of weights serves every position.
 
 Loss.    L = -1/N sum_n log p(x_n)    in nats per sequence; L / T is nats per token     (6)
 
-Gradient.  dlog p = -1/N, then the pullbacks (vector-Jacobian products) of kernels/attention.py in
-reverse.  h enters h + part(h) twice, so dh = dh + (the part's pullback of dh).
+Gradient.  The pullbacks (vector-Jacobian products) of kernels/attention.py in reverse.  h enters
+h + part(h) twice, so a pullback adds to dh:
 
-Cache.   Keys and values of the past never change, since no position depends on later ones.  One
-more token needs only its own query (`complete`): T passes of one position, not T passes of all.
+    dlog p(x_t | x_<t) = -1/N                                                          d(6)
+    dh = dh + (the pullback at dh of feed_forward(norm(h)), then of attention(norm(h))) d(4), d(3)
 
+Cache.   Keys and values of the past never change, since no position depends on later ones.  So
+`complete` computes one position for each token, not all of them.
 Checked in tests/explicit/test_transformer.py::test_log_prob_is_the_naive_loop,
 tests/explicit/test_transformer.py::test_gradient_in_every_parameter and
 tests/explicit/test_transformer.py::test_steps_with_a_cache_give_the_logits_of_the_full_pass.
-
 Symbols: N batch, T positions (= dim), C classes, P parameters, W width, H heads of width W / H.
 """
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -57,14 +58,12 @@ class Transformer(Autoregressive):
     width: int = 48
     heads: int = 4
     layers: int = 2
-
     # By hand, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
     recipe = Recipe(Adam(3e-3, beta2=0.99), schedule=warmed_up_cosine, batch_size=128)
 
     def __post_init__(self):
-        for name in ("dim", "width", "heads", "layers"):
-            checks.size(getattr(self, name), name)
-        checks.size(self.classes, "classes", minimum=2)
+        checks.fields(self, dim=checks.size, width=checks.size, heads=checks.size, layers=checks.size,
+                      classes=partial(checks.size, minimum=2))
         if self.width % self.heads:
             raise ValueError(f"width must be a multiple of heads, got {self.width} and {self.heads}")
 
@@ -81,7 +80,7 @@ class Transformer(Autoregressive):
 
     @cached_property
     def blocks(self):
-        """The place of every parameter array in theta, by name."""
+        """Where each array stands in theta: {name: slice}."""
         ends = np.cumsum([np.prod(shape) for shape in self.shapes.values()]).tolist()
         return {name: slice(start, end) for name, start, end in zip(self.shapes, [0, *ends], ends)}
 
@@ -96,18 +95,17 @@ class Transformer(Autoregressive):
     def init(self, rng, dtype=np.float32):
         """Random theta (P,): weights N(0, 1 / in), which give a normed input the output variance 1.
 
-        Each layer adds two parts to h.  Each part is divided by sqrt(2 layers), so that the
-        variance of their sum does not grow with the depth (GPT-2, section 2.3).
+        Each of the 2 layers parts added to h is divided by sqrt(2 layers), so that the variance of
+        their sum does not grow with the depth (GPT-2, section 2.3).
         """
-        checks.generator(rng)
-        theta = np.zeros(self.size, dtype)
+        rng, theta = checks.generator(rng), np.zeros(self.size, checks.dtype(dtype))
         for name, part in self.views(theta).items():
             if "gain" in name:
                 part[...] = 1
             elif part.ndim == 2:
-                into_h = name.endswith(("W_mix", "W_down"))
                 std = 0.3 if name in ("token", "position") else len(part) ** -0.5   # 0.3: by hand
-                part[...] = rng.normal(0, std / np.sqrt(2 * self.layers) if into_h else std, part.shape)
+                shrink = np.sqrt(2 * self.layers) if name.endswith(("W_mix", "W_down")) else 1
+                part[...] = rng.normal(0, std / shrink, part.shape)
         self.views(theta)["W_out"][...] *= 0.1              # nearly uniform p; by hand, not swept
         return theta
 
@@ -132,16 +130,15 @@ class Transformer(Autoregressive):
     def _network(self, theta, before, caches=None):
         """logits (N, T, C) of the tokens after `before` (N, T), pull(dlogits) -> dtheta, caches.
 
-        caches: (keys, values) of earlier positions for each layer; without them `before` is a
-        whole sequence, and only then pull may be called.
+        caches: each layer's (keys, values) of earlier positions.  pull is for a pass without them.
         """
         p, pulls, kept = self.views(theta), [], []
         start = caches[0][0].shape[2] if caches else 0
         tokens, pull_token = embedding(p["token"], before)
         h = tokens + p["position"][start:start + before.shape[1]]               # (N, T, W)  (2)
         for layer in range(self.layers):
-            own = {name.partition(".")[2]: p[name] for name in p if name.startswith(f"{layer}.")}
-            h, pull_block, cache = self._block(own, h, caches[layer] if caches else None)
+            p_layer = {name.partition(".")[2]: p[name] for name in p if name.startswith(f"{layer}.")}
+            h, pull_block, cache = self._block(p_layer, h, caches[layer] if caches else None)
             pulls.append(pull_block)
             kept.append(cache)
         z, pull_norm = layer_norm(h, p["norm_gain"], p["norm_bias"])
@@ -152,18 +149,15 @@ class Transformer(Autoregressive):
             dz, d["W_out"], d["b_out"] = pull_out(dlogits)                                  # d(5)
             dh, d["norm_gain"], d["norm_bias"] = pull_norm(dz)
             for layer in reversed(range(self.layers)):
-                dh, down = pulls[layer](dh)
-                d |= {f"{layer}.{name}": dpart for name, dpart in down.items()}
+                dh, d_layer = pulls[layer](dh)
+                d |= {f"{layer}.{name}": dpart for name, dpart in d_layer.items()}
             d["position"], d["token"] = dh.sum(axis=0), pull_token(dh)                      # d(2)
             return np.concatenate([d[name].ravel() for name in self.shapes])
 
         return logits, pull, kept
 
     def _block(self, p, h, past=None):
-        """h after one layer of arrays p, pull(dh) -> (dh, dp), and all keys and values so far.
-
-        past: keys and values of earlier positions, if h holds only the positions after them.
-        """
+        """h after one layer of arrays p, pull(dh) -> (dh, dp), and (keys, values), those of `past` first."""
         z, pull_norm_1 = layer_norm(h, p["norm_1_gain"], p["norm_1_bias"])
         qkv, pull_qkv = affine(z, p["W_qkv"], p["b_qkv"])                       # (N, T, 3 W)
         q, k, v = (self._split(part) for part in np.split(qkv, 3, axis=2))      # (N, H, T, d) each
@@ -201,10 +195,7 @@ class Transformer(Autoregressive):
         return y.swapaxes(1, 2).reshape(y.shape[0], y.shape[2], self.width)
 
     def complete(self, theta, known, n, rng):
-        """n sequences (n, T) that agree with the dict `known`, which must name the first positions.
-
-        (1) continues where `known` stops: T passes of one position, with the cache of the others.
-        """
+        """n sequences (n, T) that agree with the dict `known`, which must name the first positions."""
         n, rng, theta = checks.size(n, "n"), checks.generator(rng), checks.flat(theta, self.size)
         orders_that_begin_with(known, [range(self.dim)], self.classes)
         x, caches, tokens = np.empty((n, self.dim), int), None, np.full(n, self.classes)

@@ -70,10 +70,12 @@ class VAE:
     in_nats = True                                          # the loss, for data/standardized.py
 
     def __post_init__(self):
-        checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths, beta=checks.positive,
-                      samples=checks.size)
+        checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths, samples=checks.size,
+                      beta=checks.positive)
         object.__setattr__(self, "encoder_widths", (self.dim, *self.hidden, 2 * self.latent))
         object.__setattr__(self, "decoder_widths", (self.latent, *self.hidden[::-1], self.dim))
+        if not isinstance(self.importance, (bool, np.bool_)):
+            raise TypeError(f"importance must be True or False, got {checks.brief(self.importance)}")
         if self.importance and self.beta != 1:
             raise ValueError(f"the importance bound has no KL term to weigh: beta must be 1, got {self.beta}")
 
@@ -97,7 +99,7 @@ class VAE:
         def gradient():
             dreconstruction, dkl = 1 / len(x), self.beta / len(x)                   # d(7)
             dmean, dlog_std = dkl * mean, dkl * (std ** 2 - 1)                      # (N, L)  d(6)
-            dlog_p = np.full_like(log_p, -dreconstruction / len(noise))             # d(5)
+            dlog_p = np.full_like(log_p, -dreconstruction / len(noise))             # (k, N)  d(5)
             ddecoder, dz = pull_likelihood(dlog_p)                                  # (k, N, L)  d(2)
             dmean += np.sum(dz, axis=0)                                             # d(3)
             dlog_std += np.sum(dz * noise, axis=0) * std                            # d(3)
@@ -120,11 +122,10 @@ class VAE:
 
         def gradient():
             dlog_w = pull_sum(np.full_like(log_sum, -1 / len(x))).T                 # (k, N)  d(9)
-            dz_prior, dlog_std = -dlog_w[:, :, None] * z, np.sum(dlog_w, axis=0)[:, None]       # d(8)
-            ddecoder, dz = pull_likelihood(dlog_w)                                  # d(2)
-            dz += dz_prior
-            dmean = np.sum(dz, axis=0)                                              # d(3)
-            dlog_std = dlog_std + np.sum(dz * noise, axis=0) * std                  # d(3)
+            ddecoder, dz = pull_likelihood(dlog_w)                                  # (k, N, L)  d(2)
+            dz -= dlog_w[:, :, None] * z                                            # d(8)
+            dmean = np.sum(dz, axis=0)                                              # (N, L)  d(3)
+            dlog_std = np.sum(dlog_w, axis=0)[:, None] + np.sum(dz * noise, axis=0) * std       # d(8), d(3)
             dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1), need_dx=False)
             return np.concatenate([dencoder, ddecoder])
 
@@ -143,7 +144,7 @@ class VAE:
     # ---- p(x | z): what a BernoulliVAE replaces ----
 
     def inputs(self, theta, x):
-        """theta (P,) and the rows x (N, D), checked, in one precision."""
+        """theta (P,) and rows x (N, D), checked, in one precision."""
         return checks.inputs(self, theta, x)
 
     def log_likelihood(self, decoder, x, z):
@@ -173,8 +174,7 @@ class VAE:
 
     def sample(self, theta, n, rng):
         """n rows (n, D): z from the prior, then x from p(x | z)."""
-        z = checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent))
-        f = self.decode(theta, z)
+        f = self.decode(theta, checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent)))
         return f + np.exp(theta[-1]) * rng.standard_normal(f.shape).astype(f.dtype)         # (2)
 
     @property
@@ -203,7 +203,7 @@ class VAE:
         return checks.generator(rng).standard_normal((self.samples, checks.size(n, "n"), self.latent))
 
     def log_prob(self, theta, x, *, nodes=None):
-        """log p(x), (N,) nats, on a grid of z for L <= 2 (evidence.log_prob_importance: any L)."""
+        """log p(x), (N,) nats, for L <= 2, on grids of `nodes` per axis or as fine as needed."""
         return evidence.log_prob_quadrature(self, theta, x, nodes)                  # (1)
 
     def encode(self, theta, x):
@@ -246,5 +246,5 @@ class BernoulliVAE(VAE):
         return sigmoid(super().decode(theta, z))[0]
 
     def sample(self, theta, n, rng):
-        z = checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent))
-        return (rng.random((n, self.dim)) < self.decode(theta, z)).astype(np.int64)         # (2)
+        p = self.decode(theta, checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent)))
+        return (rng.random(p.shape) < p).astype(np.int64)         # (2)

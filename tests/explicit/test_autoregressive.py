@@ -297,3 +297,8 @@ def test_ten_thousand_steps_reach_three_thousandths_of_a_nat(name, rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL, MODEL.init(rng), rng)
+
+
+def test_numpy_scalars_are_stored_as_python_numbers():
+    model, plain = AutoregressiveMixture(dim=np.int64(3), components=np.int64(2), hidden=(np.int64(4),), order=np.array([1, 0, 2])), AutoregressiveMixture(dim=3, components=2, hidden=(4,), order=(1, 0, 2))
+    assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)

@@ -99,15 +99,88 @@ def test_its_error_bar_is_the_spread_of_repeated_estimates(rng):
     assert ((0.8 < ratio) & (ratio < 1.25)).all()
 
 
+def narrow(std, latent, rng):
+    """A linear VAE whose log p is exact, its theta, and rows; p(z | x) is about as narrow as std.
+
+    400 rows: two wrong grids may agree by chance, which a check of their difference alone let pass in one row of 100.
+    """
+    model = LinearVAE(dim=2 if latent == 2 else 3, latent=latent)
+    theta = model.init(rng, np.float64)
+    decoder = model.split(theta)[1]
+    decoder[:latent * model.dim] = np.eye(latent, model.dim).ravel()
+    decoder[-1] = np.log(std)
+    return model, theta, model.sample(theta, 5 if latent == 2 or std < 1e-3 else 400, rng)
+
+
+@pytest.mark.parametrize("latent, std", [(1, 0.02), (1, 3e-3), (1, 1e-4), (2, 0.05)])
+def test_a_narrow_posterior_gets_a_finer_grid(latent, std, rng):
+    model, theta, x = narrow(std, latent, rng)
+    log_p = evidence.log_prob_quadrature(model, theta, x)
+    np.testing.assert_allclose(log_p, model.law(theta).log_prob(x), rtol=0, atol=1e-7)
+
+
+def test_the_two_examples_at_a_std_of_two_and_one_hundredths(rng):
+    """VAE.log_prob itself; the plain grid of 240 nodes is wrong, and quadrature_error says by how much."""
+    for std in (0.02, 0.01):
+        model, theta, x = narrow(std, 2, rng)
+        vae, exact = VAE(2, latent=2, hidden=()), model.law(theta).log_prob(x)
+        np.testing.assert_allclose(vae.log_prob(theta, x), exact, rtol=0, atol=1e-7)
+        error = np.abs(vae.log_prob(theta, x, nodes=240) - exact)
+        estimated = evidence.quadrature_error(vae, theta, x, nodes=240)
+        assert error.max() > 0.1 and (np.abs(estimated - error) < 0.25 * error + 1e-3).all()
+
+
+def test_only_the_rows_that_need_it_get_a_finer_grid(rng, monkeypatch):
+    """A decoder that is steep in places: each row is as if it were alone."""
+    model = VAE(2, latent=1, hidden=(8,))
+    theta = rng.standard_normal(model.size)
+    theta[-1] = np.log(0.005)
+    x, asked = model.sample(theta, 12, rng), []
+    plain = evidence._midpoint_sum
+    monkeypatch.setattr(evidence, "_midpoint_sum", lambda *a: asked.append(len(a[2])) or plain(*a))
+    log_p = evidence.log_prob_quadrature(model, theta, x)
+    assert asked[:2] == [12, 12] and 0 < asked[-1] < 12 and len(asked) >= 3
+    np.testing.assert_allclose(log_p, evidence.log_prob_quadrature(model, theta, x, nodes=60_000), rtol=0, atol=1e-8)
+
+
+def test_a_posterior_outside_of_the_box_is_found(rng):
+    """At z = 6.6 the prior has exp(-22) of its peak; the row's mass is there all the same."""
+    model, theta, _ = narrow(0.05, 1, rng)
+    x = np.array([[6.6, 0.0, 0.0], [0.5, 0.0, 0.0]])
+    x = x + model.split(theta)[1][-model.dim - 1:-1]
+    np.testing.assert_allclose(evidence.log_prob_quadrature(model, theta, x), model.log_prob(theta, x), rtol=0, atol=1e-7)
+
+
+def test_what_no_grid_resolves_is_refused(rng, monkeypatch):
+    monkeypatch.setattr(evidence, "MOST", 2 ** 16)          # as the full limit, in less time
+    model, theta, x = narrow(1e-4, 1, rng)
+    with pytest.raises(ValueError, match="of 5 rows is narrower than a cell of a grid of 64000 .*log_prob_importance"):
+        evidence.log_prob_quadrature(model, theta, x)
+
+
+@pytest.mark.parametrize("std", [1.0, 0.05])
+def test_rows_far_from_all_data_get_a_lower_bound_and_no_refusal(std, rng):
+    """A picture's window holds such rows; their density is 0 there as it should be."""
+    model, theta, _ = narrow(std, 2, rng)
+    x = np.array([[0.0, 40.0], [-30.0, 30.0]])
+    log_p = evidence.log_prob_quadrature(model, theta, x)
+    assert np.isfinite(log_p).all() and (log_p < model.log_prob(theta, x) + 1e-6).all() and (log_p < -100).all()
+
+
 def test_a_posterior_finer_than_a_cell_is_detected(rng):
-    """The linear VAE's exact log p: right at std 0.05, wrong at 0.02, and the second grid differs."""
+    """On 240 nodes the exact log p is found at std 0.05 and not at 0.02, and the second grid says so."""
     for std, wrong in ((0.05, False), (0.02, True)):
-        model = LinearVAE(dim=2, latent=2)
-        theta = model.init(rng, np.float64)
-        decoder = model.split(theta)[1]
-        decoder[:4] = np.eye(2).ravel()
-        decoder[-1] = np.log(std)
-        x = rng.standard_normal((5, 2))
-        error = np.abs(evidence.log_prob_quadrature(model, theta, x) - model.log_prob(theta, x))
-        estimated = evidence.quadrature_error(model, theta, x)
+        model, theta, x = narrow(std, 2, rng)
+        error = np.abs(evidence.log_prob_quadrature(model, theta, x, nodes=240) - model.log_prob(theta, x))
+        estimated = evidence.quadrature_error(model, theta, x, nodes=240)
         assert (error.max() > 1e-3) == wrong and (estimated.max() > 1e-3) == wrong
+
+
+def test_its_bad_input_is_named(rng):
+    model = MODELS[0]
+    theta, x = model.init(rng), rng.normal(size=(3, 2))
+    for call, says in [(lambda: evidence.log_prob_importance(model, theta, None, rng), "x must be floating point"),
+                       (lambda: evidence.log_prob_importance(model, theta, x, rng, samples=1), "samples must be at least"),
+                       (lambda: evidence.log_prob_quadrature(model, theta, x, nodes=2.5), "nodes must be an integer")]:
+        with pytest.raises((TypeError, ValueError), match=says):
+            call()

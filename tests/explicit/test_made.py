@@ -185,3 +185,8 @@ def test_learns_parity_which_no_pair_of_bits_shows(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODELS[1], MODELS[1].init(rng), rng)
+
+
+def test_numpy_scalars_are_stored_as_python_numbers():
+    model, plain = MADE(dim=np.int64(3), classes=np.int64(2), hidden=(np.int64(4),), orders=(np.array([1, 0, 2]),)), MADE(dim=3, classes=2, hidden=(4,), orders=((1, 0, 2),))
+    assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)

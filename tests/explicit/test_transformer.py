@@ -73,6 +73,15 @@ def test_views_cover_theta_once():
     np.testing.assert_array_equal(theta, 1)
 
 
+def test_init_gives_normed_inputs_the_variance_one_over_all_layers(rng):
+    """W has the variance 1 / in; the 2 layers parts that are added to h have 1 / (2 layers) of it; p is nearly uniform."""
+    model = Transformer(4, width=48, layers=3)
+    for name, part in model.views(model.init(rng)).items():
+        scale = {"W_mix": 1 / 6, "W_down": 1 / 6, "W_out": 0.01}.get(name.split(".")[-1], 1)
+        if "W_" in name:
+            assert abs(part.var() * len(part) / scale - 1) < 5 * np.sqrt(2 / part.size), name
+
+
 # ---- 2 gradient ----
 
 def test_gradient_in_every_parameter(rng):
@@ -205,3 +214,8 @@ def test_the_schedule_warms_up_and_ends_at_zero():
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL, MODEL.init(rng), rng)
+
+
+def test_numpy_scalars_are_stored_as_python_numbers():
+    model, plain = Transformer(dim=np.int64(3), classes=np.int64(2), width=np.int64(8), heads=np.int64(2)), Transformer(dim=3, classes=2, width=8, heads=2)
+    assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)

@@ -236,3 +236,13 @@ def test_learns_moons_and_importance_weights_tighten_its_bound(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(GAUSS, GAUSS.init(rng), rng)
+
+
+def test_numpy_scalars_are_stored_as_python_numbers_and_float32_stays(rng):
+    model = VAE(np.int64(3), latent=np.int32(2), hidden=(np.int64(4),), beta=np.float64(1.5), samples=np.int8(2))
+    assert model == VAE(3, latent=2, hidden=(4,), beta=1.5, samples=2) and type(model.beta) is float
+    assert all(type(value) is int for value in (model.dim, model.latent, *model.hidden, model.samples))
+    theta = model.init(rng)
+    assert model.loss(theta, rows(model, rng), model.draw_noise(rng, 5))[1].dtype == np.float32
+    with pytest.raises(TypeError, match="importance must be True or False"):
+        VAE(3, importance=np.zeros(3))
