@@ -61,7 +61,7 @@ class OnNetwork:
 
     def init(self, rng, dtype=np.float32):
         """Random theta (P,); the last layer is small, so that the network starts near 0."""
-        theta = mlp_init(rng, self.network.widths, dtype)
+        theta = mlp_init(rng, self.network.widths, checks.dtype(dtype))
         last, _ = mlp_views(theta, self.network.widths)[-1]
         last *= LAST_LAYER
         return theta
