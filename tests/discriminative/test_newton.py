@@ -3,7 +3,7 @@ import pytest
 
 from scratch.discriminative.labeled import join
 from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
-from scratch.discriminative.newton import Separable, minimum, minimum_by_lbfgs, newton, newton_step, refuse
+from scratch.discriminative.newton import Separable, minimum, minimum_by_lbfgs, newton, newton_step
 
 
 def overlapping(n, dim, classes, rng):
@@ -125,8 +125,3 @@ def test_the_minimum_does_not_see_the_units_of_a_column(moved, rng):
     model = LogisticRegression(dim=2)
     here, there = (model.loss(minimum(model, rows), rows)[0] for rows in (join(x, y), join(moved(x), y)))
     assert abs(here - there) < 1e-10
-
-
-def test_an_unfinished_answer_is_refused():
-    with pytest.raises(RuntimeError, match="not at the minimum yet"):
-        refuse(0.01)
