@@ -111,6 +111,11 @@ def constant(value, name, kinds="fiu"):
     return finite(_numbers(value, name, kinds, "hold real numbers in rows of equal length").astype(float), name)
 
 
+def labels(a, name):
+    """a as an array of numbers or names that only tell groups apart."""
+    return _numbers(a, name, "fiubUS", "hold numbers or names, one for each row")
+
+
 def finite(x, name="x"):
     """x, if it holds no NaN and no infinity."""
     if not np.isfinite(x).all():

@@ -101,7 +101,7 @@ def test_the_difference_of_two_detectors_knows_that_they_saw_the_same(rng):
     (lambda: area_under_roc(np.ones((2, 2)), np.ones(5)), ValueError, r"positive must be scores of shape \(n,\)"),
     (lambda: area_under_roc(np.ones(4), np.array([np.nan, 1])), ValueError, "negative must be finite"),
     (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(3), np.ones(4)), ValueError, "one label for each score"),
-    (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), None), ValueError, "one label for each score"),
+    (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), None), TypeError, "one for each row"),
     (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), np.ones(4)), ValueError, "at least 2 clusters"),
     (lambda: area_difference((np.ones(4), np.ones(4)), (np.ones(3), np.ones(4))), ValueError, "the same positives"),
     (lambda: roc_curve(np.ones(0), np.ones(4)), ValueError, "positive must be scores"),
