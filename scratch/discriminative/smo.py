@@ -95,7 +95,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=
     rounding = 1e-13 * np.ptp(r)                            # a smaller violation is rounding error
     for step in range(most_steps):
         if step % CHECK_EVERY == CHECK_EVERY - 1:
-            beta = _move_all_free(K, beta, r, low, high, epsilon)
+            beta = _move_all_free(K, beta, target, low, high, epsilon)
             r, (up, down) = target - K @ beta, _rates(beta, low, high, epsilon)   # (2)
         u = r + up                                                                # (N,)  (3)
         i = int(np.argmax(u))
@@ -126,19 +126,21 @@ def _rates(beta, low, high, epsilon):
             np.where(beta == low, np.inf, np.where(beta <= 0, epsilon, -epsilon)))
 
 
-def _move_all_free(K, beta, r, low, high, epsilon):
-    """beta (N,) after the step (7), shortened as (6) is."""
-    F = np.flatnonzero((low < beta) & (beta < high) & (beta != 0))
-    if not 2 <= len(F) <= MOST_FREE:
-        return beta
-    start, sign = beta[F], np.sign(beta[F])
-    system = np.block([[K[np.ix_(F, F)], np.ones((len(F), 1))], [np.ones(len(F)), np.zeros(1)]])
-    d = np.linalg.lstsq(system, np.append(r[F] - epsilon * sign, 0.0))[0][:-1]    # (7)
-    ends = np.where(d > 0, np.where(sign > 0, high[F], 0.0), np.where(sign > 0, 0.0, low[F]))
-    far = d * (ends - start) < d * d                        # d would leave the box or pass 0
-    reach = np.where(far, (ends - start) / np.where(far, d, 1), 1.0)
-    beta, t = beta.copy(), reach.min()
-    beta[F] = np.where(far & (reach == t), ends, start + t * d)
+def _move_all_free(K, beta, target, low, high, epsilon):
+    """beta (N,) after steps (7), shortened as (6) is, until one is not; each shortened one frees a row less."""
+    beta, t = beta.copy(), 0.0
+    while t < 1:
+        F = np.flatnonzero((low < beta) & (beta < high) & (beta != 0))
+        if not 2 <= len(F) <= MOST_FREE:
+            break
+        start, sign, r = beta[F], np.sign(beta[F]), target[F] - K[F] @ beta                      # (2)
+        system = np.block([[K[np.ix_(F, F)], np.ones((len(F), 1))], [np.ones(len(F)), np.zeros(1)]])
+        d = np.linalg.lstsq(system, np.append(r - epsilon * sign, 0.0))[0][:-1]   # (7)
+        ends = np.where(d * sign > 0, np.where(sign > 0, high[F], low[F]), 0.0)   # where d would leave
+        far = np.abs(d) > np.abs(ends - start)
+        reach = np.where(far, (ends - start) / np.where(far, d, 1), 1.0)
+        t = reach.min()
+        beta[F] = np.where(far & (reach == t), ends, start + t * d)
     return beta
 
 
