@@ -112,7 +112,7 @@ def learn_classes(rows, classes, learn):
 
     An example of learn: lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000))
     """
-    x, y, counts = _classes_of(rows, classes)
+    (x, y, counts), learn = _classes_of(rows, classes), checks.function(learn, "learn")
     return GenerativeClassifier(tuple(learn(x[y == k]) for k in range(classes)), counts / len(y))
 
 
@@ -137,7 +137,7 @@ def parts_of_mixture(mixture, classes):
         raise TypeError(f"mixture must be a GaussianMixture, got {checks.brief(mixture)}")
     classes = checks.labels(classes, "classes")
     if classes.shape != mixture.weights.shape or classes.dtype.kind != "i":
-        raise ValueError(f"classes must be integers, one for each component, got {classes.tolist()}")
+        raise ValueError(f"classes must be integers, one for each component, got {checks.brief(classes)}")
     parts = [classes == k for k in range(classes.max() + 1)]
     priors = np.array([mixture.weights[part].sum() for part in parts])
     laws = tuple(GaussianMixture(mixture.means[i], mixture.covariances[i], mixture.weights[i] / prior)

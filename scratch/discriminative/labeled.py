@@ -31,7 +31,7 @@ def join(x, y):
 
 def split_classes(rows, dim, classes):
     """x (N, dim) and y (N,), integers in 0 ... classes-1, from labeled rows (N, dim + 1)."""
-    x, y = split_numbers(rows, dim)
+    (x, y), classes = split_numbers(rows, dim), checks.size(classes, "classes")
     wrong = (y != np.floor(y)) | (y < 0) | (y >= classes)
     if wrong.any():
         raise ValueError(f"the last column of rows must hold classes 0 ... {classes - 1}, got {y[wrong][0]}")
@@ -40,7 +40,7 @@ def split_classes(rows, dim, classes):
 
 def split_numbers(rows, dim):
     """x (N, dim) and y (N,) from labeled rows (N, dim + 1)."""
-    rows = checks.rows(rows, dim + 1, "rows")
+    rows = checks.rows(rows, checks.size(dim, "dim") + 1, "rows")
     if rows.dtype.kind == "c":
         raise TypeError(f"rows must be real, got dtype {rows.dtype}")
     return rows[:, :-1], rows[:, -1]
