@@ -69,7 +69,7 @@ class Reliability(NamedTuple):
     low: np.ndarray             # Wilson's 95 % interval of the frequency, which stays within [0, 1]
     high: np.ndarray
     count: np.ndarray           # N_b
-    __eq__, __hash__ = object.__eq__, object.__hash__       # arrays are neither equal nor unequal as a whole
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
 
     def error(self):
         """The expected calibration error (3) and its noise floor (4); neither has a unit."""

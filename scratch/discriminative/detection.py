@@ -67,7 +67,7 @@ class Marks(NamedTuple):
     """The detections, best first."""
     places: np.ndarray          # (n, 2) row and column in the score map
     scores: np.ndarray          # (n,)
-    __eq__, __hash__ = object.__eq__, object.__hash__       # arrays are neither equal nor unequal as a whole
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
 
 
 def suppress(scores, radius):

@@ -72,7 +72,7 @@ class DualSolution(NamedTuple):
     primal: float
     gap: float                  # primal - dual, never negative
     steps: int
-    __eq__, __hash__ = object.__eq__, object.__hash__       # arrays are neither equal nor unequal as a whole
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
 
 
 def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=MOST_STEPS):

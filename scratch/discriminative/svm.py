@@ -140,7 +140,7 @@ class SupportVectors(NamedTuple):
     primal: float           # P
     gap: float              # P - D: no f has an objective below P - gap
     steps: int
-    __eq__, __hash__ = object.__eq__, object.__hash__       # arrays are neither equal nor unequal as a whole
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
 
 
 @dataclass(frozen=True)
