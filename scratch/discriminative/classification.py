@@ -6,9 +6,8 @@ Input: log p(k|x) of N rows and C classes, (N, C), from the log_posterior of any
     log loss     L = -1/N sum_n log p(y_n|x_n), in nats                                      (2)
 
 Calibration.  Of all rows with a predicted p = 0.8, 80 % should be positive.  `reliability` sorts
-the rows by p and cuts them into bins b of about equal count N_b.  Rows with the same p share a bin,
-so that the order of the rows does not matter.  Let p_b be the mean of p in a bin and f_b the
-frequency of positives.  The expected calibration error and its noise floor are
+the rows by p and cuts them into bins b of equal count N_b, but never between equal p.  Let p_b be the
+mean of p in a bin, f_b the frequency of positives.  The expected calibration error and its floor are
 
     ECE   = sum_b N_b/N |f_b - p_b|                                                          (3)
     floor = sum_b N_b/N sqrt(2 p_b (1 - p_b) / (pi N_b)).                                    (4)
@@ -69,7 +68,7 @@ class Reliability(NamedTuple):
     low: np.ndarray             # Wilson's 95 % interval of the frequency, which stays within [0, 1]
     high: np.ndarray
     count: np.ndarray           # N_b
-    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
     def error(self):
         """The expected calibration error (3) and its noise floor (4); neither has a unit."""
@@ -88,11 +87,10 @@ def reliability(p, hits, bins=10):
         raise ValueError("p must lie in [0, 1] and hits must be 0 or 1")
     order = np.argsort(p, kind="stable")
     p, hits = p[order], hits[order]
-    cuts = np.cumsum([len(part) for part in np.array_split(p, bins)[:-1]], dtype=int)
-    cuts = np.unique(np.searchsorted(p, p[cuts]))           # moved down, where they part equal p
-    cuts = cuts[cuts > 0]
-    announced, found = (np.array([part.mean() for part in np.split(a, cuts)]) for a in (p, hits))
-    count = np.diff(np.concatenate([[0], cuts, [len(p)]]))
+    firsts = [part[0] for part in np.array_split(p, bins)]
+    starts = np.unique(np.searchsorted(p, firsts))          # equal p stay together
+    announced, found = (np.array([part.mean() for part in np.split(a, starts[1:])]) for a in (p, hits))
+    count = np.diff([*starts, len(p)])
     low, high = np.transpose([Share.of(f * n, n).interval() for f, n in zip(found, count)])
     return Reliability(announced, found, low, high, count)
 
@@ -114,7 +112,7 @@ def temperature(log_posterior, y):
 
 def _checked(log_posterior, y):
     log_posterior = checks.array(log_posterior, "log_posterior")
-    if log_posterior.ndim != 2 or log_posterior.dtype.kind != "f" or not (log_posterior <= 1e-3).all():    # rounding
+    if log_posterior.ndim != 2 or log_posterior.dtype.kind != "f" or not (log_posterior <= 1e-3).all():
         raise ValueError("log_posterior must hold log probabilities, at most 0, of shape (n, classes), "
                          f"got dtype {log_posterior.dtype}, shape {log_posterior.shape}")
     most_probable(log_posterior)                            # is there one?

@@ -56,10 +56,10 @@ def score_map(score, picture, size, mask=None):
 
 
 def _scored(score, x):
-    """score(x) for windows x (n, D): n finite numbers."""
-    scores = checks.constant(checks.function(score, "score")(x), "score(x)")
+    """score(x) for windows x (n, D), (n,)."""
+    scores = checks.array(checks.function(score, "score")(x), "score(x)")
     if scores.shape != (len(x),):
-        raise ValueError(f"score must return one number for each of {len(x)} windows, got shape {scores.shape}")
+        raise ValueError(f"score must return one number for each of {len(x)} rows, got shape {scores.shape}")
     return scores
 
 
@@ -67,7 +67,7 @@ class Marks(NamedTuple):
     """The detections, best first."""
     places: np.ndarray          # (n, 2) row and column in the score map
     scores: np.ndarray          # (n,)
-    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
 
 def suppress(scores, radius):
@@ -93,8 +93,7 @@ def match(marks, structures, radius):
     """Which marks are hits, (n,) bool: the best one within radius claims a structure (of m, 2)."""
     structures = checks.constant(structures, "structures")
     if not isinstance(marks, Marks) or structures.size and structures.shape[1:] != (2,):
-        raise TypeError(f"marks must be Marks and structures of shape (m, 2), got {checks.brief(marks)}, "
-                        f"{checks.brief(structures)}")
+        raise TypeError(f"marks must be Marks, structures (m, 2), got {checks.brief(marks)}, {structures.shape}")
     structures, radius = structures.reshape(-1, 2), not_negative(radius, "radius")
     free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
     for n, place in enumerate(marks.places):

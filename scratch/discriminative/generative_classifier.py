@@ -24,7 +24,6 @@ covariance the posterior is exactly that of a softmax regression:
 
 Both have the same set of boundaries; one maximizes p(x, y), the other p(y|x) (Ng and Jordan 2001,
 "On Discriminative vs. Generative Classifiers").
-
 Checked in tests/discriminative/test_generative_classifier.py::test_posterior_is_bayes_rule
 Checked in tests/discriminative/test_generative_classifier.py::test_moments_are_the_naive_loop
 Checked in tests/discriminative/test_generative_classifier.py::test_a_shared_covariance_is_a_softmax
@@ -57,7 +56,8 @@ class GenerativeClassifier:
                 or not all(hasattr(law, "log_prob") and not isinstance(law, type) for law in laws)):
             raise TypeError(f"laws must be at least 2 objects with log_prob(x), got {checks.brief(laws)}")
         if shares.shape != (len(laws),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, got {checks.brief(shares)}")
+            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, "
+                             f"got {checks.brief(shares)}")
         object.__setattr__(self, "laws", tuple(laws))
         object.__setattr__(self, "shares", shares / shares.sum())
 

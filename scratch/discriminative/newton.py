@@ -39,15 +39,12 @@ Checked in tests/discriminative/test_newton.py::test_steps_on_separable_data_mov
 Conversely, a step that moves no logit by 1 proves that a minimum exists.  A step that moves none
 by 1e-8 would be followed by one of about 1e-16, so the method stops there.
 
-A logit that moves by 1 in every step proves nothing: the minimum may be far away.  A penalty of
-1e-16 on the rows x = -2, -1, 1, 2 of classes 0, 0, 1, 1 has it at w = 32.66.  Without a minimum a
-v of (3) exists, and a linear program finds it: maximize sum_n m_n subject to 0 <= m_n <= 1.  Only a
-v that was found is called a separation.  With a penalty on w it may have biases only, and one
-exists only if a class has no rows.
+Logits that move by 1 in every step prove nothing: the minimum may be far away.  A separation is
+claimed only for a v in hand, from the linear program max sum_n m_n subject to 0 <= m_n <= 1.  With a
+penalty on w, v has biases only, and exists only if a class has no rows.
 Checked in tests/discriminative/test_newton.py::test_separation_is_claimed_only_if_it_is_proved
 
-A constant c added to x changes b alone, to b - w^T c.  The method therefore works on columns of mean
-0, where no digits are lost, and moves b at the end.
+A constant c added to x changes b alone, to b - w^T c.  x is centered, so that no digits are lost.
 Checked in tests/discriminative/test_newton.py::test_the_minimum_does_not_see_the_units_of_a_column
 """
 from typing import NamedTuple
@@ -91,9 +88,10 @@ def newton(model, rows, theta=None):
         step, moved = newton_step(model, theta, rows, dtheta)
         yield Iterate(with_bias_at(model, theta, -mean), loss, float(np.linalg.norm(dtheta)), moved)
         if arrived:
-            if model.penalty == 0 and rank(model, theta, rows) < rank(model, 0 * theta, rows):
-                raise RuntimeError("no minimum was found: in some direction the loss is flat up to rounding, as it "
-                                   "is if classes can nearly be separated. A penalty > 0 gives a clear minimum")
+            ranks = [np.linalg.matrix_rank(scaled_hessian(model, at, rows)[0]) for at in (theta, 0 * theta)]
+            if model.penalty == 0 and ranks[0] < ranks[1]:
+                raise RuntimeError("no minimum was found: in some direction the loss is flat up to rounding. "
+                                   "A penalty > 0 gives a clear minimum")
             return
         t, linear = 1.0, dtheta @ step
         while model.loss(theta + t * step, rows)[0] > loss + 1e-4 * t * linear + 1e-15 * loss:      # (2)
@@ -124,11 +122,6 @@ def scaled_hessian(model, theta, rows):
     return unit[:, None] * hessian * unit, unit
 
 
-def rank(model, theta, rows):
-    """How many directions of theta have a curvature above rounding; at theta = 0 all that the data determine."""
-    return np.linalg.matrix_rank(scaled_hessian(model, theta, rows)[0], hermitian=True)
-
-
 def minimum(model, rows):
     """theta (P,) at the minimum of the loss over these rows, by Newton's method: model.fit."""
     for iterate in newton(model, rows):
@@ -137,7 +130,7 @@ def minimum(model, rows):
 
 
 def minimum_by_lbfgs(model, rows):
-    """The same minimum by SciPy's L-BFGS on model.loss, in units in which H has the diagonal 1 at the start."""
+    """The same minimum by SciPy's L-BFGS, in units of theta in which H has the diagonal 1 at 0."""
     rows, mean = centered(model, rows)
     _, unit = scaled_hessian(model, np.zeros(model.size), rows)
 
@@ -171,20 +164,21 @@ def with_bias_at(model, theta, origin):
 
 
 def refuse_separable(model, theta, rows):
-    """Raise Separable if all margins (3) are at least 0, up to rounding, for theta or for the linear program's v."""
+    """Raise Separable if theta or the linear program's v has margins (3) of at least 0, up to rounding."""
     x, y = split_classes(rows, model.dim, model.classes)
     x1 = np.hstack([x * (model.penalty == 0), np.ones((len(x), 1))])              # (N, D + 1)
     others = (y[:, None] + np.arange(1, model.classes)) % model.classes           # (N, C - 1)
     one = np.eye(model.classes) if model.outputs > 1 else np.array([[-0.5], [0.5]])
-    A = np.einsum("nkc,nd->nkdc", one[y][:, None] - one[others], x1).reshape(-1, model.size)      # m = A v  (3)
+    A = np.einsum("nkc,nd->nkdc", one[y][:, None] - one[others], x1)              # m = A v  (3)
+    A = A.reshape(-1, model.size)
     unit = np.maximum(np.abs(A).max(axis=0), 1e-300)
     A = A / unit
     found = milp(-A.sum(axis=0), constraints=LinearConstraint(A, 0, 1), bounds=Bounds(-np.inf, np.inf)).x
     for v in (unit * theta, np.zeros(model.size) if found is None else found):
         margins, rounding = A @ v, 8 * np.finfo(float).eps * (np.abs(A) @ np.abs(v))
         if (margins > rounding).any() and (margins >= -rounding).all():
-            raise Separable("the loss has no minimum: the classes can be separated, in a direction that was found. "
-                            "A penalty > 0 gives a minimum, if no class is empty")
+            raise Separable("the loss has no minimum: the classes can be separated, in a direction that "
+                            "was found. A penalty > 0 gives a minimum, if no class is empty")
 
 
 class Convex(LabeledModel):

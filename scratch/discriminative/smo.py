@@ -31,9 +31,8 @@ Lin 2005, "Working Set Selection Using Second Order Information")
 
 shortened where beta_i or beta_j would leave its box or pass 0, where |beta| has its kink.
 
-Kernels of columns in very different units need millions of such steps.  Every CHECK_EVERY steps the
-rows F strictly inside their boxes are therefore moved at once, to the maximum of D over them alone,
-or as far towards it as the boxes allow (Newton's step; D is quadratic):
+Columns in very different units need millions of such steps.  Every CHECK_EVERY steps the rows F
+strictly inside their boxes therefore move at once towards the maximum of D over them (Newton's step):
 
     K_FF d + lambda 1 = r_F - epsilon sign(beta_F),      sum_F d = 0.                        (7)
 Checked in tests/discriminative/test_smo.py::test_columns_in_different_units_do_not_take_millions_of_steps
@@ -72,7 +71,7 @@ class DualSolution(NamedTuple):
     primal: float
     gap: float                  # primal - dual, never negative
     steps: int
-    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
 
 def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=MOST_STEPS):
@@ -80,20 +79,18 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=
 
     K (N, N) symmetric and positive semidefinite, held whole; target, low <= 0 <= high (N,).
     """
-    target, low, high = (checks.constant(a, name) for a, name in ((target, "target"), (low, "low"), (high, "high")))
-    K, tolerance, most_steps = (checks.rows(K, target.size, "K"), checks.positive(tolerance, "tolerance"),
-                                checks.size(most_steps, "most_steps"))
-    shapes = K.shape, target.shape, low.shape, high.shape
-    if shapes != ((len(K),) * 2, *[(len(K),)] * 3):
-        raise ValueError(f"K must be square with one target, low and high for each row, got {shapes}")
-    if not (low <= 0).all() or not (high >= 0).all():
+    target, low = checks.constant(target, "target"), checks.constant(low, "low")
+    K, high, n = checks.rows(K, target.size, "K"), checks.constant(high, "high"), (target.size,)
+    epsilon, tolerance = not_negative(epsilon, "epsilon"), checks.positive(tolerance, "tolerance")
+    if (K.shape, target.shape, low.shape, high.shape) != (2 * n, n, n, n):
+        raise ValueError(f"K must be square with one target, low and high for each row, got {K.shape}, "
+                         f"{target.shape}, {low.shape}, {high.shape}")
+    if (low > 0).any() or (high < 0).any():
         raise ValueError("the box must hold 0: low <= 0 <= high")
-    epsilon = not_negative(epsilon, "epsilon")
     beta, r = np.zeros(len(target)), target.copy()                                # (N,)  (2)
-    diagonal = np.diagonal(K).copy()
-    up, down = _rates(beta, low, high, epsilon)
+    diagonal, (up, down) = np.diagonal(K).copy(), _rates(beta, low, high, epsilon)
     rounding = 1e-13 * np.ptp(r)                            # a smaller violation is rounding error
-    for step in range(most_steps):
+    for step in range(checks.size(most_steps, "most_steps")):
         if step % CHECK_EVERY == CHECK_EVERY - 1:
             beta = _move_all_free(K, beta, target, low, high, epsilon)
             r, (up, down) = target - K @ beta, _rates(beta, low, high, epsilon)   # (2)
@@ -116,8 +113,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=
             down[row] = np.inf if beta[row] == low[row] else -epsilon if beta[row] > 0 else epsilon
         r -= move * (K[i] - K[j])                                                 # (2)
     raise RuntimeError(f"the gap is still {solution.gap:.2g} of {solution.primal:.2g} after {most_steps} steps: "
-                       "divide each column of x by its standard deviation, raise the penalty or tolerance, or allow "
-                       "more most_steps")
+                       "divide each column of x by its standard deviation, or allow more most_steps")
 
 
 def _rates(beta, low, high, epsilon):
@@ -127,7 +123,7 @@ def _rates(beta, low, high, epsilon):
 
 
 def _move_all_free(K, beta, target, low, high, epsilon):
-    """beta (N,) after steps (7), shortened as (6) is, until one is not; each shortened one frees a row less."""
+    """beta (N,) after steps (7), until one need not be shortened; each that is makes F smaller."""
     beta, t = beta.copy(), 0.0
     while t < 1:
         F = np.flatnonzero((low < beta) & (beta < high) & (beta != 0))

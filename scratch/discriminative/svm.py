@@ -25,8 +25,8 @@ Kernel, with the hinge (Cortes and Vapnik 1995, "Support-Vector Networks"):
     Model     f(x)    = sum_n beta_n k(x_n, x) + b,      k(x, z) = phi(x)^T phi(z)           (5)
     Loss      P(w, b) = 1/N sum_n max(0, 1 - m_n) + penalty/2 |w|^2                          (6)
 
-sum_n beta_n = 0, so a constant c subtracted from all x changes b alone if k(x, z) = x^T z: from b to
-b + w^T c.  That kernel is therefore computed about the mean of x, where no digits are lost.
+As sum_n beta_n = 0, the kernel x^T z may be computed about the mean c of x, where no digits are lost:
+f(x) = sum_n beta_n (x_n - c)^T (x - c) + b + w^T c.
 Checked in tests/discriminative/test_svm.py::test_a_constant_added_to_a_column_moves_the_bias_alone
 
 P / penalty is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of the textbooks.
@@ -117,19 +117,14 @@ class RBF:
 
     def __call__(self, x, z):
         """The kernel between all rows of x (N, D) and z (M, D), (N, M), in float64."""
-        x, z = _rows_of_both(x, z)
-        return np.exp(-cdist(x, z, "sqeuclidean") / (2 * self.width ** 2))      # of differences: nothing cancels
+        x = checks.rows(x)                                  # differences, not products: nothing cancels
+        return np.exp(-cdist(x, checks.rows(z, x.shape[1], "z"), "sqeuclidean") / (2 * self.width ** 2))
 
 
 def linear(x, z):
     """k(x, z) = x^T z, (N, M)."""
-    x, z = _rows_of_both(x, z)
-    return x @ z.T
-
-
-def _rows_of_both(x, z):
     x = checks.rows(x)
-    return x, checks.rows(z, x.shape[1], "z")
+    return x @ checks.rows(z, x.shape[1], "z").T
 
 
 class SupportVectors(NamedTuple):
@@ -140,7 +135,7 @@ class SupportVectors(NamedTuple):
     primal: float           # P
     gap: float              # P - D: no f has an objective below P - gap
     steps: int
-    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__       # by identity: it holds arrays
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
 
 @dataclass(frozen=True)
@@ -159,18 +154,21 @@ class _KernelMachine:
         if not isinstance(machine, SupportVectors):
             raise TypeError(f"machine must be what fit returned, got {checks.brief(machine)}")
         x = checks.rows(x, self.dim).astype(float)
+        if len(machine.x) == 0:                             # a tube that holds every y
+            return np.full(len(x), machine.bias)
         c, shift = self._center(machine.x, machine.beta)
         return self.kernel(x - c, machine.x - c) @ machine.beta + (machine.bias + shift)        # (5)
 
     def _center(self, x, beta):
-        """The c (D,) to be subtracted from x, and w^T c, by which b grows: 0 but for the linear kernel."""
-        c = x[0] + (x - x[0]).mean(axis=0) if len(x) and self.kernel is linear else np.zeros(self.dim)
+        """The c (D,) to subtract from x, and w^T c, by which b grows: 0 but for the linear kernel."""
+        c = x[0] + (x - x[0]).mean(axis=0) if self.kernel is linear else np.zeros(self.dim)
         return c, beta @ (x - c) @ c
 
     def _fit(self, x, target, low, high, epsilon, tolerance, most_steps):
         x = x.astype(float)
         c, _ = self._center(x, np.zeros(len(x)))
-        solution = maximize_dual(self.kernel(x - c, x - c), target, low, high, epsilon, tolerance, most_steps)
+        K = self.kernel(x - c, x - c)
+        solution = maximize_dual(K, target, low, high, epsilon, tolerance, most_steps)
         beta, support = solution.beta, solution.beta != 0
         primal, gap = self.penalty * solution.primal, self.penalty * solution.gap               # (6), (7)
         bias = solution.bias - beta @ (x - c) @ c
@@ -209,8 +207,7 @@ class KernelSVR(_KernelMachine):
         """SupportVectors with a duality gap of at most tolerance times (7), as KernelSVM.fit."""
         x, y = split_numbers(rows, self.dim)
         box = np.full(len(y), 1 / (self.penalty * len(y)))
-        y = y.astype(float)
-        middle = y[0] + (y - y[0]).mean()                   # a constant added to y changes b alone
+        y, middle = y.astype(float), y.mean(dtype=float)    # a constant added to y changes b alone
         machine = self._fit(x, y - middle, -box, box, self.epsilon, tolerance, most_steps)
         return machine._replace(bias=machine.bias + middle)
 

@@ -256,3 +256,11 @@ def test_a_limit_of_steps_advises_scaling(rng):
 def test_what_is_refused_is_named(call, says, rng):
     with pytest.raises((TypeError, ValueError), match=says):
         call(KernelSVM(2), rng.normal(size=(10, 2)))
+
+
+@pytest.mark.parametrize("kernel", [linear, RBF(1.0)])
+def test_a_tube_that_holds_every_target_needs_no_support(kernel, rng):
+    rows = join(rng.normal(size=(9, 2)), np.full(9, 5.0))
+    machine = KernelSVR(2, kernel=kernel).fit(rows)
+    assert len(machine.x) == 0
+    np.testing.assert_allclose(KernelSVR(2, kernel=kernel).predict(machine, rows[:, :2]), 5.0, atol=0.1)
