@@ -149,12 +149,9 @@ class Insertion:
     hard_share: float = 0.5                                                       # by hand, not swept
 
     def __post_init__(self):
-        checks.fields(self, backgrounds=lambda x, name: checks.rows(x, name=name), hard_share=not_negative,
-                      hard=lambda x, name: None if x is None else checks.rows(x, name=name),
-                      template=lambda x, name: checks.constant(x, name).ravel())
-        for x, name in ((self.backgrounds, "backgrounds"), (self.hard, "hard")):
-            if x is not None and x.shape[1] != self.template.size:
-                raise ValueError(f"template must have {x.shape[1]} pixels, as {name}, got {self.template.size}")
+        checks.fields(self, template=lambda x, name: checks.constant(x, name).ravel(), hard_share=not_negative,
+                      backgrounds=lambda x, name: checks.rows(x, self.template.size, name),
+                      hard=lambda x, name: x if x is None else checks.rows(x, self.template.size, name))
         if self.hard_share > 1:
             raise ValueError(f"hard_share must lie in [0, 1], got {self.hard_share}")
 

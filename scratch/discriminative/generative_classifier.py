@@ -98,6 +98,10 @@ class Learned:
     model: object
     theta: np.ndarray
 
+    def __post_init__(self):
+        if not (hasattr(self.model, "log_prob") and hasattr(self.model, "sample")):
+            raise TypeError(f"model must have log_prob and sample, got {checks.brief(self.model)}")
+
     def log_prob(self, x):
         """log p(x) in nats, (N,)."""
         return self.model.log_prob(self.theta, x)

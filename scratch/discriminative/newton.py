@@ -173,12 +173,20 @@ def refuse_separable(model, theta, rows):
     A = A.reshape(-1, model.size)
     unit = np.maximum(np.abs(A).max(axis=0), 1e-300)
     A = A / unit
-    found = milp(-A.sum(axis=0), constraints=LinearConstraint(A, 0, 1), bounds=Bounds(-np.inf, np.inf)).x
-    for v in (unit * theta, np.zeros(model.size) if found is None else found):
-        margins, rounding = A @ v, 8 * np.finfo(float).eps * (np.abs(A) @ np.abs(v))
-        if (margins > rounding).any() and (margins >= -rounding).all():
-            raise Separable("the loss has no minimum: the classes can be separated, in a direction that "
-                            "was found. A penalty > 0 gives a minimum, if no class is empty")
+    v = unit * theta
+    if not _separates(A, v):
+        found = milp(-A.sum(axis=0), constraints=LinearConstraint(A, 0, 1), bounds=Bounds(-np.inf, np.inf)).x
+        v = np.zeros(model.size) if found is None else found
+        tied = A[np.abs(A @ v) < 1e-6]                      # 0 up to the solver's tolerance: made 0
+        v = v - np.linalg.lstsq(tied, tied @ v)[0]
+    if _separates(A, v):
+        raise Separable("the loss has no minimum: the classes can be separated, in a direction that was found. "
+                        "A penalty > 0 gives a minimum, if no class is empty")
+
+
+def _separates(A, v):
+    margins, rounding = A @ v, 8 * np.finfo(float).eps * (np.abs(A) @ np.abs(v))
+    return (margins > rounding).any() and (margins >= -rounding).all()            # (3)
 
 
 class Convex(LabeledModel):

@@ -140,7 +140,7 @@ def test_hardest_are_the_largest_scores_first(rng):
     (lambda rng: free_response(np.zeros(3), np.ones(3, bool), 2, 1), ValueError, "at most 2 hits"),
     (lambda rng: matched_filter(np.ones(4), np.zeros((3, 5))), ValueError, r"backgrounds must have shape \(n, 4\)"),
     (lambda rng: matched_filter(np.ones(4))(np.zeros((3, 5))), ValueError, r"shape \(n, 4\)"),
-    (lambda rng: Insertion(np.zeros((2, 4)), np.ones(3)), ValueError, "template must have 4"),
+    (lambda rng: Insertion(np.zeros((2, 4)), np.ones(3)), ValueError, r"backgrounds must have shape \(n, 3\)"),
     (lambda rng: Insertion(np.zeros((2, 4)), np.ones(4), hard_share=2.0), ValueError, "hard_share"),
     (lambda rng: Insertion(np.zeros((2, 4)), np.ones(4)).sample(0, rng), ValueError, "n must be at least 1"),
 ])

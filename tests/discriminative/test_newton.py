@@ -251,6 +251,16 @@ def test_rows_on_a_tilted_boundary_are_never_called_a_minimum(seed):
             minimum(model, join(x, y))
 
 
+@pytest.mark.parametrize("model", [LogisticRegression(5), SoftmaxRegression(5, classes=2)])
+def test_ties_among_many_rows_and_columns_are_proved_separable(model, rng):
+    """The linear program ends with ties of 1e-7; these are made 0 before the margins are looked at."""
+    x = rng.standard_normal((2000, 5)) + 3
+    x[:50, 0] = 3
+    y = np.where(np.arange(2000) < 50, np.arange(2000) % 2, x[:, 0] > 3)
+    with pytest.raises(Separable, match="in a direction that was found"):
+        minimum(model, join(x, y))
+
+
 @pytest.mark.parametrize("find", [minimum, minimum_by_lbfgs])
 @pytest.mark.parametrize("model", [LogisticRegression(1, penalty=1.0), SoftmaxRegression(1, classes=3, penalty=1.0)])
 def test_an_empty_class_has_no_minimum_with_a_penalty_either(model, find, rng):
