@@ -115,7 +115,7 @@ def _checked(log_posterior, y):
     if log_posterior.ndim != 2 or log_posterior.dtype.kind != "f" or not (log_posterior <= 1e-3).all():
         raise ValueError("log_posterior must hold log probabilities, at most 0, of shape (n, classes), "
                          f"got dtype {log_posterior.dtype}, shape {log_posterior.shape}")
-    most_probable(log_posterior)                            # is there one?
+    most_probable(log_posterior)                            # raises where no class has mass
     n, classes = log_posterior.shape
     labels = checks.constant(y, "y")
     if (labels.shape != (n,) or np.asarray(y).dtype.kind not in "iu"

@@ -93,7 +93,7 @@ def match(marks, structures, radius):
     """Which marks are hits, (n,) bool: the best one within radius claims a structure (of m, 2)."""
     structures = checks.constant(structures, "structures")
     if not isinstance(marks, Marks) or structures.size and structures.shape[1:] != (2,):
-        raise TypeError(f"marks must be Marks, structures (m, 2), got {checks.brief(marks)}, {structures.shape}")
+        raise TypeError(f"match needs Marks and structures (m, 2), got {type(marks)}, {structures.shape}")
     structures, radius = structures.reshape(-1, 2), not_negative(radius, "radius")
     free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
     for n, place in enumerate(marks.places):
@@ -149,7 +149,7 @@ class Insertion:
     hard_share: float = 0.5                                                       # by hand, not swept
 
     def __post_init__(self):
-        checks.fields(self, template=lambda x, name: checks.constant(x, name).ravel(), hard_share=not_negative,
+        checks.fields(self, hard_share=not_negative, template=lambda x, name: checks.constant(x, name).ravel(),
                       backgrounds=lambda x, name: checks.rows(x, self.template.size, name),
                       hard=lambda x, name: x if x is None else checks.rows(x, self.template.size, name))
         if self.hard_share > 1:

@@ -69,7 +69,7 @@ class GenerativeClassifier:
     def log_posterior(self, x):
         """log p(k|x) for every class, (N, C)."""
         joint = self.log_joint(x)
-        most_probable(joint)                                # is there one?
+        most_probable(joint)                                # raises where no class has mass
         return log_softmax(joint)[0]                                              # (2)
 
     def log_prob(self, rows):

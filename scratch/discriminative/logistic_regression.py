@@ -129,7 +129,7 @@ class SoftmaxRegression(Convex, ClassProbabilities):
         blocks = H.reshape(self.dim + 1, self.classes, self.dim + 1, self.classes)
         for k in range(self.classes):
             blocks[:, k, :, k] = 0
-            blocks[:, k, :, k] = -blocks[:, k].sum(axis=2)                        # (8): 1 - p_k = sum of the others
+            blocks[:, k, :, k] = -blocks[:, k].sum(axis=2)  # (8): 1 - p_k is the sum of the others
         return H + self._penalty_hessian()                                        # (P, P)  (8)
 
     def scores(self, theta, x):

@@ -57,7 +57,7 @@ from scratch.discriminative.labeled import LabeledModel, split_classes, split_nu
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-SUSPICIOUS = 30                # steps: separable rows then have p within exp(-30) of 1; a minimum rarely
+SUSPICIOUS = 30                # steps, after which separable rows have p within exp(-30) of 1
 MOST_STEPS = 500               # a minimum with logits near 500 is reached in time, and exp(-500) > 0
 ARRIVED = 1e-4                 # a larger move is no minimum; chosen by hand, not swept
 SMALL = 1e-8                   # derived: its square is below the rounding error of a float64
@@ -78,8 +78,8 @@ class Iterate(NamedTuple):
 def newton(model, rows, theta=None):
     """Yield an Iterate a step, from theta (default 0) to the minimum; Separable if none exists."""
     rows, mean = centered(model, rows)
-    theta = np.zeros(model.size) if theta is None else checks.flat(checks.constant(theta, "theta"), model.size)
-    theta, moved = with_bias_at(model, theta, mean), np.inf
+    theta = np.zeros(model.size) if theta is None else checks.constant(theta, "theta")
+    theta, moved = with_bias_at(model, checks.flat(theta, model.size), mean), np.inf
     for step_number in range(MOST_STEPS):
         if step_number == SUSPICIOUS:
             refuse_separable(model, theta, rows)
@@ -97,7 +97,7 @@ def newton(model, rows, theta=None):
         while model.loss(theta + t * step, rows)[0] > loss + 1e-4 * t * linear + 1e-15 * loss:      # (2)
             t /= 2                                          # 1e-15 allows for rounding
         theta = theta + t * step                                                  # (P,)  (1)
-    raise RuntimeError(f"not at the minimum yet after {MOST_STEPS} steps: a step moves a logit by {moved:.2g}")
+    raise RuntimeError(f"not at the minimum after {MOST_STEPS} steps: a step moves a logit by {moved:.2g}")
 
 
 def newton_step(model, theta, rows, dtheta):
@@ -180,8 +180,8 @@ def refuse_separable(model, theta, rows):
         tied = A[np.abs(A @ v) < 1e-6]                      # 0 up to the solver's tolerance: made 0
         v = v - np.linalg.lstsq(tied, tied @ v)[0]
     if _separates(A, v):
-        raise Separable("the loss has no minimum: the classes can be separated, in a direction that was found. "
-                        "A penalty > 0 gives a minimum, if no class is empty")
+        raise Separable("the loss has no minimum: the classes can be separated, in a direction that was "
+                        "found. A penalty > 0 gives a minimum, if no class is empty")
 
 
 def _separates(A, v):

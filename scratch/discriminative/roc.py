@@ -90,7 +90,7 @@ def _area(positive, negative):
 
 
 def _variance(terms, *clusters):
-    """The variance (7) from the terms of positives and negatives, and the smaller number of independent ones."""
+    """The variance (7), and the number of independent terms in the smaller class."""
     if all(labels is None for labels in clusters):
         clusters = np.arange(len(terms[0])), -1 - np.arange(len(terms[1]))        # each score its own
     clusters = [checks.labels(labels, "clusters") for labels in clusters]

@@ -80,7 +80,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=
     K (N, N) symmetric and positive semidefinite, held whole; target, low <= 0 <= high (N,).
     """
     target, low = checks.constant(target, "target"), checks.constant(low, "low")
-    K, high, n = checks.rows(K, target.size, "K"), checks.constant(high, "high"), (target.size,)
+    high, K, n = checks.constant(high, "high"), checks.rows(K, target.size, "K"), (target.size,)
     epsilon, tolerance = not_negative(epsilon, "epsilon"), checks.positive(tolerance, "tolerance")
     if (K.shape, target.shape, low.shape, high.shape) != (2 * n, n, n, n):
         raise ValueError(f"K must be square with one target, low and high for each row, got {K.shape}, "
@@ -112,8 +112,8 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=
             up[row] = -np.inf if beta[row] == high[row] else epsilon if beta[row] < 0 else -epsilon
             down[row] = np.inf if beta[row] == low[row] else -epsilon if beta[row] > 0 else epsilon
         r -= move * (K[i] - K[j])                                                 # (2)
-    raise RuntimeError(f"the gap is still {solution.gap:.2g} of {solution.primal:.2g} after {most_steps} steps: "
-                       "divide each column of x by its standard deviation, or allow more most_steps")
+    raise RuntimeError(f"the gap is still {solution.gap:.2g} of {solution.primal:.2g} after {most_steps} "
+                       "steps: divide each column of x by its standard deviation, or allow more most_steps")
 
 
 def _rates(beta, low, high, epsilon):

@@ -180,7 +180,7 @@ class KernelSVM(_KernelMachine):
     """KernelSVM(dim, *, penalty, kernel): classification (6).  fit holds an N x N matrix."""
 
     def fit(self, rows, tolerance=1e-6, *, most_steps=MOST_STEPS):
-        """SupportVectors with a duality gap of at most tolerance times (6), or an error after most_steps steps.
+        """SupportVectors with a duality gap of at most tolerance times (6), or an error after most_steps.
 
         Columns of very different scales take many steps: divide each by its standard deviation first.
         """
