@@ -106,9 +106,14 @@ def noise(parts, x, **shapes):
     return tuple(part.astype(x.dtype, copy=False) if part.dtype.kind == "f" else part for part in parts)
 
 
-def constant(value, name):
+def constant(value, name, kinds="fiu"):
     """A constant of a law or a rule, from numbers or lists of them, as a finite float64 array."""
-    return finite(_numbers(value, name, "fiu", "hold real numbers in rows of equal length").astype(float), name)
+    return finite(_numbers(value, name, kinds, "hold real numbers in rows of equal length").astype(float), name)
+
+
+def labels(a, name):
+    """a as an array of numbers or names that only tell groups apart."""
+    return _numbers(a, name, "fiubUS", "hold numbers or names, one for each row")
 
 
 def finite(x, name="x"):

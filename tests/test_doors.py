@@ -52,10 +52,12 @@ def model_calls(entry):
     model = entry()
     theta, x = model.init(rng), entry.rows(model, rng, 5)
     noise = model.draw_noise(rng, 5)
+    data_name = list(inspect.signature(model.loss).parameters)[1]                # x, or rows if they carry a label
     calls = [("init", model.init, dict(rng=rng, dtype=np.float32)), ("draw_noise", model.draw_noise, dict(rng=rng, n=3)),
-             ("loss", model.loss, dict(theta=theta, x=x, noise=noise)),
+             ("loss", model.loss, {"theta": theta, data_name: x, "noise": noise}),
              ("fit", fit, dict(model=model, theta=theta, data=x, rng=rng, steps=2))]
-    good = dict(theta=theta, x=x, rows=x, n=3, rng=rng, noise=noise, known={0: x[0, 0]}, z=None)
+    features = x[:, :model.dim] if data_name == "rows" else x
+    good = dict(theta=theta, x=features, rows=x, n=3, rng=rng, noise=noise, known={0: x[0, 0]}, z=None)
     for name in ("sample", "log_prob", "elbo", "complete", "denoise", "velocity", "score", "log_posterior", "predict",
                  "encode", "importance_bound"):
         if hasattr(model, name):

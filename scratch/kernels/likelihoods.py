@@ -7,7 +7,7 @@ Symbols: x the point, K mixture components, C classes; any shape (...) of points
 """
 import numpy as np
 
-from scratch.kernels.stable import log_softmax, logsumexp, softplus
+from scratch.kernels.stable import log_softmax, logsumexp
 
 HALF_LOG_TWO_PI = 0.5 * float(np.log(2 * np.pi))
 
@@ -56,6 +56,7 @@ def mixture_log_density(x, logits, means, log_stds):
     _same_shape(np.shape(logits)[:-1], x=x)
     inverse_std = np.exp(-log_stds)                                         # (..., K)
     z = (x[..., None] - means) * inverse_std
+    logits = logits - np.max(np.real(logits), axis=-1, keepdims=True)       # keeps the digits of large ones
     joint = logits - 0.5 * z * z - log_stds
     log_sum, pull_sum = logsumexp(joint)                                    # (...,)
     log_norm, pull_norm = logsumexp(logits)                                 # the normalizer of pi
@@ -75,20 +76,21 @@ def mixture_log_density(x, logits, means, log_stds):
 def bernoulli_log_density(x, logits):
     """log p(x) for x in {0, 1} with p(1) = sigmoid(a), entry by entry; pull(dlog_p) -> dlogits.
 
-        (3)   log p = x a - softplus(a)
-        d(3)  d log p / d a = x - sigmoid(a)
+        (3)   log p = x a - softplus(a) = (x a - max(a, 0)) - log(1 + e),      e = exp(-|a|)
+        d(3)  d log p / d a = x - sigmoid(a) = x sigmoid(-a) - (1 - x) sigmoid(a)
 
-    An x between 0 and 1 is accepted; the value is then minus a cross-entropy, not a log-density.
+    The second forms keep their digits where x is nearly certain.  An x between 0 and 1 is accepted; the value is then minus a cross-entropy, not a log-density.
     Checked in tests/kernels/test_likelihoods.py::test_bernoulli_is_scipys_with_its_gradient.
     """
     _same_shape(np.shape(logits), x=x)
     if not ((np.real(x) >= 0) & (np.real(x) <= 1)).all():
         raise ValueError(f"x must lie in [0, 1], got values from {np.min(x)} to {np.max(x)}")
-    log_norm, pull_norm = softplus(logits)
-    log_p = x * logits - log_norm                                           # (3)
+    positive = np.real(logits) > 0
+    e = np.exp(np.where(positive, -logits, logits))
+    log_p = (x * logits - np.where(positive, logits, 0)) - np.log1p(e)      # (3)
 
     def pull(dlog_p):
-        return dlog_p * x - pull_norm(dlog_p)                               # d(3)
+        return dlog_p * np.where(positive, x - 1 + e * x, x + e * (x - 1)) / (1 + e)        # d(3)
 
     return log_p, pull
 

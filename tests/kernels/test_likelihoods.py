@@ -1,3 +1,5 @@
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 from scipy.special import logsumexp
@@ -105,3 +107,25 @@ def test_bad_input_is_named(call, says):
 def test_a_class_that_is_not_there_is_an_error(x):
     with pytest.raises(IndexError):
         categorical_log_density(x, np.zeros((1, 3)))
+
+
+def test_bernoulli_keeps_its_digits_where_the_outcome_is_nearly_certain():
+    a = np.array([-100.0, -40.0, 40.0, 100.0])
+    with localcontext() as context:
+        context.prec = 100
+        rare = [float((-Decimal(abs(v))).exp() / (1 + (-Decimal(abs(v))).exp())) for v in a]
+        log = [float(-(1 + (-Decimal(abs(v))).exp()).ln()) for v in a]
+    x = (a > 0).astype(float)                               # the outcome that is nearly certain
+    log_p, pull = bernoulli_log_density(x, a)
+    np.testing.assert_allclose(log_p, log, rtol=1e-15)
+    np.testing.assert_allclose(pull(np.ones(4)), np.sign(a) * rare, rtol=1e-15)
+    log_p, pull = bernoulli_log_density(1 - x, a)           # and the one that is nearly impossible
+    np.testing.assert_allclose(log_p, -np.abs(a) + np.array(log), rtol=1e-15)
+    np.testing.assert_allclose(pull(np.ones(4)), -np.sign(a) * (1 - np.array(rare)), rtol=1e-15)
+
+
+def test_a_constant_in_all_logits_costs_no_digits(rng):
+    x, (logits, means, log_stds) = rng.normal(size=4), parameters(rng, 4, 3)
+    logits = np.round(logits * 2 ** 20) / 2 ** 20           # so that the sum below is exact
+    shifted, _ = mixture_log_density(x, logits + 2.0 ** 30, means, log_stds)
+    np.testing.assert_allclose(shifted, mixture_log_density(x, logits, means, log_stds)[0], rtol=1e-15)
