@@ -29,7 +29,7 @@ def midpoints(bounds, n):
         raise ValueError(f"bounds must have shape (dim, 2), a (low, high) pair per axis, got {bounds.shape}")
     low, high = bounds.T
     if not (low < high).all():
-        raise ValueError(f"bounds must have low < high on every axis, got {bounds.tolist()}")
+        raise ValueError(f"bounds must have low < high on every axis, got {checks.brief(bounds)}")
     step = (high - low) / n
     axes = low[:, None] + (np.arange(n) + 0.5) * step[:, None]                    # (D, n)
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))

@@ -78,14 +78,14 @@ class DiracGAN:
     gradient_penalty: float = 0.0                           # lambda
 
     def __post_init__(self):
-        if not callable(self.objective):
-            raise TypeError(f"objective must be a function such as relativistic, got {self.objective!r}")
-        for name in ("r1", "r2", "gradient_penalty"):
-            if not checks.constant(getattr(self, name), name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        checks.fields(self, objective=checks.function, r1=checks.nonnegative, r2=checks.nonnegative,
+                      gradient_penalty=checks.nonnegative)
 
     def field(self, state):
         """v = (dL_G/dtheta, dL_D/dpsi) at state = (theta, psi): a training step goes against it."""
+        state = checks.constant(state, "state")
+        if state.shape != (2,):
+            raise ValueError(f"state must be (theta, psi), got shape {state.shape}")
         theta, psi = state
         game = self._game(theta * psi)
         dtheta = game.dgenerator[0] * psi                                         # (1)
@@ -123,10 +123,8 @@ class DiracGAN:
 
     def simulate(self, start, h, steps, alternating=False):
         """The path (steps + 1, 2) of (theta, psi) from `start`, without linearization."""
-        start, h = checks.constant(start, "start"), checks.positive(h, "h")
-        if start.shape != (2,):
-            raise ValueError(f"start must be (theta, psi), got shape {start.shape}")
-        path = np.empty((checks.size(steps, "steps") + 1, 2))
+        h, path = checks.positive(h, "h"), np.empty((checks.size(steps, "steps") + 1, 2))
+        self.field(start)                                   # checks it
         path[0] = start
         for t, (theta, psi) in enumerate(path[:-1]):
             field = self.field((theta, psi))

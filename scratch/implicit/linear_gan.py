@@ -103,8 +103,11 @@ class LinearGAN(GAN):
         """Parameters (P,) of an equilibrium for data with this mean (D,) and covariance (D, D)."""
         if self.latent < self.dim:
             raise ValueError(f"A^T A has full rank only with latent >= dim = {self.dim}, got {self.latent}")
+        mean = checks.constant(mean, "mean")
+        if mean.shape != (self.dim,):
+            raise ValueError(f"mean must have shape ({self.dim},), got {mean.shape}")
         theta = np.zeros(self.size)
         A, b = mlp_views(self.split(theta)[0], self.generator_widths)[0]
-        A[:self.dim] = np.linalg.cholesky(checks.constant(covariance, "covariance")).T      # (4)
-        b[...] = checks.constant(mean, "mean")
+        A[:self.dim] = checks.covariances(covariance, "covariance", (self.dim, self.dim))[1].T      # (4)
+        b[...] = mean
         return theta

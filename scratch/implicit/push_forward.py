@@ -58,7 +58,7 @@ class PushForward:
     @classmethod
     def of(cls, generator, tolerance=TOLERANCE):
         """The refined mesh of generator(z (n, 2)) -> x (n, 2), which should compute in float64."""
-        checks.positive(tolerance, "tolerance")
+        checks.function(generator, "generator"), checks.positive(tolerance, "tolerance")
         axis = np.linspace(-RADIUS, RADIUS, CELLS + 1)
         z = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
         corner = np.arange(len(z)).reshape(CELLS + 1, CELLS + 1)

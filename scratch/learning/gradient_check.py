@@ -32,7 +32,7 @@ CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))        # derived above
 def complex_step(f, x, v):
     """The derivative of the scalar function f at x (any shape) along v, exact to rounding."""
     x, v = _point_and_direction(x, v)
-    moved = f(x + 1j * COMPLEX_STEP * v)
+    moved = _scalar(checks.function(f, "f")(x + 1j * COMPLEX_STEP * v))
     if not np.iscomplexobj(moved):
         raise TypeError("f must be complex-safe, but dropped the imaginary part of its input on the way")
     return float(np.imag(moved) / COMPLEX_STEP)                                 # (1)
@@ -40,9 +40,10 @@ def complex_step(f, x, v):
 
 def central_difference(f, x, v, h=CENTRAL_STEP):
     """The derivative of the scalar function f at x along v, to about 1e-10 of the scale of f."""
-    checks.positive(h, "h")
+    h = checks.positive(h, "h")
     x, v = _point_and_direction(x, v)
-    return float((f(x + h * v) - f(x - h * v)) / (2 * h))                       # (2)
+    checks.function(f, "f")
+    return float((_scalar(f(x + h * v)) - _scalar(f(x - h * v))) / (2 * h))     # (2)
 
 
 def gradient(f, x, derivative=complex_step):
@@ -52,6 +53,7 @@ def gradient(f, x, derivative=complex_step):
     array([ 4., 12.])
     """
     x, _ = _point_and_direction(x, x)
+    checks.function(derivative, "derivative")
     directions = np.eye(x.size).reshape(x.size, *x.shape)
     return np.array([derivative(f, x, v) for v in directions]).reshape(x.shape)
 
@@ -64,7 +66,7 @@ def gradient_errors(f, x, dx, derivative=complex_step):
     >>> gradient_errors(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]), np.array([4.0, 6.0]))
     array([0. , 0.5])
     """
-    exact = gradient(f, x, derivative)
+    exact, dx = gradient(f, x, derivative), checks.array(dx, "dx")
     if np.shape(dx) != exact.shape:
         raise ValueError(f"a gradient has the shape of its input, {exact.shape}, got {np.shape(dx)}")
     errors = np.abs(dx - exact) / (np.max(np.abs(exact)) or 1.0)
@@ -78,9 +80,10 @@ def gradient_error(f, x, dx, derivative=complex_step):
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
     """The error of <dx, v> for a random unit vector v, relative to the typical |dx| / sqrt(P)."""
-    checks.generator(rng)
-    if np.shape(dx) != np.shape(x):
-        raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")
+    checks.generator(rng), checks.function(derivative, "derivative")
+    x, dx = checks.array(x, "x"), checks.array(dx, "dx")
+    if dx.shape != x.shape:
+        raise ValueError(f"a gradient has the shape of its input, {x.shape}, got {dx.shape}")
     v = rng.standard_normal(np.shape(x))
     v /= np.linalg.norm(v)
     typical = np.linalg.norm(dx) / np.sqrt(v.size)
@@ -95,7 +98,8 @@ def pullback_errors(kernel, inputs, rng):
     dy would hide errors: the rows of a softmax sum to 1, so that a lost pullback passes as 0.
     """
     checks.generator(rng)
-    *outputs, pull = kernel(*inputs)
+    inputs = [checks.array(value, "each of inputs") for value in inputs]
+    *outputs, pull = checks.function(kernel, "kernel")(*inputs)
     cotangents = [rng.standard_normal(np.shape(y)) for y in outputs]
     gradients = pull(*cotangents)
     if len(inputs) == 1 and not isinstance(gradients, tuple):
@@ -109,9 +113,15 @@ def pullback_errors(kernel, inputs, rng):
             for place, (x, dx) in enumerate(zip(inputs, gradients))]
 
 
+def _scalar(value):
+    if np.ndim(value):
+        raise ValueError(f"f must return one number, got shape {np.shape(value)}")
+    return value
+
+
 def _point_and_direction(x, v):
-    x, v = np.asarray(x), np.asarray(v)
-    if x.dtype != np.float64 or x.size == 0:
+    x, v = checks.array(x, "x"), checks.array(v, "the direction")
+    if x.dtype != np.float64:
         raise TypeError(f"check gradients in float64, where 1e-10 can be seen; "
                         f"got x of dtype {x.dtype} and shape {x.shape}")
     checks.finite(x, "x")

@@ -100,8 +100,8 @@ def test_checkerboard_score_is_zero_inside_and_undefined_outside():
 @pytest.mark.parametrize("make, error, message", [
     (lambda: WarpedGaussian(0, 1, 1, 0), ValueError, "std must be a positive"),
     (lambda: WarpedGaussian(1, 1, -1, 0), ValueError, "noise must be a positive"),
-    (lambda: WarpedGaussian(1, np.inf, 1, 0), ValueError, "curvature must be finite"),
-    (lambda: WarpedGaussian(1, 1, 1, np.nan), ValueError, "slope must be finite"),
+    (lambda: WarpedGaussian(1, np.inf, 1, 0), ValueError, "curvature must be a finite"),
+    (lambda: WarpedGaussian(1, 1, 1, np.nan), ValueError, "slope must be a finite"),
     (lambda: Checkerboard(0, 1.0), ValueError, "side must be at least 1"),
     (lambda: Checkerboard(2.5, 1.0), TypeError, "side must be an integer"),
     (lambda: Checkerboard(2, -1.0), ValueError, "width must be a positive"),

@@ -247,8 +247,8 @@ def test_each_player_has_its_own_rate(rng):
     (dict(dim=0), ValueError, "dim"), (dict(latent=1.5), TypeError, "latent"), (dict(hidden=4), TypeError, "hidden"),
     (dict(objective="wasserstein"), TypeError, "objective must be a function"),
     (dict(penalty="R1"), TypeError, "penalty must be a Penalty"),
-    (dict(frequencies=(1.0, -2.0)), ValueError, "each of frequencies"),
-    (dict(latent_frequencies=("1",)), TypeError, "each of latent_frequencies"),
+    (dict(frequencies=(1.0, -2.0)), ValueError, "frequencies must be a tuple of positive"),
+    (dict(latent_frequencies=("1",)), TypeError, "latent_frequencies must hold real numbers"),
     (dict(gamma=-1.0), ValueError, "gamma"),
 ])
 def test_bad_sizes_are_refused(change, error, says):
