@@ -204,7 +204,7 @@ def dtype(value):
     """value as a NumPy dtype of floating point parameters."""
     try:
         value = np.dtype(value)
-    except TypeError:
+    except (TypeError, ValueError):
         raise TypeError(f"dtype must be float32 or float64, got {brief(value)}") from None
     if value.kind not in "fc":
         raise TypeError(f"dtype must be float32 or float64, got {value}")

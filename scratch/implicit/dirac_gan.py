@@ -119,7 +119,8 @@ class DiracGAN:
 
     def rate(self, h, update):
         """The spectral radius of `update`, one of the two above: below 1 the steps converge."""
-        return float(np.abs(np.linalg.eigvals(update(checks.positive(h, "h"), self.jacobian()))).max())
+        h, update = checks.positive(h, "h"), checks.function(update, "update")
+        return float(np.abs(np.linalg.eigvals(update(h, self.jacobian()))).max())
 
     def simulate(self, start, h, steps, alternating=False):
         """The path (steps + 1, 2) of (theta, psi) from `start`, without linearization."""

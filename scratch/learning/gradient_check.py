@@ -98,6 +98,8 @@ def pullback_errors(kernel, inputs, rng):
     dy would hide errors: the rows of a softmax sum to 1, so that a lost pullback passes as 0.
     """
     checks.generator(rng)
+    if not isinstance(inputs, (list, tuple)):
+        raise TypeError(f"inputs must be a list of arrays, got {checks.brief(inputs)}")
     inputs = [checks.array(value, "each of inputs") for value in inputs]
     *outputs, pull = checks.function(kernel, "kernel")(*inputs)
     cotangents = [rng.standard_normal(np.shape(y)) for y in outputs]
