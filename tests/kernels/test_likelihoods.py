@@ -93,9 +93,7 @@ def test_certain_logits_cost_nothing_if_right_and_their_size_if_wrong():
     (lambda: mixture_log_density(np.zeros(3), np.zeros((3, 2)), np.zeros((3, 1)), np.zeros((3, 2))), "means must have"),
     (lambda: mixture_log_density(np.zeros(2), *[np.zeros((3, 2))] * 3), r"x must have shape \(3,\)"),
     (lambda: gaussian_log_density(np.zeros(2), np.zeros(1), np.zeros(2)), "mean must have shape"),
-    (lambda: bernoulli_log_density(np.array([2.0]), np.zeros(1)), r"x must lie in \[0, 1\]"),
     (lambda: bernoulli_log_density(np.array([1.0]), np.zeros(2)), "x must have shape"),
-    (lambda: categorical_log_density(np.array([-1]), np.zeros((1, 3))), "x must lie in 0 ... 2"),
     (lambda: categorical_log_density(np.array([0]), np.zeros((2, 3))), "x must have shape"),
 ])
 def test_bad_input_is_named(call, says):
