@@ -140,9 +140,13 @@ def number(value, name, kind="", holds=lambda value: True):
     """value as a finite Python float, for which `holds`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a {kind}number, got {brief(value)}")
-    if not (abs(value) <= np.finfo(float).max and holds(value)):
+    try:
+        converted = float(value)
+    except OverflowError:                                   # an integer or a fraction beyond 1e308
+        converted = np.inf
+    if not (np.isfinite(converted) and holds(value)):
         raise ValueError(f"{name} must be a {kind}finite number, got {brief(value)}")
-    return float(value)
+    return converted
 
 
 def positive(value, name):

@@ -158,3 +158,10 @@ def test_draws_are_integers_of_finite_log_probability_and_the_seed_decides(law):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(rng)
+
+
+def test_words_too_long_to_count_are_refused_and_the_longest_are_counted(rng):
+    longest = Brackets(672)
+    assert np.isfinite(longest.entropy()) and longest.well_formed(longest.sample(2, rng)).all()
+    with pytest.raises(ValueError, match="length is too large to count the words of 2 kinds, got 1400"):
+        Brackets(1400)

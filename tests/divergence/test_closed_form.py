@@ -122,3 +122,16 @@ def test_nearly_equal_tables_have_no_negative_divergence_and_keep_their_digits(r
 def test_tables_that_are_no_distributions_are_refused(p, q):
     with pytest.raises(ValueError, match="must be a list of probabilities|one shape"):
         kl_categoricals(p, q)
+
+
+def test_laws_in_float32_are_taken(rng):
+    A = rng.normal(size=(500, 4)).astype(np.float32) * np.float32(3)
+    centered = A - A.mean(axis=0)
+    S = np.einsum("ni,nj->ij", centered, centered) / np.float32(499)
+    S[1, 0] = np.nextafter(S[1, 0], np.float32(np.inf))     # the last bit: 6e-8
+    m = A.mean(axis=0)
+    assert abs(kl_gaussians(m, S, m, S).value) < 1e-12
+    assert abs(kl_gaussians(m, S, m, S.astype(float)).value) < 1e-12
+    p, q = (rng.dirichlet(np.ones(1000)).astype(np.float32) for _ in range(2))
+    exact = [np.array(a, float) / a.astype(float).sum() for a in (p, q)]
+    assert kl_categoricals(p, q).value == pytest.approx(exact[0] @ np.log(exact[0] / exact[1]), rel=1e-12)
