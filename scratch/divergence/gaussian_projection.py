@@ -54,9 +54,7 @@ class _GaussianFit:
 
     def start(self, mean, std):
         """theta of a round Gaussian."""
-        mean = checks.constant(mean, "mean")
-        if mean.shape != (self.dim,):
-            raise ValueError(f"mean must have shape ({self.dim},), got {mean.shape}")
+        mean = checks.constant(mean, "mean", (self.dim,))
         log_std = np.full(self.dim, np.log(checks.positive(std, "std")))
         return np.concatenate([mean, log_std, np.zeros(self.size - 2 * self.dim)])
 

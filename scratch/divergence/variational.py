@@ -104,11 +104,6 @@ class LogRatio:
         """The widths of all layers."""
         return (self.dim, *self.hidden, 1)
 
-    @property
-    def size(self):
-        """P, the length of theta."""
-        return mlp_size(self.widths)
-
     def init(self, rng, dtype=np.float32):
         """Random parameters (P,); a last layer ten times smaller lets f start near 0 (p = q)."""
         theta = mlp_init(rng, self.widths, dtype)
@@ -120,7 +115,8 @@ class LogRatio:
 
     def log_ratio(self, theta, x):
         """f (N,) at the rows of x, and the vector-Jacobian product pull(df) -> dtheta."""
-        a, pull_a = mlp(*checks.inputs(self, theta, x), self.widths)              # (N, 1)
+        theta = checks.flat(theta, mlp_size(self.widths))
+        a, pull_a = mlp(theta, checks.rows(x, self.dim), self.widths)             # (N, 1)
         t = np.tanh(a[:, 0] / self.bound)
         return self.bound * t, lambda df: pull_a((df * (1 - t * t))[:, None].astype(a.dtype))[0]  # (6), d(6)
 

@@ -83,10 +83,7 @@ class DiracGAN:
 
     def field(self, state):
         """v = (dL_G/dtheta, dL_D/dpsi) at state = (theta, psi): a training step goes against it."""
-        state = checks.constant(state, "state")
-        if state.shape != (2,):
-            raise ValueError(f"state must be (theta, psi), got shape {state.shape}")
-        theta, psi = state
+        theta, psi = checks.constant(state, "state", (2,))
         game = self._game(theta * psi)
         dtheta = game.dgenerator[0] * psi                                         # (1)
         dpsi = game.dfake[0] * theta + (self.r1 + self.r2) * psi

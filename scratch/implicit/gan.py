@@ -134,8 +134,7 @@ class GAN:
     def logits(self, theta, x):
         """C(x), (N,): estimates log p / q; relativistic: plus a constant; wasserstein: does not."""
         theta, x = checks.inputs(self, theta, x)
-        f, _ = sines(x, self.frequencies)
-        return mlp(self.split(theta)[1], f, self.discriminator_widths)[0][:, 0]
+        return self._discriminator(self.split(theta)[1], x)[0]
 
     def push_forward_log_prob(self, theta, x):
         """log q(x) in nats, (N,), for latent = dim = 2, measured on a mesh (push_forward.py)."""

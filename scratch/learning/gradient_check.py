@@ -52,8 +52,7 @@ def gradient(f, x, derivative=complex_step):
     >>> gradient(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]))
     array([ 4., 12.])
     """
-    x, _ = _point_and_direction(x, x)
-    checks.function(derivative, "derivative")
+    x, derivative = _point_and_direction(x, x)[0], checks.function(derivative, "derivative")
     directions = np.eye(x.size).reshape(x.size, *x.shape)
     return np.array([derivative(f, x, v) for v in directions]).reshape(x.shape)
 
@@ -66,9 +65,8 @@ def gradient_errors(f, x, dx, derivative=complex_step):
     >>> gradient_errors(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]), np.array([4.0, 6.0]))
     array([0. , 0.5])
     """
-    exact, dx = gradient(f, x, derivative), checks.array(dx, "dx")
-    if np.shape(dx) != exact.shape:
-        raise ValueError(f"a gradient has the shape of its input, {exact.shape}, got {np.shape(dx)}")
+    x, dx = _same_shape(x, dx, "dx")
+    exact = gradient(f, x, derivative)
     errors = np.abs(dx - exact) / (np.max(np.abs(exact)) or 1.0)
     return np.where(np.isfinite(errors), errors, np.inf)        # max([0.0, nan]) would be 0.0
 
@@ -80,14 +78,11 @@ def gradient_error(f, x, dx, derivative=complex_step):
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
     """The error of <dx, v> for a random unit vector v, relative to the typical |dx| / sqrt(P)."""
-    checks.generator(rng), checks.function(derivative, "derivative")
-    x, dx = checks.array(x, "x"), checks.array(dx, "dx")
-    if dx.shape != x.shape:
-        raise ValueError(f"a gradient has the shape of its input, {x.shape}, got {dx.shape}")
-    v = rng.standard_normal(np.shape(x))
+    x, dx = _same_shape(x, dx, "dx")
+    v = checks.generator(rng).standard_normal(x.shape)
     v /= np.linalg.norm(v)
     typical = np.linalg.norm(dx) / np.sqrt(v.size)
-    error = float(abs(np.sum(dx * v) - derivative(f, x, v)) / (typical or 1.0))
+    error = float(abs(np.sum(dx * v) - checks.function(derivative, "derivative")(f, x, v)) / (typical or 1.0))
     return error if np.isfinite(error) else np.inf
 
 
@@ -100,7 +95,6 @@ def pullback_errors(kernel, inputs, rng):
     checks.generator(rng)
     if not isinstance(inputs, (list, tuple)):
         raise TypeError(f"inputs must be a list of arrays, got {checks.brief(inputs)}")
-    inputs = [checks.array(value, "each of inputs") for value in inputs]
     *outputs, pull = checks.function(kernel, "kernel")(*inputs)
     cotangents = [rng.standard_normal(np.shape(y)) for y in outputs]
     gradients = pull(*cotangents)
@@ -122,11 +116,15 @@ def _scalar(value):
 
 
 def _point_and_direction(x, v):
-    x, v = checks.array(x, "x"), checks.array(v, "the direction")
+    x, v = _same_shape(x, v, "the direction")
     if x.dtype != np.float64:
         raise TypeError(f"check gradients in float64, where 1e-10 can be seen; "
                         f"got x of dtype {x.dtype} and shape {x.shape}")
-    checks.finite(x, "x")
-    if v.shape != x.shape:
-        raise ValueError(f"the direction must have the shape of x, {x.shape}, got {v.shape}")
-    return x, v
+    return checks.finite(x, "x"), v
+
+
+def _same_shape(x, other, name):
+    x, other = checks.array(x, "x"), checks.array(other, name)
+    if other.shape != x.shape:
+        raise ValueError(f"{name} must have the shape of x, {x.shape}, got {other.shape}")
+    return x, other
