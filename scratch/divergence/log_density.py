@@ -20,7 +20,7 @@ def evaluate(log_density, x, name):
     values = np.empty(len(x))
     for start in range(0, len(x), CHUNK):
         rows = x[start:start + CHUNK]
-        part = np.asarray(log_density(rows))
+        part = checks.array(log_density(rows), f"what {name} returns")
         if part.shape != (len(rows),) or part.dtype.kind != "f":
             raise ValueError(f"{name} must return {len(rows)} floats of shape ({len(rows)},) for x of shape "
                              f"{rows.shape}, got dtype {part.dtype} of shape {part.shape}")

@@ -39,6 +39,7 @@ class Objective(NamedTuple):
     dreal: np.ndarray           # dL_D / dC(x)
     dfake: np.ndarray           # dL_D / dC(G)
     dgenerator: np.ndarray      # dL_G / dC(G)
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__      # it holds arrays
 
 
 def minimax(real, fake):

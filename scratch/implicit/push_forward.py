@@ -186,7 +186,7 @@ def _runs(counts):
 
 def _images(generator, z):
     """generator(z), checked, as float64."""
-    x = np.concatenate([np.asarray(generator(z[i:i + CHUNK])) for i in range(0, len(z), CHUNK)])
+    x = np.concatenate([checks.array(generator(z[i:i + CHUNK]), "generator(z)", 1) for i in range(0, len(z), CHUNK)])
     if x.shape != z.shape or x.dtype.kind != "f":
         raise ValueError(f"generator must take z {z.shape} to floats x of the same shape, "
                          f"got dtype {x.dtype} of shape {x.shape}")
