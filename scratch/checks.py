@@ -205,12 +205,12 @@ def law(value, name, *methods):
 def dtype(value):
     """value as a NumPy dtype of floating point parameters."""
     try:
-        value = np.dtype(value)
+        kind = np.dtype(value).kind
     except (TypeError, ValueError):
-        raise TypeError(f"dtype must be float32 or float64, got {brief(value)}") from None
-    if value.kind not in "fc":
-        raise TypeError(f"dtype must be float32 or float64, got {value}")
-    return value
+        kind = "no dtype"
+    if kind not in "fc":
+        raise TypeError(f"dtype must be float32 or float64, got {brief(value)}")
+    return np.dtype(value)
 
 
 def generator(rng):

@@ -47,10 +47,9 @@ class Brackets:
 
     def __post_init__(self):
         checks.fields(self, length=checks.size, kinds=checks.size)
-        if self.length % 2:
-            raise ValueError(f"length must be even, or no word is well formed, got {self.length}")
-        if self.length / 2 * log(4 * self.kinds) > 700:     # ways < (4 kinds)^(T/2) must not overflow
-            raise ValueError(f"length is too large to count the words of {self.kinds} kinds, got {self.length}")
+        most = int(700 / log(4 * self.kinds)) * 2           # ways < (4 kinds)^(T/2) must not overflow
+        if self.length % 2 or self.length > most:
+            raise ValueError(f"length must be even and at most {most} for kinds = {self.kinds}, got {self.length}")
 
     @cached_property
     def ways(self):

@@ -32,7 +32,7 @@ CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))        # derived above
 def complex_step(f, x, v):
     """The derivative of the scalar function f at x (any shape) along v, exact to rounding."""
     x, v = _point_and_direction(x, v)
-    moved = _scalar(checks.function(f, "f")(x + 1j * COMPLEX_STEP * v))
+    moved = _value(f, x + 1j * COMPLEX_STEP * v)
     if not np.iscomplexobj(moved):
         raise TypeError("f must be complex-safe, but dropped the imaginary part of its input on the way")
     return float(np.imag(moved) / COMPLEX_STEP)                                 # (1)
@@ -42,8 +42,7 @@ def central_difference(f, x, v, h=CENTRAL_STEP):
     """The derivative of the scalar function f at x along v, to about 1e-10 of the scale of f."""
     h = checks.positive(h, "h")
     x, v = _point_and_direction(x, v)
-    checks.function(f, "f")
-    return float((_scalar(f(x + h * v)) - _scalar(f(x - h * v))) / (2 * h))     # (2)
+    return float((_value(f, x + h * v) - _value(f, x - h * v)) / (2 * h))       # (2)
 
 
 def gradient(f, x, derivative=complex_step):
@@ -109,7 +108,8 @@ def pullback_errors(kernel, inputs, rng):
             for place, (x, dx) in enumerate(zip(inputs, gradients))]
 
 
-def _scalar(value):
+def _value(f, x):
+    value = checks.function(f, "f")(x)
     if np.ndim(value):
         raise ValueError(f"f must return one number, got shape {np.shape(value)}")
     return value
