@@ -245,22 +245,32 @@ def games():
 
 def diffusion():
     x, _, rng = two_samples()
-    x, law = x[:5, :2], distributions.LAWS["ring"]
-    denoise = law.denoise
-    levels = [p for p in (10.0, 1.0, 0.1)]
-    for module in (chain, completion, guidance, likelihood, processes, samplers):
-        for name, function in vars(module).items():
-            if (inspect.isfunction(function) or inspect.isclass(function)) and not name.startswith("_") \
-                    and function.__module__ == module.__name__:
-                good = dict(denoise=denoise, noise=x, x=x, law=law, rng=rng, sigmas=np.array([*levels, 0.0]), n=3, steps=3,
-                            sigma=0.5, sigma_min=0.01, sigma_max=10.0, dim=2, t=2, known={0: 0.5}, scale=1.5, levels=3,
-                            probe=rng, start=x, schedule=chain.cosine if hasattr(chain, "cosine") else None,
-                            sampler=samplers.heun if hasattr(samplers, "heun") else None, bounds=law.bounds(), weight=1.5)
-                needed = [p.name for p in inspect.signature(function).parameters.values()
-                          if p.default is p.empty and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-                arguments = {key: good[key] for key in needed if key in good}
-                if len(arguments) == len(needed) and answer(function, arguments) == "taken":
-                    yield f"{module.__name__.split('.')[-1]}.{name}", function, arguments
+    x, law, sigmas = x[:5, :2], distributions.LAWS["ring"], np.array([10.0, 1.0, 0.1, 0.0])
+    jvp = likelihood.mixture_jvp(law)
+    steps = dict(denoise=law.denoise, x=x, sigmas=sigmas)
+    for schedule in (chain.linear, chain.cosine):
+        yield f"chain.{schedule.__name__}", schedule, dict(u=0.5)
+    yield "chain.Chain", chain.Chain, dict(steps=5, schedule=chain.cosine)
+    yield "replacement", completion.replacement, dict(**steps, known={0: 0.5}, rng=rng)
+    yield "repaint", completion.repaint, dict(**steps, known={0: 0.5}, rng=rng, turns=2)
+    yield "reconstruction_guidance", completion.reconstruction_guidance, dict(denoise_jvp=jvp, known={0: 0.5}, least=0.1)
+    yield "exact_guidance", completion.exact_guidance, dict(law=law, known={0: 0.5})
+    pair = (law.denoise, law.denoise)
+    for guide, names in ((guidance.classifier_guidance, ("unconditional", "class_gradient")),
+                         (guidance.classifier_free_guidance, ("conditional", "unconditional")),
+                         (guidance.autoguidance, ("good", "bad"))):
+        yield guide.__name__, guide, dict(zip(names, pair), scale=1.5)
+    yield "tilted", guidance.tilted, dict(log_p=law.log_prob, log_p_of_class=normal, bounds=law.bounds(), scale=1.5, n=20)
+    yield "mixture_jvp", likelihood.mixture_jvp, dict(law=law)
+    levels = dict(sigma_min=0.01, sigma_max=10.0)
+    yield "log_prob", likelihood.log_prob, dict(denoise_jvp=jvp, x=x, **levels, scale=1.0, steps=2)
+    yield "score_gap", likelihood.score_gap, dict(denoise=law.denoise, exact=law.denoise, x=x, rng=rng, **levels, levels=3)
+    yield "VP", processes.VP, dict(beta_min=0.1, beta_max=20.0)
+    yield "karras_sigmas", samplers.karras_sigmas, dict(n=5, **levels, rho=7.0)
+    for sampler, more in ((samplers.euler, {}), (samplers.heun, {}), (samplers.dpm_solver_2m, {}),
+                          (samplers.ddim, dict(eta=0.5, rng=rng)), (samplers.euler_maruyama, dict(rng=rng)),
+                          (samplers.predictor_corrector, dict(rng=rng, ratio=0.16))):
+        yield sampler.__name__, sampler, dict(**steps, **more)
 
 
 TABLES = dict(data=laws, standardized=own_units, divergence=divergences, learning=learning, implicit=games,
