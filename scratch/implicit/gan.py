@@ -189,11 +189,10 @@ class GAN:
 
     def __post_init__(self):
         own_penalty, own_gamma = OWN_PENALTY.get(checks.function(self.objective, "objective"), (zero_centered, 0.0))
-        checks.fields(
-            self, dim=checks.size, latent=checks.size, hidden=checks.widths,
-            penalty=lambda penalty, name: own_penalty if penalty is None else penalty,
-            gamma=lambda gamma, name: own_gamma if gamma is None else checks.nonnegative(gamma, name),
-            frequencies=_frequencies, latent_frequencies=_frequencies)
+        checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths,
+                      penalty=lambda penalty, name: own_penalty if penalty is None else penalty,
+                      gamma=lambda gamma, name: own_gamma if gamma is None else checks.nonnegative(gamma, name),
+                      frequencies=_frequencies, latent_frequencies=_frequencies)
         if not isinstance(self.penalty, Penalty):
             raise TypeError(f"penalty must be a Penalty such as zero_centered, got {checks.brief(self.penalty)}")
 
