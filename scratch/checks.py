@@ -108,7 +108,7 @@ def noise(parts, x, **shapes):
 
 
 def constant(value, name, shape=None):
-    """A constant of a law or a rule, from numbers or lists of them, as a finite float64 array (of this shape)."""
+    """A constant of a law or a rule, a number or lists of them, as a finite float64 array of this shape."""
     a = finite(_numbers(value, name, "fiu", "hold real numbers in rows of equal length").astype(float), name)
     if shape not in (None, a.shape):
         raise ValueError(f"{name} must have shape {shape}, got {a.shape}")
@@ -195,7 +195,7 @@ def function(value, name):
 
 
 def law(value, name, *methods):
-    """value, if it is a distribution with these methods; a data frame, which has .sample, is rows and no law."""
+    """value, if it is a distribution with these methods; a data frame has .sample too, but is rows."""
     if (isinstance(value, (type, ModuleType)) or hasattr(value, "__array__")
             or not all(callable(getattr(value, method, None)) for method in methods)):
         raise TypeError(f"{name} must be a distribution with {', '.join(methods)}, got {brief(value)}")

@@ -25,8 +25,8 @@ def midpoints(bounds, n):
     """
     n = checks.size(n, "n")
     bounds = checks.constant(bounds, "bounds")
-    if bounds.ndim != 2 or bounds.shape[0] == 0 or bounds.shape[1] != 2 or not (bounds[:, 0] < bounds[:, 1]).all():
-        raise ValueError(f"bounds must have shape (dim, 2), a pair low < high per axis, got {checks.brief(bounds)}")
+    if bounds.ndim != 2 or bounds.shape[0] == 0 or bounds.shape[1] != 2 or (bounds[:, 0] >= bounds[:, 1]).any():
+        raise ValueError(f"bounds must have shape (dim, 2), low < high on each axis, got {checks.brief(bounds)}")
     low, high = bounds.T
     step = (high - low) / n
     axes = low[:, None] + (np.arange(n) + 0.5) * step[:, None]                    # (D, n)

@@ -49,7 +49,7 @@ class Brackets:
         checks.fields(self, length=checks.size, kinds=checks.size)
         most = int(700 / log(4 * self.kinds)) * 2           # ways < (4 kinds)^(T/2) must not overflow
         if self.length % 2 or self.length > most:
-            raise ValueError(f"length must be even and at most {most} for kinds = {self.kinds}, got {self.length}")
+            raise ValueError(f"length must be even and at most {most} (kinds: {self.kinds}), got {self.length}")
 
     @cached_property
     def ways(self):
@@ -137,7 +137,7 @@ class GrayCoded:
 
     def __post_init__(self):
         if checks.law(self.law, "law", "sample", "log_prob", "entropy").dim != 2:
-            raise ValueError(f"law must be a distribution of the plane, like LAWS['ring'], got {self.law.dim} dimensions")
+            raise ValueError(f"law must be a distribution of the plane, got {self.law.dim} dimensions")
 
     def entropy(self):
         """The entropy of the points less log(area): the mean of (4)."""

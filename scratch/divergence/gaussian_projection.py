@@ -69,7 +69,8 @@ class _GaussianFit:
     def _pack_gradient(self, dmu, dL, L, dlog_det):
         """dtheta from dmu, dL and the gradient in sum_i log L_ii, 1 or -1."""
         dlog_diagonal = np.diag(dL) * np.diag(L) + dlog_det
-        return np.concatenate([dmu, dlog_diagonal, dL[np.tril_indices(self.dim, -1)]]).astype(L.dtype, copy=False)
+        dtheta = np.concatenate([dmu, dlog_diagonal, dL[np.tril_indices(self.dim, -1)]])
+        return dtheta.astype(L.dtype, copy=False)
 
 
 @dataclass(frozen=True)

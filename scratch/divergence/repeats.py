@@ -78,7 +78,7 @@ def refuse_copies(x, y):
     pairs = int(at.count_x @ at.count_y)                                          # C
     within = [float(count @ (count - 1)) / (2 * count.sum() ** 2) for count in (at.count_x, at.count_y)]
     bound = n * m * sum(within)                                                   # (4)
-    if pairs > bound + 5 * np.sqrt(bound) + min(5, min(n, m) / 2):      # 5 deviations; 5 more for small counts
+    if pairs > bound + 5 * np.sqrt(bound) + min(5, n / 2, m / 2):       # 5 deviations, and 5 for small counts
         raise ValueError(f"y is not independent of x: {int((at.count_x[at.of_y] > 0).sum())} of its {m} rows "
                          f"are rows of x, so no KL between densities can be estimated; does the model copy its data?")
 

@@ -188,7 +188,8 @@ class GAN:
         return np.repeat(rates, [player.stop - player.start for player in self.players])
 
     def __post_init__(self):
-        own_penalty, own_gamma = OWN_PENALTY.get(checks.function(self.objective, "objective"), (zero_centered, 0.0))
+        checks.fields(self, objective=checks.function)
+        own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
         checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths,
                       penalty=lambda penalty, name: own_penalty if penalty is None else penalty,
                       gamma=lambda gamma, name: own_gamma if gamma is None else checks.nonnegative(gamma, name),

@@ -76,7 +76,8 @@ def bernoulli_log_density(x, logits):
         (3)   log p = x a - softplus(a) = (x a - max(a, 0)) - log(1 + e),      e = exp(-|a|)
         d(3)  d log p / d a = x - sigmoid(a) = x sigmoid(-a) - (1 - x) sigmoid(a)
 
-    The second forms keep their digits where x is nearly certain.  An x between 0 and 1 is accepted; the value is then minus a cross-entropy, not a log-density.
+    The second forms keep their digits where x is nearly certain.  An x between 0 and 1 is accepted;
+    the value is then minus a cross-entropy, not a log-density.
     Checked in tests/kernels/test_likelihoods.py::test_bernoulli_is_scipys_with_its_gradient.
     """
     e = np.exp(np.minimum(logits, -logits))
