@@ -79,7 +79,7 @@ class Reliability(NamedTuple):
 
 def reliability(p, hits, bins=10):
     """The Reliability of predictions p (N,), given the outcomes hits (N,), 0 or 1 (or bool)."""
-    p, hits = checks.constant(p, "p"), checks.constant(hits, "hits", "fiub")
+    p, hits = checks.constant(p, "p"), checks.constant(hits, "hits", kinds="fiub")
     bins = checks.size(bins, "bins")
     if p.ndim != 1 or hits.shape != p.shape or len(p) < bins:
         raise ValueError(f"p and hits must have one shape (n,), n >= bins, got {p.shape}, {hits.shape}")

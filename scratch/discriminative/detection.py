@@ -108,7 +108,7 @@ def free_response(scores, hits, structures, pictures):
 
     scores, hits (n,): the marks of all pictures together; structures: the number in all pictures.
     """
-    scores, hits = checks.constant(scores, "scores"), checks.constant(hits, "hits", "fiub").astype(bool)
+    scores, hits = checks.constant(scores, "scores"), checks.constant(hits, "hits", kinds="fiub").astype(bool)
     structures, pictures = checks.size(structures, "structures"), checks.size(pictures, "pictures")
     if hits.shape != scores.shape or scores.ndim != 1 or hits.sum() > structures:
         raise ValueError(f"scores and hits must have one shape (n,), with at most {structures} hits, "

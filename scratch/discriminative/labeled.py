@@ -23,7 +23,7 @@ def join(x, y):
     array([[0.5, 0.2, 1. ],
            [0.1, 0.9, 0. ]])
     """
-    x, y = checks.rows(x), checks.constant(y, "y", "fiub")
+    x, y = checks.rows(x), checks.constant(y, "y", kinds="fiub")
     if y.shape != (len(x),):
         raise ValueError(f"y must have shape ({len(x)},), one for each row of x, got {y.shape}")
     return np.column_stack([x, y]).astype(x.dtype, copy=False)

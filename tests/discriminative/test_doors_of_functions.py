@@ -1,11 +1,12 @@
 """Bad arguments of the folder's public functions, one at a time, are answered clearly (see tests/test_doors.py)."""
 import numpy as np
+import pytest
 
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.discriminative import (
     classification, detection, generative_classifier, labeled, newton, regression, roc, smo, svm)
 from scratch.discriminative.logistic_regression import LogisticRegression
-from tests.test_doors import BAD, answer, small
+from tests.test_doors import SAMPLES, unclear
 
 
 def first(x):
@@ -69,14 +70,7 @@ def calls():
                                  epsilon=0.0, tolerance=1e-3, most_steps=10_000))]
 
 
-def test_bad_arguments_of_the_public_functions_are_answered_clearly():
-    tries, unclear = 0, []
-    for function, good in calls():
-        assert answer(function, **good) == "taken", function
-        for argument in good:
-            for bad in filter(small, BAD):
-                tries += 1
-                said = answer(function, **{**good, argument: bad})
-                if said not in ("taken", "clear"):
-                    unclear.append(f"{function.__qualname__}({argument}={str(bad)[:30]!r}): {said}")
-    assert tries > 3500 and len(unclear) <= 0.002 * tries, "\n".join(unclear)
+@pytest.mark.parametrize("values", SAMPLES)
+def test_bad_arguments_of_the_public_functions_are_answered_clearly(values):
+    tries, found = unclear(((function.__qualname__, function, good) for function, good in calls()), values)
+    assert tries > 1000 and len(found) <= 0.005 * tries, "\n".join(found)
