@@ -13,6 +13,7 @@ expected and what came.  One rule holds everywhere:
 """
 import numbers
 import reprlib
+from types import ModuleType
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def brief(value):
     """value in at most 80 characters, as a message shows it."""
     if isinstance(value, np.ndarray) and value.size > 4:
         return f"an array of shape {value.shape} and dtype {value.dtype}"
-    shown = reprlib.repr(value)
+    shown = reprlib.repr(value.tolist() if isinstance(value, np.ndarray) else value)
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
@@ -106,9 +107,17 @@ def noise(parts, x, **shapes):
     return tuple(part.astype(x.dtype, copy=False) if part.dtype.kind == "f" else part for part in parts)
 
 
-def constant(value, name):
-    """A constant of a law or a rule, from numbers or lists of them, as a finite float64 array."""
-    return finite(_numbers(value, name, "fiu", "hold real numbers in rows of equal length").astype(float), name)
+def constant(value, name, shape=None, kinds="fiu"):
+    """A constant of a law or a rule, a number or lists of them, as a finite float64 array of this shape."""
+    a = finite(_numbers(value, name, kinds, "hold real numbers in rows of equal length").astype(float), name)
+    if shape not in (None, a.shape):
+        raise ValueError(f"{name} must have shape {shape}, got {a.shape}")
+    return a
+
+
+def labels(a, name):
+    """a as an array of numbers or names that only tell groups apart."""
+    return _numbers(a, name, "fiubUS", "hold numbers or names, one for each row")
 
 
 def known(values, dim):
@@ -147,13 +156,43 @@ def widths(values, name="hidden"):
     return tuple(size(value, f"each of {name}") for value in values)
 
 
+def number(value, name, kind="", holds=lambda value: True):
+    """value as a finite Python float, for which `holds`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a {kind}number, got {brief(value)}")
+    value = float(value)
+    if not (np.isfinite(value) and holds(value)):
+        raise ValueError(f"{name} must be a {kind}finite number, got {value}")
+    return value
+
+
 def positive(value, name):
     """value as a finite float greater than 0."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a positive number, got {brief(value)}")
-    if not (np.isfinite(value) and value > 0):
-        raise ValueError(f"{name} must be a positive finite number, got {value}")
-    return float(value)
+    return number(value, name, "positive ", lambda value: value > 0)
+
+
+def nonnegative(value, name):
+    """value as a finite float of at least 0."""
+    return number(value, name, "non-negative ", lambda value: value >= 0)
+
+
+def covariances(value, name, shape):
+    """Symmetric positive definite matrices (..., D, D) of this shape, and their Cholesky factors.
+
+    An asymmetry of 1e-6 of the standard deviations, the rounding of float32 with room, is averaged out.
+    """
+    S = constant(value, name, shape)
+    transposed = S.swapaxes(-1, -2)
+    std = np.sqrt(np.abs(np.diagonal(S, axis1=-2, axis2=-1)))
+    asymmetry = np.abs(S - transposed)
+    if (asymmetry > 1e-6 * std[..., None] * std[..., None, :]).any():
+        raise ValueError(f"{name} must be symmetric, got entries that differ by {asymmetry.max():g}")
+    S = S / 2 + transposed / 2
+    try:
+        return S, np.linalg.cholesky(S)
+    except np.linalg.LinAlgError:
+        raise ValueError(f"{name} must be positive definite, got an eigenvalue of "
+                         f"{np.linalg.eigvalsh(S).min():g}") from None
 
 
 def fields(model, **checked):
@@ -172,15 +211,23 @@ def function(value, name):
     return value
 
 
+def law(value, name, *methods):
+    """value, if it is a distribution with these methods; a data frame has .sample too, but is rows."""
+    if (isinstance(value, (type, ModuleType)) or hasattr(value, "__array__")
+            or not all(callable(getattr(value, method, None)) for method in methods)):
+        raise TypeError(f"{name} must be a distribution with {', '.join(methods)}, got {brief(value)}")
+    return value
+
+
 def dtype(value):
     """value as a NumPy dtype of floating point parameters."""
     try:
-        value = np.dtype(value)
-    except TypeError:
-        raise TypeError(f"dtype must be float32 or float64, got {brief(value)}") from None
-    if value.kind not in "fc":
-        raise TypeError(f"dtype must be float32 or float64, got {value}")
-    return value
+        kind = np.dtype(value).kind
+    except (TypeError, ValueError):
+        kind = "no dtype"
+    if kind not in "fc":
+        raise TypeError(f"dtype must be float32 or float64, got {brief(value)}")
+    return np.dtype(value)
 
 
 def generator(rng):

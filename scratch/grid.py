@@ -25,11 +25,9 @@ def midpoints(bounds, n):
     """
     n = checks.size(n, "n")
     bounds = checks.constant(bounds, "bounds")
-    if bounds.ndim != 2 or bounds.shape[0] == 0 or bounds.shape[1] != 2:
-        raise ValueError(f"bounds must have shape (dim, 2), a (low, high) pair per axis, got {bounds.shape}")
+    if bounds.ndim != 2 or bounds.shape[0] == 0 or bounds.shape[1] != 2 or (bounds[:, 0] >= bounds[:, 1]).any():
+        raise ValueError(f"bounds must have shape (dim, 2), low < high on each axis, got {checks.brief(bounds)}")
     low, high = bounds.T
-    if not (low < high).all():
-        raise ValueError(f"bounds must have low < high on every axis, got {bounds.tolist()}")
     step = (high - low) / n
     axes = low[:, None] + (np.arange(n) + 0.5) * step[:, None]                    # (D, n)
     nodes = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(axes))

@@ -42,8 +42,7 @@ class WarpedGaussian:
     dim = 2
 
     def __post_init__(self):
-        checks.positive(self.std, "std"), checks.positive(self.noise, "noise")
-        checks.finite(float(self.curvature), "curvature"), checks.finite(float(self.slope), "slope")
+        checks.fields(self, std=checks.positive, curvature=checks.number, noise=checks.positive, slope=checks.number)
 
     def _from_normal(self, u):
         """x (N, 2) from u (N, 2)."""
@@ -80,7 +79,7 @@ class WarpedGaussian:
 
     def entropy(self):
         """H(x1) + H(x2 | x1), exact, in nats."""
-        return 1 + log(2 * pi * self.std * self.noise)                            # (4)
+        return 1 + log(2 * pi) + log(self.std) + log(self.noise)                  # (4)
 
     def bounds(self):
         """A box (2, 2) that holds all but OUTSIDE of the mass.
@@ -105,7 +104,7 @@ class Checkerboard:
     dim = 2
 
     def __post_init__(self):
-        checks.size(self.side, "side"), checks.positive(self.width, "width")
+        checks.fields(self, side=checks.size, width=checks.positive)
 
     def sample(self, n, rng):
         """n independent draws (n, 2): a dark square each, then a point of it."""
@@ -135,7 +134,7 @@ class Checkerboard:
 
     def entropy(self):
         """log(dark area): exact, in nats."""
-        return log(ceil(self.side ** 2 / 2) * self.width ** 2)
+        return log(ceil(self.side ** 2 / 2)) + 2 * log(self.width)
 
     def bounds(self):
         """The board, (2, 2).  A grid whose n is a multiple of side has no cell across a wall."""

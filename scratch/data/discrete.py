@@ -21,6 +21,7 @@ Symbols: N rows, T symbols in a word.
 """
 from dataclasses import dataclass
 from functools import cached_property
+from math import log
 
 import numpy as np
 
@@ -45,9 +46,10 @@ class Brackets:
     kinds: int = KINDS
 
     def __post_init__(self):
-        checks.size(self.kinds, "kinds")
-        if checks.size(self.length, "length") % 2:
-            raise ValueError(f"length must be even, or no word is well formed, got {self.length}")
+        checks.fields(self, length=checks.size, kinds=checks.size)
+        most = int(700 / log(4 * self.kinds)) * 2           # ways < (4 kinds)^(T/2) must not overflow
+        if self.length % 2 or self.length > most:
+            raise ValueError(f"length must be even and at most {most} (kinds: {self.kinds}), got {self.length}")
 
     @cached_property
     def ways(self):
@@ -134,8 +136,8 @@ class GrayCoded:
     log_cell = 2 * np.log(WINDOW / 2 ** (BITS - 1))         # log(area)
 
     def __post_init__(self):
-        if getattr(self.law, "dim", None) != 2:
-            raise TypeError(f"law must be a distribution of the plane, like LAWS['ring'], got {self.law!r}")
+        if checks.law(self.law, "law", "sample", "log_prob", "entropy").dim != 2:
+            raise ValueError(f"law must be a distribution of the plane, got {self.law.dim} dimensions")
 
     def entropy(self):
         """The entropy of the points less log(area): the mean of (4)."""

@@ -68,7 +68,7 @@ def pinwheel(arms=5, radius=2.0, length=0.5, twist=0.6, std=0.10):
     """
     radius, length, std = (checks.positive(value, name) for value, name in
                            ((radius, "radius"), (length, "length"), (std, "std")))
-    twist = checks.finite(float(twist), "twist")
+    twist = checks.number(twist, "twist")
     t = np.tile(radius + length * np.linspace(-2.5, 2.5, 11), checks.size(arms, "arms"))
     turn = np.repeat(2 * pi * np.arange(arms) / arms, 11) + twist * t
     tangent = _unit(turn) + (twist * t)[:, None] * _unit(turn + pi / 2)           # c'(t)

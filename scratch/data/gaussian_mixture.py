@@ -51,8 +51,15 @@ class GaussianMixture:
     weights: np.ndarray                                                           # (K,)
 
     def __post_init__(self):
-        means, covariances, weights, factors = _validated(self.means, self.covariances, self.weights)
+        means, weights = checks.constant(self.means, "means"), checks.constant(self.weights, "weights")
+        if means.ndim != 2 or means.size == 0:
+            raise ValueError(f"means must have shape (K, D), got {means.shape}")
         K, D = means.shape
+        if weights.shape != (K,) or not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
+            raise ValueError(f"weights must be {K} positive numbers that sum to 1, got {checks.brief(weights)} "
+                             f"with sum {weights.sum():g}")
+        weights = weights / weights.sum()                                         # without their rounding
+        covariances, factors = checks.covariances(self.covariances, "covariances", (K, D, D))
         whiten = np.linalg.inv(factors)                                           # L_k^-1
         center = weights @ means               # subtracted from x first: far from 0 it saves digits
         cumulative = np.cumsum(weights)
@@ -154,9 +161,7 @@ class GaussianMixture:
         Components whose weight r_k(values) underflows to 0 are left out.
         """
         given = self._axes(axes, most=self.dim - 1)
-        values = checks.constant(values, "values")
-        if values.shape != (len(given),):
-            raise ValueError(f"values must have shape ({len(given)},), one for each axis, got {values.shape}")
+        values = checks.constant(values, "values", (len(given),))
         weights = self.marginal(given).posterior(values[None])[0]                 # (K,)  (7)
         keep = weights > 0
         free = [i for i in range(self.dim) if i not in given]
@@ -169,10 +174,10 @@ class GaussianMixture:
 
     def _axes(self, axes, most):
         if not np.iterable(axes):
-            raise TypeError(f"axes must be a list of coordinate numbers, got {axes!r}")
+            raise TypeError(f"axes must be a list of coordinate numbers, got {checks.brief(axes)}")
         axes = [checks.size(axis, "each axis", minimum=0) for axis in axes]
         if not 1 <= len(axes) <= most or len(set(axes)) < len(axes) or max(axes) >= self.dim:
-            raise ValueError(f"axes must be 1 to {most} different numbers below {self.dim}, got {axes}")
+            raise ValueError(f"axes must be 1 to {most} different numbers below {self.dim}, got {checks.brief(axes)}")
         return axes
 
     # ---- quadrature ----
@@ -215,29 +220,3 @@ def double_rows(x, dim):
     if np.abs(x).max() > FARTHEST:
         raise ValueError(f"x must lie within {FARTHEST:g} of the origin, got {np.abs(x).max():g}")
     return x
-
-
-def _validated(means, covariances, weights):
-    """The three as float64 arrays that fit, with the Cholesky factors of the covariances."""
-    means, covariances = checks.constant(means, "means"), checks.constant(covariances, "covariances")
-    weights = checks.constant(weights, "weights")
-    if means.ndim != 2 or means.size == 0:
-        raise ValueError(f"means must have shape (K, D), got {means.shape}")
-    K, D = means.shape
-    for name, value, shape in (("covariances", covariances, (K, D, D)), ("weights", weights, (K,))):
-        if value.shape != shape:
-            raise ValueError(f"{name} must have shape {shape} to fit the means, got {value.shape}")
-    if not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:      # a rounded sum is divided out below
-        raise ValueError(f"weights must be positive and sum to 1, got a least weight of {weights.min():g} "
-                         f"and a sum of {weights.sum():g}")
-    transposed = covariances.transpose(0, 2, 1)
-    asymmetry = np.abs(covariances - transposed).max()
-    if asymmetry > 1e-9 * np.abs(covariances).max():       # rounding of float64, with room; not swept
-        raise ValueError(f"covariances must be symmetric, got entries that differ by {asymmetry:g}")
-    covariances = (covariances + transposed) / 2
-    try:
-        factors = np.linalg.cholesky(covariances)
-    except np.linalg.LinAlgError:
-        least = np.linalg.eigvalsh(covariances).min()
-        raise ValueError(f"covariances must be positive definite, got an eigenvalue of {least:g}") from None
-    return means, covariances, weights / weights.sum(), factors

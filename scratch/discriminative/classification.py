@@ -6,8 +6,8 @@ Input: log p(k|x) of N rows and C classes, (N, C), from the log_posterior of any
     log loss     L = -1/N sum_n log p(y_n|x_n), in nats                                      (2)
 
 Calibration.  Of all rows with a predicted p = 0.8, 80 % should be positive.  `reliability` sorts
-the rows by p and cuts them into bins b of equal count N_b.  Let p_b be the mean of p in a bin and
-f_b the frequency of positives.  The expected calibration error and its noise floor are
+the rows by p and cuts them into bins b of equal count N_b, but never between equal p.  Let p_b be the
+mean of p in a bin, f_b the frequency of positives.  The expected calibration error and its floor are
 
     ECE   = sum_b N_b/N |f_b - p_b|                                                          (3)
     floor = sum_b N_b/N sqrt(2 p_b (1 - p_b) / (pi N_b)).                                    (4)
@@ -27,9 +27,9 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtri
 
 from scratch import checks
+from scratch.discriminative.labeled import most_probable
 from scratch.estimate import Estimate, Share
 from scratch.kernels.stable import log_softmax
 
@@ -38,11 +38,10 @@ def error_rate(log_posterior, y):
     """The error rate (1): the fraction of rows whose most probable class is not y.
 
     >>> print(error_rate(np.log([[0.9, 0.1], [0.4, 0.6]]), np.array([0, 0])))
-    0.5000 +- 0.3536 (n = 2)
+    0.5000 +- 0.2887 (n = 2)
     """
     log_posterior, y = _checked(log_posterior, y)
-    wrong = float(np.mean(np.argmax(log_posterior, axis=1) != y))                 # (1)
-    return Share(wrong, float(np.sqrt(wrong * (1 - wrong) / len(y))), len(y))
+    return Share.of(np.sum(np.argmax(log_posterior, axis=1) != y), len(y))        # (1)
 
 
 def nats(log_posterior, y):
@@ -69,6 +68,7 @@ class Reliability(NamedTuple):
     low: np.ndarray             # Wilson's 95 % interval of the frequency, which stays within [0, 1]
     high: np.ndarray
     count: np.ndarray           # N_b
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
     def error(self):
         """The expected calibration error (3) and its noise floor (4); neither has a unit."""
@@ -79,18 +79,20 @@ class Reliability(NamedTuple):
 
 def reliability(p, hits, bins=10):
     """The Reliability of predictions p (N,), given the outcomes hits (N,), 0 or 1 (or bool)."""
-    p, hits = checks.finite(np.asarray(p, float), "p"), np.asarray(hits, float)
+    p, hits = checks.constant(p, "p"), checks.constant(hits, "hits", kinds="fiub")
     bins = checks.size(bins, "bins")
     if p.ndim != 1 or hits.shape != p.shape or len(p) < bins:
         raise ValueError(f"p and hits must have one shape (n,), n >= bins, got {p.shape}, {hits.shape}")
     if p.min() < 0 or p.max() > 1 or not np.isin(hits, (0, 1)).all():
         raise ValueError("p must lie in [0, 1] and hits must be 0 or 1")
-    parts = np.array_split(np.argsort(p, kind="stable"), bins)
-    count, announced, found = np.array([(len(part), p[part].mean(), hits[part].mean()) for part in parts]).T
-    z2 = ndtri(0.975) ** 2                                  # Wilson 1927, "Probable Inference"
-    center = (found + z2 / (2 * count)) / (1 + z2 / count)
-    half = np.sqrt(z2 * found * (1 - found) / count + z2 * z2 / (4 * count ** 2)) / (1 + z2 / count)
-    return Reliability(announced, found, center - half, center + half, count)
+    order = np.argsort(p, kind="stable")
+    p, hits = p[order], hits[order]
+    firsts = [part[0] for part in np.array_split(p, bins)]
+    starts = np.unique(np.searchsorted(p, firsts))          # equal p stay together
+    announced, found = (np.array([part.mean() for part in np.split(a, starts[1:])]) for a in (p, hits))
+    count = np.diff([*starts, len(p)])
+    low, high = np.transpose([Share.of(f * n, n).interval() for f, n in zip(found, count)])
+    return Reliability(announced, found, low, high, count)
 
 
 def temperature(log_posterior, y):
@@ -109,12 +111,14 @@ def temperature(log_posterior, y):
 
 
 def _checked(log_posterior, y):
-    log_posterior, y = np.asarray(log_posterior), np.asarray(y)
-    if (log_posterior.ndim != 2 or len(log_posterior) == 0 or log_posterior.dtype.kind != "f"
-            or np.isnan(log_posterior).any() or log_posterior.max() > 1e-3):      # 1e-3: rounding
+    log_posterior = checks.array(log_posterior, "log_posterior")
+    if log_posterior.ndim != 2 or log_posterior.dtype.kind != "f" or not (log_posterior <= 1e-3).all():
         raise ValueError("log_posterior must hold log probabilities, at most 0, of shape (n, classes), "
                          f"got dtype {log_posterior.dtype}, shape {log_posterior.shape}")
+    most_probable(log_posterior)                            # raises where no class has mass
     n, classes = log_posterior.shape
-    if y.shape != (n,) or y.dtype.kind not in "iu" or y.min() < 0 or y.max() >= classes:
-        raise ValueError(f"y must be {n} integers, the classes 0 ... {classes - 1}, got {y.dtype} {y.shape}")
-    return log_posterior, y
+    labels = checks.constant(y, "y")
+    if (labels.shape != (n,) or np.asarray(y).dtype.kind not in "iu"
+            or labels.min() < 0 or labels.max() >= classes):
+        raise ValueError(f"y must be {n} integers, the classes 0 ... {classes - 1}, got {checks.brief(y)}")
+    return log_posterior, labels.astype(int)

@@ -32,7 +32,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from scratch import checks
-from scratch.discriminative.labeled import join
+from scratch.discriminative.labeled import join, not_negative
 
 
 def windows(picture, size):
@@ -46,12 +46,20 @@ def windows(picture, size):
 def score_map(score, picture, size, mask=None):
     """The score of every window (H - size + 1, W - size + 1); -inf where mask is False."""
     view = windows(picture, size)
-    mask = np.ones(view.shape[:2], bool) if mask is None else np.asarray(mask)
+    mask = np.ones(view.shape[:2], bool) if mask is None else checks.labels(mask, "mask")
     if mask.shape != view.shape[:2] or mask.dtype != bool:
         raise ValueError(f"mask must be bool of shape {view.shape[:2]}, got {mask.dtype}, {mask.shape}")
     scores = np.full(mask.shape, -np.inf)
     if mask.any():
-        scores[mask] = score(view[mask].reshape(-1, size * size))
+        scores[mask] = _scored(score, view[mask].reshape(-1, size * size))
+    return scores
+
+
+def _scored(score, x):
+    """score(x) for windows x (n, D), (n,)."""
+    scores = checks.array(checks.function(score, "score")(x), "score(x)")
+    if scores.shape != (len(x),):
+        raise ValueError(f"score must return one number for each of {len(x)} rows, got shape {scores.shape}")
     return scores
 
 
@@ -59,12 +67,13 @@ class Marks(NamedTuple):
     """The detections, best first."""
     places: np.ndarray          # (n, 2) row and column in the score map
     scores: np.ndarray          # (n,)
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
 
 def suppress(scores, radius):
     """Non-maximum suppression: Marks more than radius pixels apart, best first; none at -inf."""
-    scores = np.asarray(scores, float)
-    if scores.ndim != 2 or np.isnan(scores).any():
+    scores = checks.array(scores, "scores")
+    if scores.ndim != 2 or scores.dtype.kind != "f" or np.isnan(scores).any():
         raise ValueError(f"scores must be a map (H, W) without NaN, got shape {scores.shape}")
     radius = checks.size(radius, "radius", minimum=0)
     reach = np.arange(-radius, radius + 1)
@@ -82,7 +91,10 @@ def suppress(scores, radius):
 
 def match(marks, structures, radius):
     """Which marks are hits, (n,) bool: the best one within radius claims a structure (of m, 2)."""
-    structures = np.asarray(structures, float).reshape(-1, 2)
+    structures = checks.constant(structures, "structures")
+    if not isinstance(marks, Marks) or structures.size and structures.shape[1:] != (2,):
+        raise TypeError(f"match needs Marks and structures (m, 2), got {type(marks)}, {structures.shape}")
+    structures, radius = structures.reshape(-1, 2), not_negative(radius, "radius")
     free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
     for n, place in enumerate(marks.places):
         distance = np.where(free, np.hypot(*(structures - place).T), np.inf)
@@ -96,7 +108,7 @@ def free_response(scores, hits, structures, pictures):
 
     scores, hits (n,): the marks of all pictures together; structures: the number in all pictures.
     """
-    scores, hits = checks.finite(np.asarray(scores, float), "scores"), np.asarray(hits, bool)
+    scores, hits = checks.constant(scores, "scores"), checks.constant(hits, "hits", kinds="fiub").astype(bool)
     structures, pictures = checks.size(structures, "structures"), checks.size(pictures, "pictures")
     if hits.shape != scores.shape or scores.ndim != 1 or hits.sum() > structures:
         raise ValueError(f"scores and hits must have one shape (n,), with at most {structures} hits, "
@@ -112,7 +124,7 @@ def matched_filter(template, backgrounds=None, noise=0.0):
 
     m and S are the moments of backgrounds (n, D), plus noise^2 I in S; without any, 0 and I.
     """
-    template = checks.finite(np.asarray(template, float), "template").ravel()
+    template, noise = checks.constant(template, "template").ravel(), not_negative(noise, "noise")
     mean, weights = np.zeros(template.size), template
     if backgrounds is not None:
         backgrounds = checks.rows(backgrounds, template.size, "backgrounds")
@@ -122,7 +134,7 @@ def matched_filter(template, backgrounds=None, noise=0.0):
             raise ValueError(f"the covariance of {len(backgrounds)} backgrounds of {len(S)} pixels "
                              "is singular: give more of them, or noise > 0")
         weights = np.linalg.solve(S, template)
-    return lambda x: checks.rows(x, template.size) @ weights - (mean + template / 2) @ weights      # (1)
+    return lambda x: (checks.rows(x, template.size) - (mean + template / 2)) @ weights              # (1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,13 +149,11 @@ class Insertion:
     hard_share: float = 0.5                                                       # by hand, not swept
 
     def __post_init__(self):
-        template = checks.finite(np.ravel(np.asarray(self.template, float)), "template")
-        for x, name in ((self.backgrounds, "backgrounds"), (self.hard, "hard")):
-            if x is not None and checks.rows(x, name=name).shape[1] != template.size:
-                raise ValueError(f"template must have {x.shape[1]} pixels, as {name}, got {template.size}")
-        if not 0 <= self.hard_share <= 1:
+        checks.fields(self, hard_share=not_negative, template=lambda x, name: checks.constant(x, name).ravel(),
+                      backgrounds=lambda x, name: checks.rows(x, self.template.size, name),
+                      hard=lambda x, name: x if x is None else checks.rows(x, self.template.size, name))
+        if self.hard_share > 1:
             raise ValueError(f"hard_share must lie in [0, 1], got {self.hard_share}")
-        object.__setattr__(self, "template", template)
 
     def sample(self, n, rng):
         """n labeled rows (n, D + 1)."""
@@ -160,4 +170,4 @@ class Insertion:
 def hardest(score, negatives, n):
     """Hard negative mining: the n negatives (of m, D) with the largest scores, in falling order."""
     negatives, n = checks.rows(negatives, name="negatives"), checks.size(n, "n")
-    return negatives[np.argsort(-score(negatives), kind="stable")[:n]]
+    return negatives[np.argsort(-_scored(score, negatives), kind="stable")[:n]]

@@ -24,7 +24,6 @@ covariance the posterior is exactly that of a softmax regression:
 
 Both have the same set of boundaries; one maximizes p(x, y), the other p(y|x) (Ng and Jordan 2001,
 "On Discriminative vs. Generative Classifiers").
-
 Checked in tests/discriminative/test_generative_classifier.py::test_posterior_is_bayes_rule
 Checked in tests/discriminative/test_generative_classifier.py::test_moments_are_the_naive_loop
 Checked in tests/discriminative/test_generative_classifier.py::test_a_shared_covariance_is_a_softmax
@@ -37,7 +36,7 @@ import numpy as np
 
 from scratch import checks
 from scratch.data.gaussian_mixture import GaussianMixture
-from scratch.discriminative.labeled import join, split_classes
+from scratch.discriminative.labeled import join, most_probable, split_classes
 from scratch.kernels.stable import log_softmax
 
 
@@ -52,13 +51,14 @@ class GenerativeClassifier:
     shares: np.ndarray                                                            # (C,)
 
     def __post_init__(self):
-        laws = tuple(self.laws)
-        shares = checks.finite(np.array(self.shares, float), "shares")
-        if len(laws) < 2 or not all(hasattr(law, "log_prob") for law in laws):
-            raise TypeError(f"laws must be at least 2 objects with log_prob(x), got {laws!r}")
+        laws, shares = self.laws, checks.constant(self.shares, "shares")
+        if (not isinstance(laws, (tuple, list)) or len(laws) < 2
+                or not all(hasattr(law, "log_prob") and not isinstance(law, type) for law in laws)):
+            raise TypeError(f"laws must be at least 2 objects with log_prob(x), got {checks.brief(laws)}")
         if shares.shape != (len(laws),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
-            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, got {shares}")
-        object.__setattr__(self, "laws", laws)
+            raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, "
+                             f"got {checks.brief(shares)}")
+        object.__setattr__(self, "laws", tuple(laws))
         object.__setattr__(self, "shares", shares / shares.sum())
 
     def log_joint(self, x):
@@ -69,19 +69,17 @@ class GenerativeClassifier:
     def log_posterior(self, x):
         """log p(k|x) for every class, (N, C)."""
         joint = self.log_joint(x)
-        nowhere = (joint == -np.inf).all(axis=1)
-        if nowhere.any():
-            raise ValueError(f"no class has mass at {nowhere.sum()} of {len(joint)} rows of x: posterior 0/0")
+        most_probable(joint)                                # raises where no class has mass
         return log_softmax(joint)[0]                                              # (2)
 
     def log_prob(self, rows):
         """log p(x, y) of labeled rows (not log p(y|x)), (N,)."""
-        x, y = split_classes(rows, np.shape(rows)[-1] - 1, len(self.laws))
+        x, y = split_classes(rows, checks.rows(rows, name="rows").shape[1] - 1, len(self.laws))
         return self.log_joint(x)[np.arange(len(y)), y]
 
     def predict(self, x):
         """The most probable class, (N,)."""
-        return np.argmax(self.log_joint(x), axis=1)
+        return most_probable(self.log_joint(x))
 
     def sample(self, n, rng):
         """n labeled rows (n, D + 1): y from the priors, then x from p(x|y) (ancestral sampling)."""
@@ -100,6 +98,10 @@ class Learned:
     model: object
     theta: np.ndarray
 
+    def __post_init__(self):
+        if not (hasattr(self.model, "log_prob") and hasattr(self.model, "sample")):
+            raise TypeError(f"model must have log_prob and sample, got {checks.brief(self.model)}")
+
     def log_prob(self, x):
         """log p(x) in nats, (N,)."""
         return self.model.log_prob(self.theta, x)
@@ -114,7 +116,7 @@ def learn_classes(rows, classes, learn):
 
     An example of learn: lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000))
     """
-    x, y, counts = _classes_of(rows, classes)
+    (x, y, counts), learn = _classes_of(rows, classes), checks.function(learn, "learn")
     return GenerativeClassifier(tuple(learn(x[y == k]) for k in range(classes)), counts / len(y))
 
 
@@ -135,9 +137,11 @@ def gaussian_discriminant(rows, classes, *, shared=False, naive=False):
 
 def parts_of_mixture(mixture, classes):
     """The Bayes classifier if component i of a Gaussian mixture belongs to class classes[i]."""
-    classes = np.asarray(classes)
+    if not isinstance(mixture, GaussianMixture):
+        raise TypeError(f"mixture must be a GaussianMixture, got {checks.brief(mixture)}")
+    classes = checks.labels(classes, "classes")
     if classes.shape != mixture.weights.shape or classes.dtype.kind != "i":
-        raise ValueError(f"classes must be integers, one for each component, got {classes.tolist()}")
+        raise ValueError(f"classes must be integers, one for each component, got {checks.brief(classes)}")
     parts = [classes == k for k in range(classes.max() + 1)]
     priors = np.array([mixture.weights[part].sum() for part in parts])
     laws = tuple(GaussianMixture(mixture.means[i], mixture.covariances[i], mixture.weights[i] / prior)

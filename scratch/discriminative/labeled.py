@@ -9,6 +9,8 @@ Every discriminative model here minimizes 1/N sum_n loss_n + penalty/2 |w|^2.  T
 penalized, so that a shift of all the data shifts the boundary with it.  Where the loss is in nats
 per row, so is the penalty: 1/N of the negative log density of a prior w ~ N(0, 1 / (penalty N)).
 """
+import numbers
+
 import numpy as np
 
 from scratch import checks
@@ -21,7 +23,7 @@ def join(x, y):
     array([[0.5, 0.2, 1. ],
            [0.1, 0.9, 0. ]])
     """
-    x, y = checks.rows(x), np.asarray(y)
+    x, y = checks.rows(x), checks.constant(y, "y", kinds="fiub")
     if y.shape != (len(x),):
         raise ValueError(f"y must have shape ({len(x)},), one for each row of x, got {y.shape}")
     return np.column_stack([x, y]).astype(x.dtype, copy=False)
@@ -29,17 +31,16 @@ def join(x, y):
 
 def split_classes(rows, dim, classes):
     """x (N, dim) and y (N,), integers in 0 ... classes-1, from labeled rows (N, dim + 1)."""
-    x, y = split_numbers(rows, dim)
-    labels = y.astype(int)
-    if (labels != y).any() or labels.min() < 0 or labels.max() >= classes:
-        bad = y[(labels != y) | (labels < 0) | (labels >= classes)][0]
-        raise ValueError(f"the last column of rows must hold classes 0 ... {classes - 1}, got {bad}")
-    return x, labels
+    (x, y), classes = split_numbers(rows, dim), checks.size(classes, "classes")
+    wrong = (y != np.floor(y)) | (y < 0) | (y >= classes)
+    if wrong.any():
+        raise ValueError(f"the last column of rows must hold classes 0 ... {classes - 1}, got {y[wrong][0]}")
+    return x, y.astype(int)
 
 
 def split_numbers(rows, dim):
     """x (N, dim) and y (N,) from labeled rows (N, dim + 1)."""
-    rows = checks.rows(rows, dim + 1, "rows")
+    rows = checks.rows(rows, checks.size(dim, "dim") + 1, "rows")
     if rows.dtype.kind == "c":
         raise TypeError(f"rows must be real, got dtype {rows.dtype}")
     return rows[:, :-1], rows[:, -1]
@@ -53,16 +54,30 @@ def labeled_inputs(model, theta, rows, classes=None):
     return theta, x.astype(real, copy=False), y.astype(real, copy=False) if classes is None else y
 
 
+def most_probable(log_p):
+    """The class with the largest of log_p (N, C), (N,); an error where no class has mass or one is NaN."""
+    none = ~np.isfinite(log_p.max(axis=1))                  # the maximum of a row with NaN is NaN
+    if none.any():
+        raise ValueError(f"no class has mass, or one is NaN, at {none.sum()} of {len(log_p)} rows of x")
+    return np.argmax(log_p, axis=1)
+
+
+def not_negative(value, name):
+    """value as a finite Python float of at least 0, which does not widen float32."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {checks.brief(value)}")
+    if checks.finite(value, name) < 0:
+        raise ValueError(f"{name} must be at least 0, got {value}")
+    return float(value)
+
+
 class LabeledModel:
     """What every model of labeled rows inherits: the checks of its fields, a loss without noise."""
 
     def __post_init__(self):
-        checks.size(self.dim, "dim")
-        checks.size(getattr(self, "classes", 2), "classes", minimum=2)
-        penalty = checks.finite(float(self.penalty), "penalty")
-        if penalty < 0:
-            raise ValueError(f"penalty must be at least 0, got {penalty}")
-        object.__setattr__(self, "penalty", penalty)        # a Python float: it does not widen float32
+        checks.fields(self, dim=checks.size, penalty=not_negative)
+        if "classes" in self.__dataclass_fields__:
+            checks.fields(self, classes=lambda value, name: checks.size(value, name, minimum=2))
 
     def draw_noise(self, rng, n):
         """None: the loss is exact."""
@@ -79,4 +94,4 @@ class ClassProbabilities:
 
     def predict(self, theta, x):
         """The most probable class, (N,)."""
-        return np.argmax(self.log_posterior(theta, x), axis=1)
+        return most_probable(self.log_posterior(theta, x))

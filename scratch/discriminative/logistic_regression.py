@@ -112,7 +112,8 @@ class SoftmaxRegression(Convex, ClassProbabilities):
         loss = -np.sum(log_p[own]) / len(x) + self.penalty / 2 * np.sum(W * W)    # (7)
 
         da = np.exp(log_p)
-        da[own] -= 1
+        da[own] = 0
+        da[own] = -np.sum(da, axis=1)                       # p - 1, with the digits of a small 1 - p
         da /= len(x)                                                              # (N, C)  d(7)
         dW = x.T @ da + self.penalty * W                                          # (D, C)  d(5)
         db = np.sum(da, axis=0)                                                   # (C,)  d(5)
@@ -127,7 +128,8 @@ class SoftmaxRegression(Convex, ClassProbabilities):
         H = -products.T @ products / len(x)                                       # (8), where k and l differ
         blocks = H.reshape(self.dim + 1, self.classes, self.dim + 1, self.classes)
         for k in range(self.classes):
-            blocks[:, k, :, k] += x1.T @ (p[:, k, None] * x1) / len(x)            # (8), the term 1[k=l]
+            blocks[:, k, :, k] = 0
+            blocks[:, k, :, k] = -blocks[:, k].sum(axis=2)  # (8): 1 - p_k is the sum of the others
         return H + self._penalty_hessian()                                        # (P, P)  (8)
 
     def scores(self, theta, x):

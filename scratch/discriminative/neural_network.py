@@ -27,7 +27,6 @@ entropy; stop_early uses validation rows instead.
 Symbols: N rows, D inputs, C classes, P parameters, a logits.
 """
 from dataclasses import KW_ONLY, dataclass
-from typing import NamedTuple
 
 import numpy as np
 
@@ -36,8 +35,9 @@ from scratch.discriminative.labeled import ClassProbabilities, LabeledModel, lab
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_views
 from scratch.kernels.likelihoods import gaussian_log_density
 from scratch.kernels.stable import log_softmax
+from scratch.learning.early_stopping import stop_early    # noqa: F401, for these networks
 from scratch.learning.optimizers import Adam
-from scratch.learning.training import Recipe, train
+from scratch.learning.training import Recipe
 
 
 class _Network(LabeledModel):
@@ -159,29 +159,3 @@ class Regressor(_Network):
         theta, x = checks.inputs(self, theta, x)
         m, l = mlp(theta, x, self.widths)[0].T
         return m, np.exp(l)
-
-
-class Stopped(NamedTuple):
-    """The parameters with the least validation loss."""
-    theta: np.ndarray       # (P,)
-    nats: float             # -mean log p(y|x) of the validation rows
-    step: int               # after this many steps of training
-
-
-def stop_early(model, theta, rows, held_out, rng, *, steps, every=50, patience=20):
-    """Early stopping: train on rows and return the parameters with the least loss on validation rows.
-
-    The loss on held_out is computed after every `every` steps.  Training ends after `patience`
-    computations without a new minimum (50 and 20 by hand, not swept).  The nats returned are the
-    least of many, hence biased downwards: measure the model on a third set.
-    """
-    every, patience = checks.size(every, "every"), checks.size(patience, "patience")
-    best = Stopped(theta, -float(np.mean(model.log_prob(theta, held_out))), 0)
-    for state in train(model, theta, rows, rng, steps=steps):
-        if state.step % every == 0 or state.step == steps:
-            nats = -float(np.mean(model.log_prob(state.average, held_out)))
-            if nats < best.nats:
-                best = Stopped(state.average, nats, state.step)
-            elif state.step >= best.step + patience * every:
-                break
-    return best

@@ -1,4 +1,4 @@
-"""Newton's method for a convex loss L(theta), with a proof at the end that a minimum exists.
+"""Newton's method for a convex loss L(theta), which proves that a minimum exists, or that none does.
 
     H step = -g,         theta <- theta + t step,       g, H first and second derivative of L (1)
     L(theta + t step) <= L(theta) + 1e-4 t g^T step                                          (2)
@@ -37,53 +37,67 @@ Checked in tests/discriminative/test_newton.py::test_a_weighted_mean_of_the_move
 Checked in tests/discriminative/test_newton.py::test_steps_on_separable_data_move_a_logit_by_one
 
 Conversely, a step that moves no logit by 1 proves that a minimum exists.  A step that moves none
-by 1e-8 would be followed by one of about 1e-16, so the method stops there.  If some logit still
-moves by 1 in the 30th step, the data are declared separable: a minimum would have fitted
-probabilities within about exp(-30) of 0 or 1.
+by 1e-8 would be followed by one of about 1e-16, so the method stops there.
+
+Logits that move by 1 in every step prove nothing: the minimum may be far away.  A separation is
+claimed only for a v in hand, from the linear program max sum_n m_n subject to 0 <= m_n <= 1.  With a
+penalty on w, v has biases only, and exists only if a class has no rows.
+Checked in tests/discriminative/test_newton.py::test_separation_is_claimed_only_if_it_is_proved
+
+A constant c added to x changes b alone, to b - w^T c.  x is centered, so that no digits are lost.
+Checked in tests/discriminative/test_newton.py::test_the_minimum_does_not_see_the_units_of_a_column
 """
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import minimize
+from scipy.optimize import Bounds, LinearConstraint, milp, minimize
 
 from scratch import checks
-from scratch.discriminative.labeled import LabeledModel, split_numbers
+from scratch.discriminative.labeled import LabeledModel, split_classes, split_numbers
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-MOST_STEPS = 30                # derived: see exp(-30) above
+SUSPICIOUS = 30                # steps, after which separable rows have p within exp(-30) of 1
+MOST_STEPS = 500               # a minimum with logits near 500 is reached in time, and exp(-500) > 0
 ARRIVED = 1e-4                 # a larger move is no minimum; chosen by hand, not swept
 SMALL = 1e-8                   # derived: its square is below the rounding error of a float64
 
 
 class Separable(ValueError):
-    """The data are separable and the loss has no penalty, so it has no minimum."""
+    """The loss has no minimum: the data are separable without a penalty, or a class has no rows."""
 
 
 class Iterate(NamedTuple):
     """The state of Newton's method before a step."""
     theta: np.ndarray       # (P,)
     loss: float
-    gradient_norm: float
+    gradient_norm: float    # in w and in the bias at the mean of x
     moved: float            # the largest change of a logit by the next full step
 
 
 def newton(model, rows, theta=None):
     """Yield an Iterate a step, from theta (default 0) to the minimum; Separable if none exists."""
-    theta = np.zeros(model.size) if theta is None else np.asarray(theta, float)
-    moved = np.inf
-    for _ in range(MOST_STEPS):
+    rows, mean = centered(model, rows)
+    theta = np.zeros(model.size) if theta is None else checks.constant(theta, "theta")
+    theta, moved = with_bias_at(model, checks.flat(theta, model.size), mean), np.inf
+    for step_number in range(MOST_STEPS):
+        if step_number == SUSPICIOUS:
+            refuse_separable(model, theta, rows)
         arrived = moved <= SMALL
         loss, dtheta = model.loss(theta, rows)
         step, moved = newton_step(model, theta, rows, dtheta)
-        yield Iterate(theta, loss, float(np.linalg.norm(dtheta)), moved)
+        yield Iterate(with_bias_at(model, theta, -mean), loss, float(np.linalg.norm(dtheta)), moved)
         if arrived:
+            ranks = [np.linalg.matrix_rank(scaled_hessian(model, at, rows)[0]) for at in (theta, 0 * theta)]
+            if model.penalty == 0 and ranks[0] < ranks[1]:
+                raise RuntimeError("no minimum was found: in some direction the loss is flat up to rounding. "
+                                   "A penalty > 0 gives a clear minimum")
             return
         t, linear = 1.0, dtheta @ step
         while model.loss(theta + t * step, rows)[0] > loss + 1e-4 * t * linear + 1e-15 * loss:      # (2)
             t /= 2                                          # 1e-15 allows for rounding
         theta = theta + t * step                                                  # (P,)  (1)
-    refuse(moved)
+    raise RuntimeError(f"not at the minimum after {MOST_STEPS} steps: a step moves a logit by {moved:.2g}")
 
 
 def newton_step(model, theta, rows, dtheta):
@@ -92,14 +106,20 @@ def newton_step(model, theta, rows, dtheta):
     H is singular if columns of x repeat, and always for the softmax.  Then lstsq returns the
     shortest step.  Scaling H to a diagonal of 1 keeps columns in small units from counting as null.
     """
-    hessian = model.hessian(theta, rows)
-    curvature = np.sqrt(np.diagonal(hessian))
-    unit = 1 / np.where(curvature > 0, curvature, 1)
-    step = -unit * np.linalg.lstsq(unit[:, None] * hessian * unit, unit * dtheta)[0]      # (P,)  (1)
+    scaled, unit = scaled_hessian(model, theta, rows)
+    step = -unit * np.linalg.lstsq(scaled, unit * dtheta)[0]                      # (P,)  (1)
     x, _ = split_numbers(rows, model.dim)
     moves = model.scores(step, x).reshape(len(x), -1)                             # (N, 1) or (N, C)  (4)
     moves = np.ptp(moves, axis=1) if moves.shape[1] > 1 else np.abs(moves)
     return step, float(moves.max())
+
+
+def scaled_hessian(model, theta, rows):
+    """H in units of theta in which its diagonal is 1, and these units (P,)."""
+    hessian = model.hessian(theta, rows)
+    curvature = np.sqrt(np.diagonal(hessian))
+    unit = 1 / np.where(curvature > 0, curvature, 1)
+    return unit[:, None] * hessian * unit, unit
 
 
 def minimum(model, rows):
@@ -110,20 +130,63 @@ def minimum(model, rows):
 
 
 def minimum_by_lbfgs(model, rows):
-    """The same minimum by SciPy's L-BFGS on model.loss; the Hessian only serves the proof."""
-    result = minimize(lambda theta: model.loss(theta, rows), np.zeros(model.size), jac=True,
-                      method="L-BFGS-B", options=dict(maxiter=10_000, maxfun=20_000, ftol=0.0, gtol=1e-9))
-    refuse(newton_step(model, result.x, rows, result.jac)[1])
-    return result.x
+    """The same minimum by SciPy's L-BFGS, in units of theta in which H has the diagonal 1 at 0."""
+    rows, mean = centered(model, rows)
+    _, unit = scaled_hessian(model, np.zeros(model.size), rows)
 
+    def loss(scaled):
+        value, dtheta = model.loss(unit * scaled, rows)
+        return value, unit * dtheta
 
-def refuse(moved):
-    """Raise Separable if a step moves a logit by 1 or more, RuntimeError above ARRIVED."""
-    if moved >= 0.99:                                       # 1, with room for rounding
-        raise Separable("the loss has no minimum: the classes can be separated (each step moves a logit by "
-                        f"{moved:.2f}). A penalty > 0 gives a minimum, if no class is empty")
+    theta = unit * minimize(loss, np.zeros(model.size), jac=True, method="L-BFGS-B",
+                            options=dict(maxiter=10_000, maxfun=20_000, ftol=0.0, gtol=1e-9)).x
+    _, moved = newton_step(model, theta, rows, model.loss(theta, rows)[1])
     if moved > ARRIVED:
-        raise RuntimeError(f"not at the minimum yet: a step moves a logit by {moved:.2g}. Center, scale x")
+        refuse_separable(model, theta, rows)
+        raise RuntimeError(f"not at the minimum yet: a Newton step moves a logit by {moved:.2g}")
+    return with_bias_at(model, theta, -mean)
+
+
+def centered(model, rows):
+    """The rows with inputs of mean 0, in float64, and the mean (D,)."""
+    if not isinstance(model, Convex):
+        raise TypeError(f"model must be convex, like LogisticRegression(2), got {checks.brief(model)}")
+    x, y = split_classes(rows, model.dim, model.classes)
+    x = x.astype(float)
+    mean = x[0] + (x - x[0]).mean(axis=0)                   # exact for a column of equal numbers
+    return np.column_stack([x - mean, y]), mean
+
+
+def with_bias_at(model, theta, origin):
+    """theta with the bias that it needs if `origin` (D,) is subtracted from x."""
+    W, b = np.split(theta.reshape(-1, model.outputs), [-1])
+    return np.append(W, b + origin @ W)
+
+
+def refuse_separable(model, theta, rows):
+    """Raise Separable if theta or the linear program's v has margins (3) of at least 0, up to rounding."""
+    x, y = split_classes(rows, model.dim, model.classes)
+    x1 = np.hstack([x * (model.penalty == 0), np.ones((len(x), 1))])              # (N, D + 1)
+    others = (y[:, None] + np.arange(1, model.classes)) % model.classes           # (N, C - 1)
+    one = np.eye(model.classes) if model.outputs > 1 else np.array([[-0.5], [0.5]])
+    A = np.einsum("nkc,nd->nkdc", one[y][:, None] - one[others], x1)              # m = A v  (3)
+    A = A.reshape(-1, model.size)
+    unit = np.maximum(np.abs(A).max(axis=0), 1e-300)
+    A = A / unit
+    v = unit * theta
+    if not _separates(A, v):
+        found = milp(-A.sum(axis=0), constraints=LinearConstraint(A, 0, 1), bounds=Bounds(-np.inf, np.inf)).x
+        v = np.zeros(model.size) if found is None else found
+        tied = A[np.abs(A @ v) < 1e-6]                      # 0 up to the solver's tolerance: made 0
+        v = v - np.linalg.lstsq(tied, tied @ v)[0]
+    if _separates(A, v):
+        raise Separable("the loss has no minimum: the classes can be separated, in a direction that was "
+                        "found. A penalty > 0 gives a minimum, if no class is empty")
+
+
+def _separates(A, v):
+    margins, rounding = A @ v, 8 * np.finfo(float).eps * (np.abs(A) @ np.abs(v))
+    return (margins > rounding).any() and (margins >= -rounding).all()            # (3)
 
 
 class Convex(LabeledModel):
@@ -150,7 +213,7 @@ class Convex(LabeledModel):
 
     def init(self, rng, dtype=np.float32):
         """Small random theta (P,); any start leads to the same minimum (0.1 by hand, not swept)."""
-        return checks.generator(rng).normal(0, 0.1, self.size).astype(dtype)
+        return checks.generator(rng).normal(0, 0.1, self.size).astype(checks.dtype(dtype))
 
     fit = minimum
 

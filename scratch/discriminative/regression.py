@@ -39,15 +39,14 @@ def transform(mean, std, y):
 
 def coverage(mean, std, y, level=0.95):
     """The fraction (3) of y inside the central interval of predicted probability `level`."""
-    if not 0 < level < 1:
+    if not checks.positive(level, "level") < 1:
         raise ValueError(f"level must lie in (0, 1), got {level}")
-    inside = float(np.mean(np.abs(transform(mean, std, y) - 0.5) <= level / 2))                  # (3)
-    return Share(inside, float(np.sqrt(inside * (1 - inside) / len(y))), len(y))
+    inside = np.abs(transform(mean, std, y) - 0.5) <= level / 2                                  # (3)
+    return Share.of(np.sum(inside), len(inside))
 
 
 def _checked(mean, std, y):
-    mean, std, y = (checks.finite(np.asarray(a, float), name)
-                    for a, name in ((mean, "mean"), (std, "std"), (y, "y")))
+    mean, std, y = checks.constant(mean, "mean"), checks.constant(std, "std"), checks.constant(y, "y")
     if y.ndim != 1 or len(y) == 0 or mean.shape != y.shape or std.shape != y.shape:
         raise ValueError(f"mean, std, y must have one shape (n,), got {mean.shape}, {std.shape}, {y.shape}")
     if not (std > 0).all():

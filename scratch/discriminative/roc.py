@@ -25,11 +25,18 @@ their squares estimates its variance (with M (M - 1) for M^2, as in a sample var
 
 Scores of neighbors in one picture are not independent.  Their terms are then summed within each
 cluster before they are squared (Obuchowski 1997, "Nonparametric Analysis of Clustered ROC Curve
-Data").  For two detectors on the same items the terms are subtracted first: this keeps covariances.
+Data").  Then M / (M - 1) in (7) becomes G / (G - 1), with G the number of clusters that hold
+positives, and likewise for the negatives.  For two detectors on the same items the terms are
+subtracted first: this keeps covariances.
 Checked in tests/discriminative/test_roc.py::test_stderr_is_delongs
-Checked in tests/discriminative/test_roc.py::test_clusters_widen_the_interval_until_it_covers
+Checked in tests/discriminative/test_roc.py::test_the_error_of_clusters_is_the_scatter_of_repeats
 
-Symbols: M positives, N negatives, A area.
+Where all positives score above all negatives, (7) is 0 but A may be less than 1.  Since Var A is at
+most A (1 - A) / min(M, N) (Birnbaum and Klose 1957, "Bounds for the variance of the Mann-Whitney
+statistic"), the error and the interval are Wilson's (scratch/estimate.py) for min(M, N) trials.
+Checked in tests/discriminative/test_roc.py::test_a_perfect_area_has_an_error
+
+Symbols: M positives, N negatives, A area, G clusters.
 """
 import numpy as np
 from scipy.stats import rankdata
@@ -53,22 +60,24 @@ def roc_curve(positive, negative):
 
 def area_under_roc(positive, negative, positive_clusters=None, negative_clusters=None):
     """A (3) with its standard error; clusters: labels of the scores, equal for dependent ones."""
-    area, terms = _area(positive, negative)
-    clusters = _clusters(positive_clusters, negative_clusters, positive, negative)
-    return Share(area, *_error(terms, clusters))
+    area, *terms = _area(positive, negative)
+    return Share.with_variance(area, *_variance(terms, positive_clusters, negative_clusters))
 
 
 def area_difference(first, second, positive_clusters=None, negative_clusters=None):
     """A of the first minus A of the second, each a pair (positive, negative) of the same items."""
-    if [np.shape(scores) for scores in first] != [np.shape(scores) for scores in second]:
+    for pair in (first, second):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise TypeError(f"first and second must be pairs (positive, negative), got {checks.brief(pair)}")
+    (area, u, v), (other, other_u, other_v) = _area(*first), _area(*second)
+    if (u.shape, v.shape) != (other_u.shape, other_v.shape):
         raise ValueError("both detectors must have scored the same positives and negatives")
-    (area, terms), (other, other_terms) = _area(*first), _area(*second)
-    clusters = _clusters(positive_clusters, negative_clusters, *first)
-    return Estimate(area - other, *_error(terms - other_terms, clusters), unit="")
+    variance, n = _variance((u - other_u, v - other_v), positive_clusters, negative_clusters)
+    return Estimate(area - other, float(np.sqrt(variance)), n, unit="")
 
 
 def _area(positive, negative):
-    """A, and the terms (M + N,) whose squares sum to its variance (7)."""
+    """A, and the terms (M,) and (N,) of its error (6)."""
     positive, negative = _scores(positive, "positive"), _scores(negative, "negative")
     M, N = len(positive), len(negative)
     if min(M, N) < 2:
@@ -77,31 +86,27 @@ def _area(positive, negative):
     u = (ranks[:M] - rankdata(positive)) / N                # (M,)  (4): rank among all - among positives
     v = 1 - (ranks[M:] - rankdata(negative)) / M            # (N,)  (5)
     area = float(u.mean())                                  # (3)
-    return area, np.append((u - area) / np.sqrt(M * (M - 1)), (v - area) / np.sqrt(N * (N - 1)))    # (6)
+    return area, (u - area) / M, (v - area) / N             # (6)
 
 
-def _error(terms, clusters):
-    """The standard error, and the number of independent terms: scores, or sums over clusters."""
-    if clusters is None:
-        return float(np.linalg.norm(terms)), len(terms)                           # root of (7)
-    sums = np.bincount(clusters, terms)
-    if len(sums) < 2:
-        raise ValueError("a standard error needs at least 2 clusters")
-    return float(np.sqrt(len(sums) / (len(sums) - 1)) * np.linalg.norm(sums)), len(sums)
-
-
-def _clusters(positive_clusters, negative_clusters, positive, negative):
-    """One number 0, 1, ... per cluster for all M + N scores, or None."""
-    if positive_clusters is None and negative_clusters is None:
-        return None
-    if [np.shape(positive_clusters), np.shape(negative_clusters)] != [np.shape(positive), np.shape(negative)]:
+def _variance(terms, *clusters):
+    """The variance (7), and the number of independent terms in the smaller class."""
+    if all(labels is None for labels in clusters):
+        clusters = np.arange(len(terms[0])), -1 - np.arange(len(terms[1]))        # each score its own
+    clusters = [checks.labels(labels, "clusters") for labels in clusters]
+    if [labels.shape for labels in clusters] != [part.shape for part in terms]:
         raise ValueError("clusters must have one label for each score, got shapes "
-                         f"{np.shape(positive_clusters)} and {np.shape(negative_clusters)}")
-    return np.unique(np.concatenate([positive_clusters, negative_clusters]), return_inverse=True)[1]
+                         f"{clusters[0].shape} and {clusters[1].shape}")
+    G = np.array([len(np.unique(labels)) for labels in clusters])
+    if G.min() < 2:
+        raise ValueError("a standard error needs at least 2 clusters of positives and of negatives")
+    terms = np.concatenate([part * np.sqrt(g / (g - 1)) for part, g in zip(terms, G)])
+    sums = np.bincount(np.unique(np.concatenate(clusters), return_inverse=True)[1], terms)
+    return float(sums @ sums), int(G.min())                                       # (7)
 
 
 def _scores(scores, name):
-    scores = checks.finite(np.asarray(scores, float), name)
+    scores = checks.constant(scores, name)
     if scores.ndim != 1 or len(scores) == 0:
         raise ValueError(f"{name} must be scores of shape (n,), n >= 1, got {scores.shape}")
     return scores

@@ -31,14 +31,20 @@ Lin 2005, "Working Set Selection Using Second Order Information")
 
 shortened where beta_i or beta_j would leave its box or pass 0, where |beta| has its kink.
 
+Columns in very different units need millions of such steps.  Every CHECK_EVERY steps the rows F
+strictly inside their boxes therefore move at once towards the maximum of D over them (Newton's step):
+
+    K_FF d + lambda 1 = r_F - epsilon sign(beta_F),      sum_F d = 0.                        (7)
+Checked in tests/discriminative/test_smo.py::test_columns_in_different_units_do_not_take_millions_of_steps
+
 Duality gap.  With errors e = r - b, for any b and any feasible beta, the primal value of f is
 
     P     = 1/2 beta^T K beta
-            + sum_n [ high_n max(e_n - epsilon, 0) + low_n min(e_n + epsilon, 0) ]           (7)
+            + sum_n [ high_n max(e_n - epsilon, 0) + low_n min(e_n + epsilon, 0) ]           (8)
     P - D = sum_n [ (high_n - beta_n) max(e_n - epsilon, 0) + epsilon |beta_n|
-            + (beta_n - low_n) max(-e_n - epsilon, 0) - beta_n clip(e_n, -epsilon, epsilon) ]  (8)
+            + (beta_n - low_n) max(-e_n - epsilon, 0) - beta_n clip(e_n, -epsilon, epsilon) ]  (9)
 
-No term of (8) is negative.  Since D <= max D = min P <= P, a gap of 1e-6 P proves that P exceeds
+No term of (9) is negative.  Since D <= max D = min P <= P, a gap of 1e-6 P proves that P exceeds
 the minimum by at most one part in a million.
 Checked in tests/discriminative/test_smo.py::test_the_karush_kuhn_tucker_conditions_hold
 Checked in tests/discriminative/test_smo.py::test_primal_and_gap_are_the_formulas
@@ -50,9 +56,11 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch import checks
+from scratch.discriminative.labeled import not_negative
 
 CHECK_EVERY = 200              # steps between two computations of the gap; by hand, not swept
-MOST_STEPS = 10_000_000        # only against an endless loop
+MOST_STEPS = 1_000_000         # about a minute at N = 1,000; by hand
+MOST_FREE = 300                # rows in (7), so that it takes about as long as the steps between; by hand
 LEAST_CURVATURE = 1e-12        # for rows with equal kernels, as in Fan, Chen and Lin 2005
 
 
@@ -63,24 +71,29 @@ class DualSolution(NamedTuple):
     primal: float
     gap: float                  # primal - dual, never negative
     steps: int
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
 
-def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
+def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=MOST_STEPS):
     """Solve (1) until gap <= tolerance * primal; the default proves six digits of the objective.
 
     K (N, N) symmetric and positive semidefinite, held whole; target, low <= 0 <= high (N,).
     """
-    K = checks.rows(K, len(target), "K")
-    shapes = K.shape, np.shape(target), np.shape(low), np.shape(high)
-    if shapes != ((len(K),) * 2, *[(len(K),)] * 3):
-        raise ValueError(f"K must be square with one target, low and high for each row, got {shapes}")
-    if not (low <= 0).all() or not (high >= 0).all():
+    target, low = checks.constant(target, "target"), checks.constant(low, "low")
+    high, K, n = checks.constant(high, "high"), checks.rows(K, target.size, "K"), (target.size,)
+    epsilon, tolerance = not_negative(epsilon, "epsilon"), checks.positive(tolerance, "tolerance")
+    if (K.shape, target.shape, low.shape, high.shape) != (2 * n, n, n, n):
+        raise ValueError(f"K must be square with one target, low and high for each row, got {K.shape}, "
+                         f"{target.shape}, {low.shape}, {high.shape}")
+    if (low > 0).any() or (high < 0).any():
         raise ValueError("the box must hold 0: low <= 0 <= high")
-    beta, r = np.zeros(len(target)), np.array(target, float)                      # (N,)  (2)
-    diagonal = np.diagonal(K).copy()
-    up, down = np.where(high > 0, -epsilon, -np.inf), np.where(low < 0, epsilon, np.inf)       # (3)
+    beta, r = np.zeros(len(target)), target.copy()                                # (N,)  (2)
+    diagonal, (up, down) = np.diagonal(K).copy(), _rates(beta, low, high, epsilon)
     rounding = 1e-13 * np.ptp(r)                            # a smaller violation is rounding error
-    for step in range(MOST_STEPS):
+    for step in range(checks.size(most_steps, "most_steps")):
+        if step % CHECK_EVERY == CHECK_EVERY - 1:
+            beta = _move_all_free(K, beta, target, low, high, epsilon)
+            r, (up, down) = target - K @ beta, _rates(beta, low, high, epsilon)   # (2)
         u = r + up                                                                # (N,)  (3)
         i = int(np.argmax(u))
         violation = u[i] - (r + down)                                             # (N,) u_i - v_j  (3)
@@ -99,13 +112,38 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6):
             up[row] = -np.inf if beta[row] == high[row] else epsilon if beta[row] < 0 else -epsilon
             down[row] = np.inf if beta[row] == low[row] else -epsilon if beta[row] > 0 else epsilon
         r -= move * (K[i] - K[j])                                                 # (2)
-    raise RuntimeError(f"the gap is {solution.gap:.2g} of {solution.primal:.2g} after {MOST_STEPS} steps")
+    raise RuntimeError(f"the gap is still {solution.gap:.2g} of {solution.primal:.2g} after {most_steps} "
+                       "steps: divide each column of x by its standard deviation, or allow more most_steps")
+
+
+def _rates(beta, low, high, epsilon):
+    """up and down (3), (N,) each."""
+    return (np.where(beta == high, -np.inf, np.where(beta >= 0, -epsilon, epsilon)),
+            np.where(beta == low, np.inf, np.where(beta <= 0, epsilon, -epsilon)))
+
+
+def _move_all_free(K, beta, target, low, high, epsilon):
+    """beta (N,) after steps (7), until one need not be shortened; each that is makes F smaller."""
+    beta, t = beta.copy(), 0.0
+    while t < 1:
+        F = np.flatnonzero((low < beta) & (beta < high) & (beta != 0))
+        if not 2 <= len(F) <= MOST_FREE:
+            break
+        start, sign, r = beta[F], np.sign(beta[F]), target[F] - K[F] @ beta                      # (2)
+        system = np.block([[K[np.ix_(F, F)], np.ones((len(F), 1))], [np.ones(len(F)), np.zeros(1)]])
+        d = np.linalg.lstsq(system, np.append(r - epsilon * sign, 0.0))[0][:-1]   # (7)
+        ends = np.where(d * sign > 0, np.where(sign > 0, high[F], low[F]), 0.0)   # where d would leave
+        far = np.abs(d) > np.abs(ends - start)
+        reach = np.where(far, (ends - start) / np.where(far, d, 1), 1.0)
+        t = reach.min()
+        beta[F] = np.where(far & (reach == t), ends, start + t * d)
+    return beta
 
 
 def _solution(beta, r, target, low, high, epsilon, bias, steps):
     """The DualSolution at beta, with the gap (8) and the primal value as dual + gap."""
     above, below = np.maximum(r - bias - epsilon, 0), np.maximum(bias - r - epsilon, 0)
     inside = np.clip(r - bias, -epsilon, epsilon)
-    gap = np.sum((high - beta) * above + (beta - low) * below + epsilon * np.abs(beta) - beta * inside)  # (8)
+    gap = np.sum((high - beta) * above + (beta - low) * below + epsilon * np.abs(beta) - beta * inside)  # (9)
     dual = 0.5 * (target + r) @ beta - epsilon * np.sum(np.abs(beta))             # (1), as K beta = t - r
-    return DualSolution(beta.copy(), float(bias), float(dual + gap), float(gap), steps)      # (7) = (1) + (8)
+    return DualSolution(beta.copy(), float(bias), float(dual + gap), float(gap), steps)      # (8) = (1) + (9)

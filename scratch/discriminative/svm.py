@@ -25,6 +25,10 @@ Kernel, with the hinge (Cortes and Vapnik 1995, "Support-Vector Networks"):
     Model     f(x)    = sum_n beta_n k(x_n, x) + b,      k(x, z) = phi(x)^T phi(z)           (5)
     Loss      P(w, b) = 1/N sum_n max(0, 1 - m_n) + penalty/2 |w|^2                          (6)
 
+As sum_n beta_n = 0, the kernel x^T z may be computed about the mean c of x, where no digits are lost:
+f(x) = sum_n beta_n (x_n - c)^T (x - c) + b + w^T c.
+Checked in tests/discriminative/test_svm.py::test_a_constant_added_to_a_column_moves_the_bias_alone
+
 P / penalty is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of the textbooks.
 smo.py solves the dual.  Rows outside the margin have beta = 0.  The others are the support vectors,
 with |beta| = C if they lie inside the margin.  Regression has no loss in a tube of half-width
@@ -43,11 +47,12 @@ from dataclasses import KW_ONLY, dataclass
 from typing import NamedTuple
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from scratch import checks
 from scratch.discriminative.labeled import labeled_inputs, split_classes, split_numbers
 from scratch.discriminative.newton import Convex
-from scratch.discriminative.smo import maximize_dual
+from scratch.discriminative.smo import MOST_STEPS, maximize_dual
 
 
 @dataclass(frozen=True)
@@ -58,8 +63,8 @@ class LinearSVM(Convex):
     penalty: float = 1e-3      # C = 1 at N = 1,000 rows; by hand, not swept.  (4) needs > 0
 
     def __post_init__(self):
+        checks.fields(self, penalty=checks.positive)
         super().__post_init__()
-        checks.positive(self.penalty, "penalty")
 
     def loss(self, theta, rows, noise=None):
         """P(w, b) (2), which is not in nats, and its gradient (P,)."""
@@ -99,7 +104,7 @@ class LinearSVM(Convex):
 
     def predict(self, theta, x):
         """The side of the boundary that x is on, (N,)."""
-        return (self.scores(theta, x) > 0).astype(int)
+        return (checks.finite(self.scores(theta, x), "f(x)") > 0).astype(int)
 
 
 @dataclass(frozen=True)
@@ -108,19 +113,18 @@ class RBF:
     width: float
 
     def __post_init__(self):
-        checks.positive(self.width, "width")
+        checks.fields(self, width=checks.positive)
 
     def __call__(self, x, z):
-        """The kernel between all rows of x (N, D) and z (M, D), (N, M)."""
-        middle = z.mean(axis=0)                             # for less rounding: k ignores a common shift
-        x, z = x - middle, z - middle
-        square = np.sum(x * x, axis=1)[:, None] + np.sum(z * z, axis=1) - 2 * x @ z.T
-        return np.exp(-np.maximum(square, 0) / (2 * self.width ** 2))
+        """The kernel between all rows of x (N, D) and z (M, D), (N, M), in float64."""
+        x = checks.rows(x)                                  # differences, not products: nothing cancels
+        return np.exp(-cdist(x, checks.rows(z, x.shape[1], "z"), "sqeuclidean") / (2 * self.width ** 2))
 
 
 def linear(x, z):
     """k(x, z) = x^T z, (N, M)."""
-    return x @ z.T
+    x = checks.rows(x)
+    return x @ checks.rows(z, x.shape[1], "z").T
 
 
 class SupportVectors(NamedTuple):
@@ -131,6 +135,7 @@ class SupportVectors(NamedTuple):
     primal: float           # P
     gap: float              # P - D: no f has an objective below P - gap
     steps: int
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__   # it holds arrays
 
 
 @dataclass(frozen=True)
@@ -142,35 +147,48 @@ class _KernelMachine:
     kernel: callable = RBF(1.0)     # for columns of standard deviation about 1; not swept
 
     def __post_init__(self):
-        checks.size(self.dim, "dim")
-        object.__setattr__(self, "penalty", checks.positive(self.penalty, "penalty"))
-        if not callable(self.kernel):
-            raise TypeError(f"kernel must be a function of two arrays, such as RBF(1.0), got {self.kernel!r}")
+        checks.fields(self, dim=checks.size, penalty=checks.positive, kernel=checks.function)
 
     def scores(self, machine, x):
         """f(x), (N,): positive on the side of class 1, or the prediction of y."""
-        x = checks.rows(x, self.dim).astype(float, copy=False)
-        return self.kernel(x, machine.x) @ machine.beta + machine.bias            # (5)
+        if not isinstance(machine, SupportVectors):
+            raise TypeError(f"machine must be what fit returned, got {checks.brief(machine)}")
+        x = checks.rows(x, self.dim).astype(float)
+        if len(machine.x) == 0:                             # a tube that holds every y
+            return np.full(len(x), machine.bias)
+        c, shift = self._center(machine.x, machine.beta)
+        return self.kernel(x - c, machine.x - c) @ machine.beta + (machine.bias + shift)        # (5)
 
-    def _fit(self, x, target, low, high, epsilon, tolerance):
+    def _center(self, x, beta):
+        """The c (D,) to subtract from x, and w^T c, by which b grows: 0 but for the linear kernel."""
+        c = x[0] + (x - x[0]).mean(axis=0) if self.kernel is linear else np.zeros(self.dim)
+        return c, beta @ (x - c) @ c
+
+    def _fit(self, x, target, low, high, epsilon, tolerance, most_steps):
         x = x.astype(float)
-        solution = maximize_dual(self.kernel(x, x), target, low, high, epsilon, tolerance)
-        support = solution.beta != 0
+        c, _ = self._center(x, np.zeros(len(x)))
+        K = self.kernel(x - c, x - c)
+        solution = maximize_dual(K, target, low, high, epsilon, tolerance, most_steps)
+        beta, support = solution.beta, solution.beta != 0
         primal, gap = self.penalty * solution.primal, self.penalty * solution.gap               # (6), (7)
-        return SupportVectors(x[support], solution.beta[support], solution.bias, primal, gap, solution.steps)
+        bias = solution.bias - beta @ (x - c) @ c
+        return SupportVectors(x[support], beta[support], float(bias), primal, gap, solution.steps)
 
 
 @dataclass(frozen=True)
 class KernelSVM(_KernelMachine):
     """KernelSVM(dim, *, penalty, kernel): classification (6).  fit holds an N x N matrix."""
 
-    def fit(self, rows, tolerance=1e-6):
-        """SupportVectors with a duality gap of at most tolerance times the objective (6)."""
+    def fit(self, rows, tolerance=1e-6, *, most_steps=MOST_STEPS):
+        """SupportVectors with a duality gap of at most tolerance times (6), or an error after most_steps.
+
+        Columns of very different scales take many steps: divide each by its standard deviation first.
+        """
         x, y = split_classes(rows, self.dim, 2)
         if y.min() == y.max():
             raise ValueError(f"rows must hold both classes, got only class {y[0]}")
         s, C = 2.0 * y - 1, 1 / (self.penalty * len(y))
-        return self._fit(x, s, np.minimum(s * C, 0), np.maximum(s * C, 0), 0.0, tolerance)
+        return self._fit(x, s, np.minimum(s * C, 0), np.maximum(s * C, 0), 0.0, tolerance, most_steps)
 
     predict = LinearSVM.predict
 
@@ -183,12 +201,14 @@ class KernelSVR(_KernelMachine):
 
     def __post_init__(self):
         super().__post_init__()
-        checks.positive(self.epsilon, "epsilon")
+        checks.fields(self, epsilon=checks.positive)
 
-    def fit(self, rows, tolerance=1e-6):
-        """SupportVectors with a duality gap of at most tolerance times the objective (7)."""
+    def fit(self, rows, tolerance=1e-6, *, most_steps=MOST_STEPS):
+        """SupportVectors with a duality gap of at most tolerance times (7), as KernelSVM.fit."""
         x, y = split_numbers(rows, self.dim)
         box = np.full(len(y), 1 / (self.penalty * len(y)))
-        return self._fit(x, y.astype(float), -box, box, self.epsilon, tolerance)
+        y, middle = y.astype(float), y.mean(dtype=float)    # a constant added to y changes b alone
+        machine = self._fit(x, y - middle, -box, box, self.epsilon, tolerance, most_steps)
+        return machine._replace(bias=machine.bias + middle)
 
     predict = _KernelMachine.scores

@@ -45,7 +45,7 @@ class _GaussianFit:
     recipe = Recipe(Adam(2e-2), batch_size=512)             # chosen by hand, not swept
 
     def __post_init__(self):
-        checks.size(self.dim, "dim")
+        checks.fields(self, dim=checks.size)
 
     @property
     def size(self):
@@ -54,9 +54,7 @@ class _GaussianFit:
 
     def start(self, mean, std):
         """theta of a round Gaussian."""
-        mean = checks.finite(np.asarray(mean, dtype=float), "mean")
-        if mean.shape != (self.dim,):
-            raise ValueError(f"mean must have shape ({self.dim},), got {mean.shape}")
+        mean = checks.constant(mean, "mean", (self.dim,))
         log_std = np.full(self.dim, np.log(checks.positive(std, "std")))
         return np.concatenate([mean, log_std, np.zeros(self.size - 2 * self.dim)])
 
@@ -71,7 +69,8 @@ class _GaussianFit:
     def _pack_gradient(self, dmu, dL, L, dlog_det):
         """dtheta from dmu, dL and the gradient in sum_i log L_ii, 1 or -1."""
         dlog_diagonal = np.diag(dL) * np.diag(L) + dlog_det
-        return np.concatenate([dmu, dlog_diagonal, dL[np.tril_indices(self.dim, -1)]])
+        dtheta = np.concatenate([dmu, dlog_diagonal, dL[np.tril_indices(self.dim, -1)]])
+        return dtheta.astype(L.dtype, copy=False)
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ class ForwardFit(_GaussianFit):
 
     def loss(self, theta, x, noise=None):
         """-mean log q(x) in nats, and its gradient."""
-        x = checks.rows(x, self.dim)
+        theta, x = checks.inputs(self, theta, x)
         mu, L = self.unpack(theta)
         z = np.linalg.solve(L, (x - mu).T).T                                      # (N, D)
         log_det = np.sum(np.log(np.diag(L)))
@@ -100,13 +99,17 @@ class ReverseFit(_GaussianFit):
     _: KW_ONLY
     law: object
 
+    def __post_init__(self):
+        super().__post_init__()
+        checks.law(self.law, "law", "log_prob", "score")
+
     def draw_noise(self, rng, n):
         """eps ~ N(0, I), (n, D)."""
-        return rng.standard_normal((n, self.dim))
+        return checks.generator(rng).standard_normal((checks.size(n, "n"), self.dim))
 
     def loss(self, theta, x, noise):
         """-H(q) - mean log p(mu + L eps) in nats, and its gradient; noise: eps (N, D)."""
-        eps, (mu, L) = noise, self.unpack(theta)
+        eps, (mu, L) = checks.rows(noise, self.dim, "noise"), self.unpack(theta)
         at = mu + eps @ L.T                                                       # (N, D)
         entropy = np.sum(np.log(np.diag(L))) + self.dim * (HALF_LOG_TWO_PI + 0.5)
         loss = -entropy - np.sum(self.law.log_prob(at)) / len(eps)                # (2)

@@ -53,12 +53,14 @@ def kl_monte_carlo(log_p, log_q, x, estimator=k1):
         raise ValueError(f"a standard error needs at least 2 samples, got x of shape {x.shape}")
     log_p, log_q = evaluate(log_p, x, "log_p"), evaluate(log_q, x, "log_q")       # (n,)
     if (log_p == -np.inf).any():
-        raise ValueError(f"x must be samples of p, but log_p is -inf at {x[log_p == -np.inf][0].tolist()}")
+        raise ValueError(f"x must be samples of p, but log_p is -inf at {checks.brief(x[log_p == -np.inf][0])}")
     if (log_q == -np.inf).any():
         return Estimate(np.inf, 0.0, len(x))
     with np.errstate(over="ignore"):                                              # k3 at log r > 709
-        terms = estimator(log_q - log_p)                                          # (n,)
+        terms = checks.function(estimator, "estimator")(log_q - log_p)            # (n,)
+    if np.shape(terms) != log_p.shape:
+        raise ValueError(f"estimator must return shape {log_p.shape}, got {np.shape(terms)}")
     if not np.isfinite(terms).all():
-        raise OverflowError(f"q is up to exp({(log_q - log_p).max():.0f}) times p at these samples, too much "
-                            "for this estimator: use k1")
+        raise ValueError(f"q is up to exp({(log_q - log_p).max():.0f}) times p at these samples, too much "
+                         "for this estimator: use k1")
     return Estimate(float(terms.mean()), float(terms.std(ddof=1) / np.sqrt(len(x))), len(x))      # (4)

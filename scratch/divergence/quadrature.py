@@ -47,10 +47,11 @@ def kl_quadrature(log_p, log_q, bounds, n=None):
     >>> round(kl_quadrature(normal, lambda x: normal(x - 2), [(-9, 9)]).value, 12)
     2.0
     """
-    D = np.shape(bounds)[0] if np.ndim(bounds) == 2 else 0
+    bounds = checks.constant(bounds, "bounds")
+    D = len(bounds) if bounds.ndim == 2 else 0
     if D not in (1, 2):
         raise ValueError(f"quadrature is for 1 or 2 dimensions: bounds must have shape (1, 2) or (2, 2), "
-                         f"got {np.shape(bounds)}")
+                         f"got {bounds.shape}")
     n = round(NODES ** (1 / D)) if n is None else checks.size(n, "n", minimum=3)
     n += -n % 3
     nodes, cell = midpoints(bounds, n)                                            # (n**D, D)

@@ -43,6 +43,7 @@ class Places(NamedTuple):
     of_y: np.ndarray        # (m,)
     count_x: np.ndarray     # (places,) how many rows of x each place has
     count_y: np.ndarray     # (places,)
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__      # it holds arrays
 
     def atoms(self, k):
         """Mask (n,) of the x that k or more other x, or k or more y, equal."""
@@ -77,7 +78,7 @@ def refuse_copies(x, y):
     pairs = int(at.count_x @ at.count_y)                                          # C
     within = [float(count @ (count - 1)) / (2 * count.sum() ** 2) for count in (at.count_x, at.count_y)]
     bound = n * m * sum(within)                                                   # (4)
-    if pairs > bound + 5 * np.sqrt(bound) + 5:              # five standard deviations, and 5 for small counts
+    if pairs > bound + 5 * np.sqrt(bound) + min(5, n / 2, m / 2):       # 5 deviations, and 5 for small counts
         raise ValueError(f"y is not independent of x: {int((at.count_x[at.of_y] > 0).sum())} of its {m} rows "
                          f"are rows of x, so no KL between densities can be estimated; does the model copy its data?")
 

@@ -5,9 +5,9 @@ from scratch import checks
 from scratch.divergence.repeats import refuse_copies
 
 
-def one_sample(x, name="x"):
-    """Real data rows (n, D) as float64."""
-    x = checks.rows(x, name=name)
+def one_sample(x, name="x", dim=None):
+    """Real data rows (n, dim) as float64."""
+    x = checks.rows(x, dim, name)
     if x.dtype.kind == "c":
         raise TypeError(f"{name} must be real, got dtype {x.dtype}")
     return x.astype(np.float64)

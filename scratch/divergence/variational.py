@@ -56,9 +56,9 @@ from typing import Callable
 import numpy as np
 
 from scratch import checks
-from scratch.divergence.samples import two_samples
+from scratch.divergence.samples import one_sample, two_samples
 from scratch.estimate import Estimate
-from scratch.kernels.dense import mlp, mlp_init
+from scratch.kernels.dense import mlp, mlp_init, mlp_size
 from scratch.kernels.stable import logsumexp, softplus
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, fit
@@ -95,10 +95,14 @@ class LogRatio:
     objective: Callable = logistic
     recipe = Recipe(Adam(3e-3), batch_size=256)             # 1e-3 is as good, 1e-2 worse at D = 20
 
+    def __post_init__(self):
+        checks.fields(self, dim=checks.size, bound=checks.positive, decay=checks.nonnegative,
+                      hidden=checks.widths, objective=checks.function)
+
     @property
     def widths(self):
         """The widths of all layers."""
-        return (self.dim, *checks.widths(self.hidden), 1)
+        return (self.dim, *self.hidden, 1)
 
     def init(self, rng, dtype=np.float32):
         """Random parameters (P,); a last layer ten times smaller lets f start near 0 (p = q)."""
@@ -111,12 +115,14 @@ class LogRatio:
 
     def log_ratio(self, theta, x):
         """f (N,) at the rows of x, and the vector-Jacobian product pull(df) -> dtheta."""
-        a, pull_a = mlp(theta, x, self.widths)                                    # (N, 1)
+        theta = checks.flat(theta, mlp_size(self.widths))
+        a, pull_a = mlp(theta, checks.rows(x, self.dim), self.widths)             # (N, 1)
         t = np.tanh(a[:, 0] / self.bound)
         return self.bound * t, lambda df: pull_a((df * (1 - t * t))[:, None].astype(a.dtype))[0]  # (6), d(6)
 
     def loss(self, theta, rows, noise=None):
         """The objective on a batch (N, D + 1), and its gradient (P,)."""
+        rows = checks.rows(rows, self.dim + 1, "rows")
         is_x = rows[:, -1].real > 0.5
         f, pull = self.log_ratio(theta, np.ascontiguousarray(rows[:, :-1]))
         df = np.empty_like(f)
@@ -124,7 +130,7 @@ class LogRatio:
         return value + 0.5 * self.decay * (theta @ theta), pull(df) + self.decay * theta          # (7), d(7)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Labeled:
     """A law that draws batches of half x, labeled 1, and half y, labeled 0."""
     x: np.ndarray
@@ -169,6 +175,8 @@ def _cross_fitted(x, y, rng, objective, bound, hidden, steps):
 
 def train_log_ratio(x, y, rng, objective=logistic, hidden=(64, 64), steps=500):
     """f(rows) -> (n,) float64, an estimate of log p / q trained on x (n, D) and y (m, D)."""
+    x = one_sample(x)
+    y = one_sample(y, "y", x.shape[1])
     low, center, high = np.quantile(np.concatenate([x, y]), [0.25, 0.5, 0.75], axis=0)    # (D,) each
     unit = np.where(high > low, high - low, 1.0)
 

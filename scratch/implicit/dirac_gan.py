@@ -78,15 +78,12 @@ class DiracGAN:
     gradient_penalty: float = 0.0                           # lambda
 
     def __post_init__(self):
-        if not callable(self.objective):
-            raise TypeError(f"objective must be a function such as relativistic, got {self.objective!r}")
-        for name in ("r1", "r2", "gradient_penalty"):
-            if not checks.constant(getattr(self, name), name) >= 0:
-                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        checks.fields(self, objective=checks.function, r1=checks.nonnegative, r2=checks.nonnegative,
+                      gradient_penalty=checks.nonnegative)
 
     def field(self, state):
         """v = (dL_G/dtheta, dL_D/dpsi) at state = (theta, psi): a training step goes against it."""
-        theta, psi = state
+        theta, psi = checks.constant(state, "state", (2,))
         game = self._game(theta * psi)
         dtheta = game.dgenerator[0] * psi                                         # (1)
         dpsi = game.dfake[0] * theta + (self.r1 + self.r2) * psi
@@ -119,14 +116,13 @@ class DiracGAN:
 
     def rate(self, h, update):
         """The spectral radius of `update`, one of the two above: below 1 the steps converge."""
-        return float(np.abs(np.linalg.eigvals(update(checks.positive(h, "h"), self.jacobian()))).max())
+        h, update = checks.positive(h, "h"), checks.function(update, "update")
+        return float(np.abs(np.linalg.eigvals(update(h, self.jacobian()))).max())
 
     def simulate(self, start, h, steps, alternating=False):
         """The path (steps + 1, 2) of (theta, psi) from `start`, without linearization."""
-        start, h = checks.constant(start, "start"), checks.positive(h, "h")
-        if start.shape != (2,):
-            raise ValueError(f"start must be (theta, psi), got shape {start.shape}")
-        path = np.empty((checks.size(steps, "steps") + 1, 2))
+        h, path = checks.positive(h, "h"), np.empty((checks.size(steps, "steps") + 1, 2))
+        self.field(start)                                   # checks it
         path[0] = start
         for t, (theta, psi) in enumerate(path[:-1]):
             field = self.field((theta, psi))

@@ -134,8 +134,7 @@ class GAN:
     def logits(self, theta, x):
         """C(x), (N,): estimates log p / q; relativistic: plus a constant; wasserstein: does not."""
         theta, x = checks.inputs(self, theta, x)
-        f, _ = sines(x, self.frequencies)
-        return mlp(self.split(theta)[1], f, self.discriminator_widths)[0][:, 0]
+        return self._discriminator(self.split(theta)[1], x)[0]
 
     def push_forward_log_prob(self, theta, x):
         """log q(x) in nats, (N,), for latent = dim = 2, measured on a mesh (push_forward.py)."""
@@ -185,24 +184,25 @@ class GAN:
 
     def rates(self, generator, discriminator):
         """Both learning rates as an optimizer takes them, one number per parameter (P,)."""
-        return np.repeat([generator, discriminator], [player.stop - player.start for player in self.players])
+        rates = [checks.nonnegative(rate, "each of the rates") for rate in (generator, discriminator)]
+        return np.repeat(rates, [player.stop - player.start for player in self.players])
 
     def __post_init__(self):
+        checks.fields(self, objective=checks.function)
         own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
-        values = dict(
-            dim=checks.size(self.dim, "dim"), latent=checks.size(self.latent, "latent"),
-            hidden=checks.widths(self.hidden),
-            penalty=own_penalty if self.penalty is None else self.penalty,
-            gamma=own_gamma if self.gamma is None else self.gamma and checks.positive(self.gamma, "gamma"),
-            frequencies=tuple(checks.positive(k, "each of frequencies") for k in self.frequencies),
-            latent_frequencies=tuple(checks.positive(k, "each of latent_frequencies")
-                                     for k in self.latent_frequencies))
-        if not callable(self.objective):
-            raise TypeError(f"objective must be a function such as relativistic, got {self.objective!r}")
-        if not isinstance(values["penalty"], Penalty):
-            raise TypeError(f"penalty must be a Penalty such as zero_centered, got {self.penalty!r}")
-        for name, value in values.items():
-            object.__setattr__(self, name, value)           # the class is frozen
+        checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths,
+                      penalty=lambda penalty, name: own_penalty if penalty is None else penalty,
+                      gamma=lambda gamma, name: own_gamma if gamma is None else checks.nonnegative(gamma, name),
+                      frequencies=_frequencies, latent_frequencies=_frequencies)
+        if not isinstance(self.penalty, Penalty):
+            raise TypeError(f"penalty must be a Penalty such as zero_centered, got {checks.brief(self.penalty)}")
+
+
+def _frequencies(values, name):
+    k = checks.constant(values, name)
+    if k.ndim != 1 or not (k > 0).all():
+        raise ValueError(f"{name} must be a tuple of positive numbers, got {checks.brief(values)}")
+    return tuple(k.tolist())
 
 
 def sines(x, frequencies):

@@ -83,11 +83,6 @@ class LinearGAN(GAN):
         W, c = mlp_views(discriminator, self.discriminator_widths)[0]
         return W[:self.dim, 0], W[self.dim:, 0].reshape(self.dim, self.dim), c
 
-    def logits(self, theta, x):
-        """C(x), (N,)."""
-        theta, x = checks.inputs(self, theta, x)
-        return self._discriminator(self.split(theta)[1], x)[0]
-
     def covariance(self, theta):
         """A^T A, (D, D)."""
         A, _ = mlp_views(self.split(theta)[0], self.generator_widths)[0]
@@ -105,6 +100,6 @@ class LinearGAN(GAN):
             raise ValueError(f"A^T A has full rank only with latent >= dim = {self.dim}, got {self.latent}")
         theta = np.zeros(self.size)
         A, b = mlp_views(self.split(theta)[0], self.generator_widths)[0]
-        A[:self.dim] = np.linalg.cholesky(checks.constant(covariance, "covariance")).T      # (4)
-        b[...] = checks.constant(mean, "mean")
+        A[:self.dim] = checks.covariances(covariance, "covariance", (self.dim, self.dim))[1].T      # (4)
+        b[...] = checks.constant(mean, "mean", (self.dim,))
         return theta

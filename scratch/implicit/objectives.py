@@ -28,6 +28,7 @@ from typing import Callable, NamedTuple
 
 import numpy as np
 
+from scratch import checks
 from scratch.kernels.stable import softplus
 
 
@@ -38,6 +39,7 @@ class Objective(NamedTuple):
     dreal: np.ndarray           # dL_D / dC(x)
     dfake: np.ndarray           # dL_D / dC(G)
     dgenerator: np.ndarray      # dL_G / dC(G)
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__      # it holds arrays
 
 
 def minimax(real, fake):
@@ -91,8 +93,9 @@ class Penalty:
     last: float = 1.0           # the fraction of gamma that is left at the end of a run
 
     def __post_init__(self):
-        if self.at not in ("data and samples", "mixtures"):
-            raise ValueError(f"at must be 'data and samples' or 'mixtures', got {self.at!r}")
+        checks.fields(self, function=checks.function, last=checks.positive)
+        if not isinstance(self.at, str) or self.at not in ("data and samples", "mixtures"):
+            raise ValueError(f"at must be 'data and samples' or 'mixtures', got {checks.brief(self.at)}")
 
 
 def _half_square(v):

@@ -44,6 +44,7 @@ def log_ratio(log_p, log_q):
     array([3.])
     """
     def logits(x):
+        x = checks.rows(x)
         a, b = evaluate(log_p, x, "log_p"), evaluate(log_q, x, "log_q")
         return np.subtract(a, b, out=np.zeros(len(x)), where=(a > -np.inf) | (b > -np.inf))   # (2)
     return logits

@@ -58,7 +58,7 @@ class PushForward:
     @classmethod
     def of(cls, generator, tolerance=TOLERANCE):
         """The refined mesh of generator(z (n, 2)) -> x (n, 2), which should compute in float64."""
-        checks.positive(tolerance, "tolerance")
+        checks.function(generator, "generator"), checks.positive(tolerance, "tolerance")
         axis = np.linspace(-RADIUS, RADIUS, CELLS + 1)
         z = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
         corner = np.arange(len(z)).reshape(CELLS + 1, CELLS + 1)
@@ -186,7 +186,7 @@ def _runs(counts):
 
 def _images(generator, z):
     """generator(z), checked, as float64."""
-    x = np.concatenate([np.asarray(generator(z[i:i + CHUNK])) for i in range(0, len(z), CHUNK)])
+    x = np.concatenate([checks.array(generator(z[i:i + CHUNK]), "generator(z)", 1) for i in range(0, len(z), CHUNK)])
     if x.shape != z.shape or x.dtype.kind != "f":
         raise ValueError(f"generator must take z {z.shape} to floats x of the same shape, "
                          f"got dtype {x.dtype} of shape {x.shape}")

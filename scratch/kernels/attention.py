@@ -33,13 +33,15 @@ Symbols: T queries, S keys, d features of a head, C classes, W width, n rows.
 """
 import numpy as np
 
+from scratch import checks
+
 EPSILON = 1e-5                 # the usual value; it keeps 1 / std finite for a constant row
 
 
 def embedding(table, x):
     """y = table[x] (..., W) for x (...,) in 0 ... C-1 and a table (C, W); pull(dy) -> dtable."""
     if x.size == 0 or x.min() < 0 or x.max() >= len(table):     # -1 would be taken as the last row
-        raise ValueError(f"x must hold at least one of the integers 0 ... {len(table) - 1}, got {x.tolist()}")
+        raise ValueError(f"x must hold at least one of the integers 0 ... {len(table) - 1}, got {checks.brief(x)}")
     y = table[x]
 
     def pull(dy):

@@ -22,6 +22,8 @@ Units of the code.  With u = a / 2 and g = 1 + tanh(u) = 2 sigmoid(a),
     silu(a) = u g,      silu'(a) = f / 2  where  f = g + h (2 - g)
 
 The factors 1/2 are applied to W, which is smaller than a.  Halving is exact: no result changes.
+g is off by a rounding of 1, and silu(a) by eps |a|.  Far below 0 this is a large relative error,
+which the sums of the next layer do not feel; silu of kernels/stable.py has none, and is slower.
 
 Symbols: N rows, L layers, H hidden units, widths = (D_in, H_1, ..., D_out), P = len(theta).  Lists
 count from 0: h[l] is h_l, and W[l] is W_(l+1), the matrix by which h[l] is multiplied.
@@ -113,7 +115,7 @@ def mlp_init(rng, widths, dtype=np.float32):
     Checked in tests/kernels/test_dense.py::test_init_shrinks_the_activations_by_a_third_a_layer.
     """
     checks.generator(rng)
-    theta = np.zeros(mlp_size(widths), dtype)
+    theta = np.zeros(mlp_size(widths), checks.dtype(dtype))
     for layer, (W, b) in enumerate(mlp_views(theta, widths)):
         W[...] = rng.normal(0, np.sqrt(2 / len(W)), W.shape)
         if layer == 0:

@@ -17,21 +17,22 @@ this project computes log(p).  All of them keep logits a, for which
 Checked in tests/kernels/test_stable.py::test_value_is_the_definition.
 Checked in tests/kernels/test_stable.py::test_pullback_is_the_gradient.
 
-All are safe for the complex step: comparisons use the real part, and there is no abs and no conj.
+All are safe for the complex step: comparisons begin with the real part, and there is no abs, no conj.
 """
 import numpy as np
 
 
 def sigmoid(a):
-    """1 / (1 + exp(-a)), through tanh, which cannot overflow (and is fast in float32).
+    """1 / (1 + exp(-a)), to full relative precision in both tails, as is its derivative.
 
-    >>> sigmoid(np.array([-800.0, 0.0, 800.0]))[0]
-    array([0. , 0.5, 1. ])
+    >>> sigmoid(np.array([-800.0, -100.0, 0.0, 800.0]))[0]
+    array([0.00000000e+00, 3.72007598e-44, 5.00000000e-01, 1.00000000e+00])
     """
-    y = 0.5 * np.tanh(0.5 * a) + 0.5                        # (1)
+    e = np.exp(np.minimum(a, -a))                           # exp(-|a|)
+    y = np.exp(np.minimum(a, 0)) / (1 + e)                  # (1)
 
     def pull(dy):
-        return dy * y * (1 - y)                             # d(1)
+        return dy * e / (1 + e) ** 2                        # d(1), where 1 - y would cancel
 
     return y, pull
 
@@ -42,8 +43,7 @@ def softplus(a):
     >>> softplus(np.array([-800.0, 800.0]))[0]
     array([  0., 800.])
     """
-    positive = np.real(a) > 0
-    y = np.where(positive, a, 0) + np.log1p(np.exp(np.where(positive, -a, a)))      # (2)
+    y = np.maximum(a, 0) + np.log1p(np.exp(np.minimum(a, -a)))      # (2)
 
     def pull(dy):
         return dy * sigmoid(a)[0]                           # d(2)
@@ -81,11 +81,22 @@ def logsumexp(a):
 
 
 def log_softmax(a):
-    """a - logsumexp(a) over the last axis: logits made into log-probabilities."""
-    y = a - logsumexp(a)[0][..., None]                      # (5)
+    """a - logsumexp(a) over the last axis: logits made into log-probabilities.
+
+    A probability p near 1 keeps the digits of log p and of 1 - p, and large logits keep theirs.
+
+    >>> log_softmax(np.array([1e9, 1e9 - 50]))[0]
+    array([-1.92874985e-22, -5.00000000e+01])
+    """
+    k = np.argmax(np.real(a), axis=-1, keepdims=True)
+    y = a - np.take_along_axis(a, k, axis=-1)               # at most 0, exactly 0 at the largest
+    mass = np.exp(y)
+    np.put_along_axis(mass, k, 0, axis=-1)
+    y -= np.log1p(np.sum(mass, axis=-1, keepdims=True))     # (5)
 
     def pull(dy):
-        return dy - np.exp(y) * np.sum(dy, axis=-1, keepdims=True)          # d(5)
+        others = np.sum(dy, axis=-1, keepdims=True) - dy
+        return -dy * np.expm1(y) - np.exp(y) * others       # d(5)
 
     return y, pull
 

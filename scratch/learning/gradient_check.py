@@ -32,7 +32,7 @@ CENTRAL_STEP = float(np.finfo(float).eps ** (1 / 3))        # derived above
 def complex_step(f, x, v):
     """The derivative of the scalar function f at x (any shape) along v, exact to rounding."""
     x, v = _point_and_direction(x, v)
-    moved = f(x + 1j * COMPLEX_STEP * v)
+    moved = _value(f, x + 1j * COMPLEX_STEP * v)
     if not np.iscomplexobj(moved):
         raise TypeError("f must be complex-safe, but dropped the imaginary part of its input on the way")
     return float(np.imag(moved) / COMPLEX_STEP)                                 # (1)
@@ -40,9 +40,9 @@ def complex_step(f, x, v):
 
 def central_difference(f, x, v, h=CENTRAL_STEP):
     """The derivative of the scalar function f at x along v, to about 1e-10 of the scale of f."""
-    checks.positive(h, "h")
+    h = checks.positive(h, "h")
     x, v = _point_and_direction(x, v)
-    return float((f(x + h * v) - f(x - h * v)) / (2 * h))                       # (2)
+    return float((_value(f, x + h * v) - _value(f, x - h * v)) / (2 * h))       # (2)
 
 
 def gradient(f, x, derivative=complex_step):
@@ -51,7 +51,7 @@ def gradient(f, x, derivative=complex_step):
     >>> gradient(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]))
     array([ 4., 12.])
     """
-    x, _ = _point_and_direction(x, x)
+    x, derivative = _point_and_direction(x, x)[0], checks.function(derivative, "derivative")
     directions = np.eye(x.size).reshape(x.size, *x.shape)
     return np.array([derivative(f, x, v) for v in directions]).reshape(x.shape)
 
@@ -64,9 +64,8 @@ def gradient_errors(f, x, dx, derivative=complex_step):
     >>> gradient_errors(lambda x: x[0] * x[1] ** 2, np.array([3.0, 2.0]), np.array([4.0, 6.0]))
     array([0. , 0.5])
     """
+    x, dx = _same_shape(x, dx, "dx")
     exact = gradient(f, x, derivative)
-    if np.shape(dx) != exact.shape:
-        raise ValueError(f"a gradient has the shape of its input, {exact.shape}, got {np.shape(dx)}")
     errors = np.abs(dx - exact) / (np.max(np.abs(exact)) or 1.0)
     return np.where(np.isfinite(errors), errors, np.inf)        # max([0.0, nan]) would be 0.0
 
@@ -78,13 +77,11 @@ def gradient_error(f, x, dx, derivative=complex_step):
 
 def directional_error(f, x, dx, rng, derivative=complex_step):
     """The error of <dx, v> for a random unit vector v, relative to the typical |dx| / sqrt(P)."""
-    checks.generator(rng)
-    if np.shape(dx) != np.shape(x):
-        raise ValueError(f"a gradient has the shape of its input, {np.shape(x)}, got {np.shape(dx)}")
-    v = rng.standard_normal(np.shape(x))
+    x, dx = _same_shape(x, dx, "dx")
+    v = checks.generator(rng).standard_normal(x.shape)
     v /= np.linalg.norm(v)
     typical = np.linalg.norm(dx) / np.sqrt(v.size)
-    error = float(abs(np.sum(dx * v) - derivative(f, x, v)) / (typical or 1.0))
+    error = float(abs(np.sum(dx * v) - checks.function(derivative, "derivative")(f, x, v)) / (typical or 1.0))
     return error if np.isfinite(error) else np.inf
 
 
@@ -95,7 +92,9 @@ def pullback_errors(kernel, inputs, rng):
     dy would hide errors: the rows of a softmax sum to 1, so that a lost pullback passes as 0.
     """
     checks.generator(rng)
-    *outputs, pull = kernel(*inputs)
+    if not isinstance(inputs, (list, tuple)):
+        raise TypeError(f"inputs must be a list of arrays, got {checks.brief(inputs)}")
+    *outputs, pull = checks.function(kernel, "kernel")(*inputs)
     cotangents = [rng.standard_normal(np.shape(y)) for y in outputs]
     gradients = pull(*cotangents)
     if len(inputs) == 1 and not isinstance(gradients, tuple):
@@ -109,12 +108,23 @@ def pullback_errors(kernel, inputs, rng):
             for place, (x, dx) in enumerate(zip(inputs, gradients))]
 
 
+def _value(f, x):
+    value = checks.function(f, "f")(x)
+    if np.ndim(value):
+        raise ValueError(f"f must return one number, got shape {np.shape(value)}")
+    return value
+
+
 def _point_and_direction(x, v):
-    x, v = np.asarray(x), np.asarray(v)
-    if x.dtype != np.float64 or x.size == 0:
+    x, v = _same_shape(x, v, "the direction")
+    if x.dtype != np.float64:
         raise TypeError(f"check gradients in float64, where 1e-10 can be seen; "
                         f"got x of dtype {x.dtype} and shape {x.shape}")
-    checks.finite(x, "x")
-    if v.shape != x.shape:
-        raise ValueError(f"the direction must have the shape of x, {x.shape}, got {v.shape}")
-    return x, v
+    return checks.finite(x, "x"), v
+
+
+def _same_shape(x, other, name):
+    x, other = checks.array(x, "x"), checks.array(other, name)
+    if other.shape != x.shape:
+        raise ValueError(f"{name} must have the shape of x, {x.shape}, got {other.shape}")
+    return x, other

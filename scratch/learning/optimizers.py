@@ -8,12 +8,13 @@ handed in and handed back, so that a run can be stopped, saved and compared.
 
 `scale` multiplies the learning rate; a schedule computes it from the fraction of
 the run that is done.  The rate is a number, or an array (P,) of one number per
-parameter (0 keeps it fixed), so that two players can learn at different rates.
-No step changes its arguments.
+parameter (0 keeps it fixed), so that two players can learn at different rates; it is kept as a
+tuple, which can be compared and hashed.  No step changes its arguments.
 
 Symbols: g = dtheta, the gradient; P parameters; t counts steps from 1.
 """
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 
 import numpy as np
@@ -21,13 +22,17 @@ import numpy as np
 from scratch import checks
 
 
+class _Rates:
+    _rates = cached_property(lambda self: np.array(self.learning_rate))           # for every step
+
+
 @dataclass(frozen=True)
-class SGD:
+class SGD(_Rates):
     """theta <- theta - rate g."""
     learning_rate: float
 
     def __post_init__(self):
-        _check_rate(self.learning_rate)
+        checks.fields(self, learning_rate=_numbers)
 
     def start(self, theta):
         """Nothing to remember."""
@@ -39,7 +44,7 @@ class SGD:
 
 
 @dataclass(frozen=True)
-class Adam:
+class Adam(_Rates):
     """Kingma and Ba 2015, "Adam: a method for stochastic optimization", Algorithm 1.
 
     (1)  m_hat = the mean of g over the steps s = 1 ... t, weighted by beta1^(t-s)
@@ -64,21 +69,23 @@ class Adam:
     epsilon: float = 1e-8
 
     def __post_init__(self):
-        _check_rate(self.learning_rate)
-        object.__setattr__(self, "beta1", _memory_factor(self.beta1, "beta1"))
-        object.__setattr__(self, "beta2", _memory_factor(self.beta2, "beta2"))
-        object.__setattr__(self, "epsilon", checks.positive(self.epsilon, "epsilon"))
+        checks.fields(self, learning_rate=_numbers, beta1=_memory_factor, beta2=_memory_factor,
+                      epsilon=checks.positive)
 
     def start(self, theta):
         """Both sums zero, at step 0."""
         return np.zeros_like(theta), np.zeros_like(theta), 0
 
     def step(self, theta, dtheta, memory, scale=1.0):
-        """One step: two sums, two means, the update."""
+        """One step: two sums, two means, the update; NaN where v overflows (in float32 at g of 1e18)."""
         m, v, t = memory
         t = t + 1
         m = self.beta1 * m + dtheta
-        v = self.beta2 * v + dtheta * dtheta
+        try:
+            with np.errstate(over="raise"):                 # m / sqrt(inf) = 0 would not move, unnoticed
+                v = self.beta2 * v + dtheta * dtheta
+        except FloatingPointError:
+            v = np.full_like(theta, np.nan)
         weight_m = (1 - self.beta1 ** t) / (1 - self.beta1)             # m_hat = m / weight_m  (1)
         root_weight_v = sqrt((1 - self.beta2 ** t) / (1 - self.beta2)) # v_hat = v / this^2  (2)
         rate = _rate(self, theta, scale) * (root_weight_v / weight_m)
@@ -93,7 +100,7 @@ def constant(done):
 
 def cosine(done):
     """Schedule: 1 to 0 along half a cosine (Loshchilov and Hutter 2017, "SGDR"), done in [0, 1]."""
-    return 0.5 + 0.5 * float(np.cos(np.pi * done))
+    return 0.5 + 0.5 * float(np.cos(np.pi * checks.number(done, "done")))
 
 
 def warmed_up_cosine(done):
@@ -101,7 +108,7 @@ def warmed_up_cosine(done):
 
     The twentieth and the first factor, 0.01, were chosen by hand for the transformer and not swept.
     """
-    return min(1.0, done * 20 + 0.01) * cosine(done)
+    return cosine(done) * min(1.0, done * 20 + 0.01)
 
 
 def average(mean, theta, t, gamma=7.0):
@@ -118,24 +125,27 @@ def average(mean, theta, t, gamma=7.0):
     return keep * mean + (1 - keep) * theta
 
 
-def _check_rate(rate):
-    if np.ndim(rate) == 0:
-        checks.positive(rate, "learning_rate")
-    elif np.ndim(rate) != 1 or not (checks.constant(rate, "learning_rate") >= 0).all():
-        raise ValueError(f"learning_rate must be positive, or (P,) numbers of 0 or more, got {rate!r}")
+def _numbers(rate, name):
+    """rate as a float, or as a tuple of P floats."""
+    rates = checks.constant(rate, name)
+    if rates.ndim == 0:
+        return checks.positive(rates.item(), name)
+    if rates.ndim != 1 or not (rates >= 0).all():
+        raise ValueError(f"{name} must be positive, or (P,) numbers of 0 or more, got {checks.brief(rate)}")
+    return tuple(rates.tolist())
 
 
 def _rate(optimizer, theta, scale):
     """scale times the learning rate: a float, or an array (P,) in the precision of theta."""
     rate = optimizer.learning_rate
-    if np.ndim(rate) == 0:
+    if isinstance(rate, float):
         return float(scale * rate)                          # a NumPy scalar would widen float32
     if len(rate) != len(theta):
         raise ValueError(f"learning_rate has {len(rate)} entries, but there are {len(theta)} parameters")
-    return np.asarray(scale * np.asarray(rate), theta.dtype)
+    return np.asarray(scale * optimizer._rates, theta.dtype)
 
 
 def _memory_factor(beta, name):
-    if not 0 <= beta < 1:
+    if not 0 <= checks.number(beta, name) < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {beta}")
     return float(beta)

@@ -100,8 +100,8 @@ def test_checkerboard_score_is_zero_inside_and_undefined_outside():
 @pytest.mark.parametrize("make, error, message", [
     (lambda: WarpedGaussian(0, 1, 1, 0), ValueError, "std must be a positive"),
     (lambda: WarpedGaussian(1, 1, -1, 0), ValueError, "noise must be a positive"),
-    (lambda: WarpedGaussian(1, np.inf, 1, 0), ValueError, "curvature must be finite"),
-    (lambda: WarpedGaussian(1, 1, 1, np.nan), ValueError, "slope must be finite"),
+    (lambda: WarpedGaussian(1, np.inf, 1, 0), ValueError, "curvature must be a finite"),
+    (lambda: WarpedGaussian(1, 1, 1, np.nan), ValueError, "slope must be a finite"),
     (lambda: Checkerboard(0, 1.0), ValueError, "side must be at least 1"),
     (lambda: Checkerboard(2.5, 1.0), TypeError, "side must be an integer"),
     (lambda: Checkerboard(2, -1.0), ValueError, "width must be a positive"),
@@ -109,3 +109,15 @@ def test_checkerboard_score_is_zero_inside_and_undefined_outside():
 def test_impossible_constants_are_refused(make, error, message):
     with pytest.raises(error, match=message):
         make()
+
+
+def test_the_entropy_of_a_law_in_any_unit_is_finite():
+    assert WarpedGaussian(1e200, 0.0, 1e200, 0.0).entropy() == pytest.approx(1 + np.log(2 * np.pi) + 400 * np.log(10))
+    assert Checkerboard(4, 1e200).entropy() == pytest.approx(np.log(8) + 400 * np.log(10))
+    assert Checkerboard(4, 1e-200).entropy() == pytest.approx(np.log(8) - 400 * np.log(10))
+
+
+def test_constants_are_stored_as_python_numbers():
+    law = WarpedGaussian(np.float32(1), np.int64(0), np.float64(0.5), np.float32(0.25))
+    assert all(type(value) is float for value in (law.std, law.curvature, law.noise, law.slope))
+    assert law == WarpedGaussian(1.0, 0.0, 0.5, 0.25) and hash(law) == hash(WarpedGaussian(1.0, 0.0, 0.5, 0.25))

@@ -150,11 +150,18 @@ def test_draws_are_integers_of_finite_log_probability_and_the_seed_decides(law):
     (lambda rng: Brackets(4).well_formed(np.zeros((1, 6), int)), ValueError, r"shape \(n, 4\)"),
     (lambda rng: SPINS.log_prob(np.full((1, 12), 2)), ValueError, r"integers 0 ... 1"),
     (lambda rng: SPINS.sample(2.0, rng), TypeError, "n must be an integer"),
-    (lambda rng: GrayCoded(LAWS), TypeError, "law must be a distribution of the plane"),
-    (lambda rng: GrayCoded(GaussianMixture([[0.0]], [[[1.0]]], [1.0])), TypeError, "of the plane"),
+    (lambda rng: GrayCoded(LAWS), TypeError, "law must be a distribution with sample"),
+    (lambda rng: GrayCoded(GaussianMixture([[0.0]], [[[1.0]]], [1.0])), ValueError, "of the plane"),
     (lambda rng: encode(np.zeros((1, 3))), ValueError, r"shape \(n, 2\)"),
     (lambda rng: decode(np.zeros((1, 31), int)), ValueError, r"shape \(n, 32\)"),
 ])
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(rng)
+
+
+def test_words_too_long_to_count_are_refused_and_the_longest_are_counted(rng):
+    longest = Brackets(672)
+    assert np.isfinite(longest.entropy()) and longest.well_formed(longest.sample(2, rng)).all()
+    with pytest.raises(ValueError, match="length must be even and at most 672 .kinds: 2., got 1400"):
+        Brackets(1400)

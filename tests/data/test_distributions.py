@@ -205,7 +205,7 @@ def test_checkerboard_banana_and_funnel_pass_their_constants_on():
     (lambda: spirals(radius=np.inf), ValueError, "radius must be a positive"),
     (lambda: pinwheel(arms=0), ValueError, "arms must be at least 1"),
     (lambda: pinwheel(length=-0.1), ValueError, "length must be a positive"),
-    (lambda: pinwheel(twist=np.inf), ValueError, "twist must be finite"),
+    (lambda: pinwheel(twist=np.inf), ValueError, "twist must be a finite"),
     (lambda: checkerboard(side=0), ValueError, "side must be at least 1"),
     (lambda: checkerboard(width=0), ValueError, "width must be a positive"),
     (lambda: banana(curvature=0), ValueError, "curvature must be a positive"),

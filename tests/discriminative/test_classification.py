@@ -102,3 +102,60 @@ def test_temperature_is_the_minimum_of_the_nats(rng):
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+# ---- ties, ends, masks ----
+
+@pytest.mark.parametrize("value, hits", [(0.5, 10), (0.3, 6), (0.0, 0), (1.0, 20)])
+def test_a_constant_and_right_probability_has_no_calibration_error_in_any_order(value, hits, rng):
+    y = np.repeat([1, 0], [hits, 20 - hits])
+    for order in (y, y[::-1], rng.permutation(y)):
+        assert reliability(np.full(20, value), order).error()[0] == pytest.approx(0, abs=1e-15)
+
+
+def test_the_bins_do_not_depend_on_the_order_of_rows_and_part_no_ties(rng):
+    p = np.round(rng.random(500), 1)
+    y = rng.random(500) < p
+    first = reliability(p, np.sort(y), bins=7), reliability(p, y, bins=7)
+    order = rng.permutation(500)
+    for found, again in zip(first[1], reliability(p[order], y[order], bins=7)):
+        np.testing.assert_allclose(again, found, rtol=1e-12)
+    assert first[1].count.sum() == 500 and (np.diff(first[1].announced) > 0).all() and len(first[1].count) <= 7
+    parts = [set(part) for part in np.split(np.sort(p), np.cumsum(first[1].count)[:-1])]
+    assert sum(len(part) for part in parts) == len(set(p))  # no value of p in two bins
+
+
+def test_two_values_of_p_make_two_bins():
+    bins = reliability([0.2] * 5 + [0.8] * 5, [0, 0, 0, 0, 1, 1, 1, 1, 1, 0], bins=10)
+    np.testing.assert_allclose([bins.announced, bins.found], [[0.2, 0.8]] * 2)
+
+
+def test_no_error_in_twenty_rows_is_no_certainty():
+    """Wilson: 0 of 20 lies below 0.161, 1 of 5 between 0.036 and 0.624."""
+    even = np.log(np.full((20, 2), 0.5))
+    none = error_rate(even, np.zeros(20, int))
+    assert none.value == 0 and none.stderr > 0.02
+    assert none.interval() == pytest.approx((0, 0.1611), abs=1e-4)
+    one = error_rate(even[:5], np.array([0, 0, 0, 0, 1]))
+    assert one.interval() == pytest.approx((0.0362, 0.6245), abs=1e-4)
+    assert error_rate(even, np.ones(20, int)).interval()[1] == 1
+
+
+def test_classes_may_be_lists_and_the_hidden_entries_of_a_mask_are_not_used():
+    log_p = np.log([[0.9, 0.1], [0.2, 0.8]])
+    assert error_rate(log_p.tolist(), [0, 1]).value == 0
+    with pytest.raises(ValueError, match="masked"):
+        error_rate(log_p, np.ma.masked_array([0, 1], mask=[True, False]))
+    with pytest.raises(ValueError, match="masked"):
+        reliability(np.ma.masked_array([0.5, -999], mask=[False, True]), [0, 1], bins=1)
+
+
+@pytest.mark.parametrize("row", [[-np.inf, -np.inf], [np.nan, -1.0]])
+def test_a_row_in_which_no_class_has_mass_has_no_answer(row):
+    with pytest.raises(ValueError, match="no class has mass|log probabilities"):
+        error_rate(np.array([[-0.1, -3.0], row]), np.array([0, 0]))
+
+
+def test_diagrams_compare_and_hash_as_objects():
+    one, two = (reliability([0.2, 0.8], [0, 1], bins=2) for _ in range(2))
+    assert one == one and one != two and len({one, two}) == 2

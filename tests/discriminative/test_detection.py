@@ -140,7 +140,7 @@ def test_hardest_are_the_largest_scores_first(rng):
     (lambda rng: free_response(np.zeros(3), np.ones(3, bool), 2, 1), ValueError, "at most 2 hits"),
     (lambda rng: matched_filter(np.ones(4), np.zeros((3, 5))), ValueError, r"backgrounds must have shape \(n, 4\)"),
     (lambda rng: matched_filter(np.ones(4))(np.zeros((3, 5))), ValueError, r"shape \(n, 4\)"),
-    (lambda rng: Insertion(np.zeros((2, 4)), np.ones(3)), ValueError, "template must have 4"),
+    (lambda rng: Insertion(np.zeros((2, 4)), np.ones(3)), ValueError, r"backgrounds must have shape \(n, 3\)"),
     (lambda rng: Insertion(np.zeros((2, 4)), np.ones(4), hard_share=2.0), ValueError, "hard_share"),
     (lambda rng: Insertion(np.zeros((2, 4)), np.ones(4)).sample(0, rng), ValueError, "n must be at least 1"),
 ])
@@ -154,3 +154,31 @@ def test_a_singular_background_is_named_and_an_empty_mask_has_no_scores(rng):
         matched_filter(np.ones(25), rng.standard_normal((10, 25)))
     nothing = score_map(matched_filter(np.ones(4)), rng.random((5, 5)), 2, np.zeros((4, 4), bool))
     assert (nothing == -np.inf).all()
+
+
+# ---- what people bring ----
+
+def test_an_insertion_takes_lists_and_refuses_masks(rng):
+    law = Insertion([[0.0, 1.0], [2.0, 3.0]], [1, 1], hard=[[5.0, 5.0]])
+    assert law.sample(10, rng).shape == (10, 3)
+    assert law == law and len({law, Insertion([[0.0, 1.0]], [1, 1])}) == 2
+    with pytest.raises(ValueError, match="backgrounds has 1 masked"):
+        Insertion(np.ma.masked_array([[0.0, -999.0]], mask=[[False, True]]), [1.0, 1.0])
+    with pytest.raises(ValueError, match="template has 1 masked"):
+        Insertion([[0.0, 1.0]], np.ma.masked_array([0.0, -999.0], mask=[False, True]))
+
+
+def test_the_matched_filter_does_not_see_a_constant_in_all_pixels(rng):
+    x, template = np.round(rng.normal(size=(50, 4)), 3), rng.normal(size=4)
+    np.testing.assert_allclose(matched_filter(template, x + 1e8)(x + 1e8), matched_filter(template, x)(x), atol=1e-5)
+
+
+def test_a_score_of_the_wrong_shape_is_named(rng):
+    for call in (lambda: score_map(lambda x: x, rng.random((5, 5)), 3), lambda: hardest(np.sum, np.ones((3, 2)), 1)):
+        with pytest.raises(ValueError, match="score must return one number for each of"):
+            call()
+
+
+def test_marks_compare_and_hash_as_objects():
+    one, two = (suppress(np.eye(3), 1) for _ in range(2))
+    assert one == one and one != two and len({one, two}) == 2

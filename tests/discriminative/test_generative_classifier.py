@@ -172,3 +172,39 @@ LAWS = TRUTH.laws
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(rng)
+
+
+# ---- where no class has mass; units ----
+
+class Undefined:
+    def log_prob(self, x):
+        return np.full(len(x), np.nan)
+
+
+def test_predict_and_the_posterior_refuse_the_same_rows(rng):
+    squares = GenerativeClassifier([Checkerboard(2, 1.0), Checkerboard(4, 0.5)], [0.5, 0.5])
+    for method in (squares.predict, squares.log_posterior):
+        with pytest.raises(ValueError, match="no class has mass, or one is NaN, at 1 of 2 rows"):
+            method(np.array([[9.0, 9.0], [0.5, 0.5]]) - [[0, 0], [0, 0]])
+    for method in (GenerativeClassifier([LAWS[0], Undefined()], [0.5, 0.5]).predict, squares.predict):
+        with pytest.raises(ValueError, match="no class has mass"):
+            method(np.full((3, 2), 9.0))
+
+
+def test_a_shift_of_the_columns_does_not_matter(rng):
+    rows = three_gaussians(shared=False).sample(300, rng)
+    x, y = split_classes(np.round(rows, 3), 2, 3)
+    for shared in (False, True):
+        here = gaussian_discriminant(join(x, y), 3, shared=shared).log_posterior(x)
+        there = gaussian_discriminant(join(x + 1e6, y), 3, shared=shared).log_posterior(x + 1e6)
+        np.testing.assert_allclose(there, here, atol=1e-6)
+
+
+def test_classifiers_of_arrays_compare_and_hash_as_objects():
+    assert TRUTH == TRUTH and len({TRUTH, three_gaussians(True)}) == 2
+
+
+def test_a_message_shows_no_long_list(rng):
+    with pytest.raises(TypeError) as error:
+        GenerativeClassifier(list(range(100_000)), [0.5, 0.5])
+    assert len(str(error.value)) < 200

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from scratch.discriminative.labeled import join, labeled_inputs, split_classes, split_numbers
-from scratch.discriminative.logistic_regression import LogisticRegression
+from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
+from scratch.discriminative.svm import LinearSVM
 from scratch.learning.training import batches
 
 
@@ -53,3 +54,53 @@ def test_labels_stay_with_their_rows_in_the_training_loops_batches(rng):
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+# ---- types ----
+
+class Frame:
+    """What a data frame offers to NumPy."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def __array__(self, dtype=None, copy=None):
+        return np.asarray(self.values, dtype)
+
+
+def test_lists_frames_and_booleans_are_taken():
+    expected = np.array([[0.5, 0.2, 1.0], [0.1, 0.9, 0.0]])
+    for x, y in (([[0.5, 0.2], [0.1, 0.9]], [1, 0]), (Frame([[0.5, 0.2], [0.1, 0.9]]), [True, False]),
+                 (expected[:, :2], np.array([1, 0], np.uint8)), (expected[:, :2], Frame([1.0, 0.0]))):
+        np.testing.assert_array_equal(join(x, y), expected)
+    x, y = split_classes(Frame(expected), 2, 2)
+    np.testing.assert_array_equal(y, [1, 0])
+    assert LogisticRegression(2, penalty=0.1).fit(expected.tolist()).shape == (3,)
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda: join(np.zeros((2, 1)), np.ma.masked_array([0, -999], mask=[False, True])), "y has 1 masked"),
+    (lambda: join(np.zeros((2, 1)), ["a", "b"]), "y must hold real numbers"),
+    (lambda: join(np.zeros((2, 1)), [[1], [1, 2]]), "y must hold real numbers"),
+    (lambda: split_classes(np.full((2, 2), 1e300), 1, 2), "classes 0 ... 1, got 1e"),
+    (lambda: LogisticRegression(2, penalty="a"), "penalty must be a number, got 'a'"),
+    (lambda: LogisticRegression(2, penalty=True), "penalty must be a number, got True"),
+    (lambda: LogisticRegression(2, penalty=np.ones(9)), "penalty must be a number, got an array of shape"),
+    (lambda: SoftmaxRegression(2, classes=2.0), "classes must be an integer"),
+])
+def test_what_is_refused_is_named(call, says):
+    with pytest.raises((TypeError, ValueError), match=says):
+        call()
+
+
+def test_numbers_of_numpy_become_numbers_of_python():
+    model = SoftmaxRegression(np.int64(2), classes=np.int32(3), penalty=np.float32(0.5))
+    assert (type(model.dim), type(model.classes), type(model.penalty)) == (int, int, float)
+    assert model == SoftmaxRegression(2, classes=3, penalty=0.5) and hash(model) == hash(model)
+
+
+def test_an_overflow_is_no_answer():
+    with pytest.raises(ValueError, match="no class has mass, or one is NaN"), np.errstate(all="ignore"):
+        SoftmaxRegression(1).predict(np.array([1e200, -1e200, 0, 0]), np.array([[1e200]]))
+    with pytest.raises(ValueError, match="finite"), np.errstate(all="ignore"):
+        LinearSVM(2).predict(np.array([1e200, -1e200, 0]), np.array([[1e200, 1e200]]))

@@ -49,3 +49,14 @@ def test_coverage_is_its_level_for_the_true_density(level, rng):
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_full_coverage_of_twenty_rows_is_no_certainty():
+    found = coverage(np.zeros(20), np.ones(20), np.zeros(20))
+    assert found.value == 1 and found.stderr > 0.02 and found.interval() == pytest.approx((0.8389, 1), abs=1e-4)
+
+
+def test_masked_rows_are_refused_and_lists_are_taken():
+    assert nats([0, 1], [1, 1], [0.0, 1.0]).value == pytest.approx(0.5 * np.log(2 * np.pi))
+    with pytest.raises(ValueError, match="y has 1 masked"):
+        nats([0, 1], [1, 1], np.ma.masked_array([0.0, -999.0], mask=[False, True]))

@@ -47,8 +47,13 @@ def test_stderr_is_delongs(rng):
     """Their equations, pair by pair: S10 / M + S01 / N with sample variances of the placements."""
     positive, negative = with_ties(30, 0.7, rng), with_ties(45, 0, rng)
     kernel = np.array([[1.0 if p > n else 0.5 if p == n else 0.0 for n in negative] for p in positive])
-    expected = np.sqrt(kernel.mean(axis=1).var(ddof=1) / 30 + kernel.mean(axis=0).var(ddof=1) / 45)
+    variance = kernel.mean(axis=1).var(ddof=1) / 30 + kernel.mean(axis=0).var(ddof=1) / 45
+    expected = np.sqrt(variance + 1 / (4 * 30 ** 2)) / (1 + 1 / 30)               # Wilson's, for min(M, N) trials
     assert area_under_roc(positive, negative).stderr == pytest.approx(expected, rel=1e-12)
+    other = with_ties(30, 0.2, rng), with_ties(45, 0, rng)
+    kernel -= np.array([[1.0 if p > n else 0.5 if p == n else 0.0 for n in other[1]] for p in other[0]])
+    variance = kernel.mean(axis=1).var(ddof=1) / 30 + kernel.mean(axis=0).var(ddof=1) / 45
+    assert area_difference((positive, negative), other).stderr == pytest.approx(np.sqrt(variance), rel=1e-12)
 
 
 def test_intervals_cover_the_true_area(rng):
@@ -74,11 +79,11 @@ def test_clusters_widen_the_interval_until_it_covers(rng):
     assert 0.90 < np.mean(clustered) < 0.98
 
 
-def test_each_score_its_own_cluster_is_nearly_no_clusters(rng):
+def test_each_score_its_own_cluster_is_no_clusters(rng):
     positive, negative = rng.normal(1, 1, 300), rng.normal(size=400)
     plain = area_under_roc(positive, negative)
     own = area_under_roc(positive, negative, np.arange(300), 300 + np.arange(400))
-    assert own.stderr == pytest.approx(plain.stderr, rel=2e-3)
+    assert own.stderr == pytest.approx(plain.stderr, rel=1e-12)
 
 
 def test_the_difference_of_two_detectors_knows_that_they_saw_the_same(rng):
@@ -101,7 +106,7 @@ def test_the_difference_of_two_detectors_knows_that_they_saw_the_same(rng):
     (lambda: area_under_roc(np.ones((2, 2)), np.ones(5)), ValueError, r"positive must be scores of shape \(n,\)"),
     (lambda: area_under_roc(np.ones(4), np.array([np.nan, 1])), ValueError, "negative must be finite"),
     (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(3), np.ones(4)), ValueError, "one label for each score"),
-    (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), None), ValueError, "one label for each score"),
+    (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), None), TypeError, "one for each row"),
     (lambda: area_under_roc(np.ones(4), np.ones(4), np.ones(4), np.ones(4)), ValueError, "at least 2 clusters"),
     (lambda: area_difference((np.ones(4), np.ones(4)), (np.ones(3), np.ones(4))), ValueError, "the same positives"),
     (lambda: roc_curve(np.ones(0), np.ones(4)), ValueError, "positive must be scores"),
@@ -109,3 +114,41 @@ def test_the_difference_of_two_detectors_knows_that_they_saw_the_same(rng):
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+@pytest.mark.parametrize("pictures, each", [(6, 1), (6, 5), (20, 3)])
+def test_the_error_of_clusters_is_the_scatter_of_repeats(pictures, each, rng):
+    """The variance before Wilson's correction is unbiased: one factor G / (G - 1), also for six clusters."""
+    labels = np.repeat(np.arange(pictures), each)
+    areas, variances = [], []
+    for _ in range(600):
+        offset = rng.normal(size=(2, pictures))
+        positive, negative = (shift + part[labels] + rng.normal(size=len(labels))
+                              for shift, part in zip((1.0, 0.0), offset))
+        area = area_under_roc(positive, negative, labels, labels)
+        areas.append(area.value)
+        variances.append((area.stderr * (1 + 1 / pictures)) ** 2 - 1 / (4 * pictures ** 2))
+    assert np.mean(variances) == pytest.approx(np.var(areas), rel=0.15)          # +- 6 % for 600 repeats
+
+
+def test_a_perfect_area_has_an_error():
+    four = area_under_roc([3.0, 2.0], [1.0, 0.0])
+    assert four.value == 1 and four.stderr > 0.1 and four.interval()[1] == 1 and four.interval()[0] < 0.5
+    lopsided = area_under_roc([3.0, 2.0], np.linspace(0, 1, 10_000))
+    assert lopsided.stderr > 0.1                            # two positives do not become 10,000
+    none = area_under_roc(np.zeros(20), np.ones(20))
+    assert none.value == 0 and none.interval() == pytest.approx((0, 0.1611), abs=1e-4)
+    labels = np.repeat([0, 1, 2], 10)
+    clustered = area_under_roc(np.ones(30), np.zeros(30), labels, labels)
+    assert clustered.stderr > 0.1 and clustered.n == 3
+
+
+def test_clusters_may_have_names_and_masked_scores_are_refused():
+    names = np.repeat(["left", "right"], 3)
+    scores = np.arange(6.0)
+    numbers = area_under_roc(scores, scores - 1, [0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1])
+    assert area_under_roc(scores, scores - 1, names, names) == numbers
+    with pytest.raises(ValueError, match="masked"):
+        area_under_roc(np.ma.masked_array(scores, scores > 4), scores)
+    with pytest.raises(TypeError, match="pairs"):
+        area_difference(None, (scores, scores))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from scratch.discriminative import smo
 from scratch.discriminative.smo import maximize_dual
 from scratch.discriminative.svm import RBF
 
@@ -136,3 +137,45 @@ def test_a_row_in_both_classes_is_a_tie():
 def test_bad_input_is_named(K, low, high, says):
     with pytest.raises(ValueError, match=says):
         maximize_dual(K, np.ones(4), low, high)
+
+
+# ---- columns in different units ----
+
+def unscaled(n, rng):
+    """Twelve correlated columns of scales from 1e-3 to 1e3, and their classes."""
+    x = rng.normal(size=(n, 3)) @ rng.normal(size=(3, 12)) + 0.5 * rng.normal(size=(n, 12))
+    s = np.where(x @ rng.normal(size=12) + rng.normal(size=n) > 0, 1.0, -1.0)
+    return x * np.logspace(-3, 3, 12), s
+
+
+def test_columns_in_different_units_do_not_take_millions_of_steps(rng):
+    x, s = unscaled(300, rng)
+    solution = maximize_dual(x @ x.T, s, np.minimum(s, 0), np.maximum(s, 0), most_steps=20_000)
+    assert solution.gap <= 1e-6 * solution.primal
+    assert abs(solution.beta.sum()) < 1e-10
+    pairs_only = smo.MOST_FREE
+    try:
+        smo.MOST_FREE = 0                                   # no step for all free rows at once
+        with pytest.raises(RuntimeError, match="divide each column of x by its standard deviation"):
+            maximize_dual(x @ x.T, s, np.minimum(s, 0), np.maximum(s, 0), most_steps=20_000)
+    finally:
+        smo.MOST_FREE = pairs_only
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_step_for_all_free_rows_ends_where_their_errors_are_equal(kind, rng):
+    """Optimal over the free rows: r - epsilon sign(beta) is one number for all of them; D never falls."""
+    K, target, low, high, epsilon = problem(kind, 60, rng)
+    beta = 0.1 * np.where(rng.random(60) < 0.5, low, high) * rng.random(60)
+    beta[beta > 0] *= -beta[beta < 0].sum() / beta[beta > 0].sum()
+    moved = smo._move_all_free(K, beta, target, low, high, epsilon)
+    assert abs(moved.sum()) < 1e-12 and (low <= moved).all() and (moved <= high).all()
+    assert naive_dual(K, target, epsilon, moved) > naive_dual(K, target, epsilon, beta)
+    free = (low < moved) & (moved < high) & (moved != 0)
+    assert np.ptp((target - K @ moved - epsilon * np.sign(moved))[free]) < 1e-9
+
+
+def test_the_users_limit_is_kept_and_the_gap_is_told(rng):
+    K, target, low, high, epsilon = problem("regression", 60, rng)
+    with pytest.raises(RuntimeError, match="the gap is still .* after 3 steps: .* allow more most_steps"):
+        maximize_dual(K, target, low, high, epsilon, most_steps=3)

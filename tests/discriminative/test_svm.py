@@ -192,3 +192,75 @@ def test_bad_input_is_named(call, error, says, rng):
 def test_the_rbf_kernel_does_not_see_a_shift(rng):
     x, z = rng.standard_normal((5, 3)), rng.standard_normal((4, 3))
     np.testing.assert_allclose(RBF(1.0)(x + 1e6, z + 1e6), RBF(1.0)(x, z), atol=1e-8)
+
+
+# ---- scale and location; types ----
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("far", [0.0, 1e4, 1e6])
+def test_neighbors_far_from_the_origin_and_from_other_rows_keep_their_kernel(far, dtype):
+    x = np.array([[10_000.0], [10_001.0], [far]], dtype)
+    assert RBF(1.0)(x, x)[0, 1] == pytest.approx(np.exp(-0.5), rel=1e-12)         # 0.6065
+    assert (np.diagonal(RBF(1.0)(x, x)) == 1).all()
+
+
+@pytest.mark.parametrize("shift", [1e4, 1.7e9])
+@pytest.mark.parametrize("make", [lambda: KernelSVM(2, penalty=0.01, kernel=linear), lambda: KernelSVM(2, penalty=0.01),
+                                  lambda: KernelSVR(2, penalty=0.01, kernel=linear), lambda: KernelSVR(2, penalty=0.01)])
+def test_a_constant_added_to_a_column_moves_the_bias_alone(make, shift, rng):
+    svm, rows = make(), np.round(two_classes(150, rng, dim=2), 3)
+    there = rows + [shift, -0.1 * shift, 0]
+    here, moved = svm.fit(rows), svm.fit(there)
+    assert moved.primal == pytest.approx(here.primal, rel=1e-5)
+    np.testing.assert_allclose(svm.scores(moved, there[:, :2]), svm.scores(here, rows[:, :2]), atol=1e-2)
+
+
+def test_the_bias_of_the_linear_kernel_is_that_of_the_given_columns(rng):
+    svm, rows = KernelSVM(2, penalty=0.01, kernel=linear), two_classes(100, rng, dim=2) + [30.0, -20.0, 0]
+    machine = svm.fit(rows)
+    np.testing.assert_allclose(svm.scores(machine, rows[:, :2]),
+                               rows[:, :2] @ (machine.beta @ machine.x) + machine.bias, atol=1e-9)
+
+
+@pytest.mark.parametrize("shift", [100.0, 1e9])
+def test_a_constant_added_to_the_target_moves_the_bias_alone(shift, rng):
+    x = rng.uniform(-3, 3, size=(60, 1))
+    rows = join(x, np.round(np.sin(x[:, 0]), 3))
+    svr = KernelSVR(1, penalty=0.01, kernel=RBF(0.8))
+    np.testing.assert_allclose(svr.predict(svr.fit(rows + [0, shift]), x) - shift, svr.predict(svr.fit(rows), x),
+                               atol=1e-2)
+
+
+def test_machines_compare_and_hash_as_objects(rng):
+    rows = two_classes(30, rng, dim=2)
+    one, two = KernelSVM(2).fit(rows), KernelSVM(2).fit(rows)
+    assert one == one and one != two and len({one, two}) == 2
+    assert KernelSVM(np.int64(2), penalty=np.float32(0.5), kernel=RBF(np.float64(1))) == KernelSVM(2, penalty=0.5)
+
+
+def test_a_limit_of_steps_advises_scaling(rng):
+    rows = two_classes(200, rng)
+    with pytest.raises(RuntimeError, match="after 5 steps: divide each column of x by its standard deviation"):
+        KernelSVM(3, kernel=linear).fit(rows * [1e3, 1e-3, 1, 1], most_steps=5)
+
+
+@pytest.mark.parametrize("call, says", [
+    (lambda svm, x: svm.scores(None, x), "machine must be what fit returned"),
+    (lambda svm, x: svm.predict(np.ones(3), x), "machine must be what fit returned"),
+    (lambda svm, x: KernelSVM(2, kernel=float), "kernel must be a function"),
+    (lambda svm, x: RBF("a"), "width must be a positive number, got 'a'"),
+    (lambda svm, x: linear(x, np.zeros((3, 5))), r"z must have shape \(n, 2\)"),
+    (lambda svm, x: svm.fit(np.column_stack([x, x[:, 0] > 0]), tolerance=0), "tolerance must be a positive"),
+    (lambda svm, x: svm.fit(np.column_stack([x, x[:, 0] > 0]), most_steps=0.5), "most_steps must be an integer"),
+])
+def test_what_is_refused_is_named(call, says, rng):
+    with pytest.raises((TypeError, ValueError), match=says):
+        call(KernelSVM(2), rng.normal(size=(10, 2)))
+
+
+@pytest.mark.parametrize("kernel", [linear, RBF(1.0)])
+def test_a_tube_that_holds_every_target_needs_no_support(kernel, rng):
+    rows = join(rng.normal(size=(9, 2)), np.full(9, 5.0))
+    machine = KernelSVR(2, kernel=kernel).fit(rows)
+    assert len(machine.x) == 0
+    np.testing.assert_allclose(KernelSVR(2, kernel=kernel).predict(machine, rows[:, :2]), 5.0, atol=0.1)

@@ -102,3 +102,21 @@ def test_bad_laws_are_refused():
         kl_enumeration([0.5, 0.5], law, states)
     with pytest.raises(ValueError, match=r"log_q must return 2 floats of shape \(2,\)"):
         kl_enumeration(law, lambda x: x, states)
+
+
+def test_it_is_never_negative_and_keeps_the_digits_of_nearly_equal_laws(rng):
+    states = all_states(3, [0, 1])
+    for step in (1e-15, 1e-12, 1e-9, 1e-6):
+        p = rng.dirichlet(np.ones(8))
+        d = step * rng.normal(size=8)
+        d -= p @ d                                          # so that q sums to 1, to first order
+        kl = kl_enumeration(lambda x: np.log(p), lambda x: np.log(p) + d, states)
+        assert kl.value >= 0
+        if step > 1e-10:
+            assert kl.value == pytest.approx(p @ d ** 2 / 2, rel=1e-5)
+
+
+def test_a_state_that_p_hardly_has_does_not_overflow():
+    states = all_states(1, [0, 1])
+    kl = kl_enumeration(lambda x: np.array([0.0, -900.0]), lambda x: np.array([np.log(0.5), np.log(0.5)]), states)
+    assert kl.value == pytest.approx(np.log(2), rel=1e-14)

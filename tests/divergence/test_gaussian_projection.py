@@ -58,3 +58,14 @@ def test_forward_covers_the_modes_and_reverse_seeks_one(rng):
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_float32_stays_float32_and_a_law_is_needed(rng):
+    law = GaussianMixture(np.zeros((1, 2)), [np.eye(2)], [1.0])
+    for model in (ForwardFit(2), ReverseFit(2, law=law)):
+        theta = model.start([0.5, -0.5], 1.5).astype(np.float32)
+        x = rng.normal(size=(9, 2))
+        assert model.loss(theta, x, model.draw_noise(rng, 9))[1].dtype == np.float32
+    for bad in (None, GaussianMixture, np.zeros((3, 2)), lambda x: x):
+        with pytest.raises(TypeError, match="law must be a distribution with log_prob, score"):
+            ReverseFit(2, law=bad)

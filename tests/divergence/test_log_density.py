@@ -25,7 +25,7 @@ def test_minus_infinity_is_a_value_and_float32_becomes_float64():
     (0.5, TypeError, "log_q must be a function"),
     (lambda x: x, ValueError, r"log_q must return 3 floats of shape \(3,\).* got dtype float64 of shape \(3, 1\)"),
     (lambda x: -0.5, ValueError, r"got dtype float64 of shape \(\)"),
-    (lambda x: np.zeros(len(x), int), ValueError, "got dtype int64"),
+    (lambda x: np.zeros(len(x), int), TypeError, "got dtype int64"),
     (lambda x: np.where(x[:, 0] > 1, np.nan, 0.0), ValueError, r"finite or -inf, got nan at x = \[2.0\]"),
     (lambda x: np.where(x[:, 0] > 1, np.inf, 0.0), ValueError, r"finite or -inf, got inf at x = \[2.0\]"),
 ])

@@ -246,3 +246,12 @@ def test_copies_are_refused_and_ties_are_not(rng):
     x = rng.normal(size=(300, 1))
     with pytest.raises(ValueError, match="copy"):
         refuse_copies(x, x[rng.integers(300, size=500)])
+
+
+@pytest.mark.parametrize("n", [3, 4, 5, 6, 50])
+@pytest.mark.parametrize("estimator", [kl_adaptive_neighbors, lambda x, y: kl_nearest_neighbor(x, y, k=1),
+                                       kl_kernel_density, kl_binned])
+def test_a_copy_of_few_rows_is_refused_too(estimator, n, rng):
+    x = rng.normal(size=(n, 1))
+    with pytest.raises(ValueError, match=f"{n} of its {n} rows are rows of x"):
+        estimator(x, rng.permutation(x))

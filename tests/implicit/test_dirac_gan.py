@@ -127,10 +127,10 @@ def test_wgan_with_a_strong_penalty_rests_elsewhere():
 
 @pytest.mark.parametrize("call, error, says", [
     (lambda: DiracGAN("minimax"), TypeError, "objective must be a function"),
-    (lambda: DiracGAN(minimax, r1=-1.0), ValueError, "r1 must not be negative"),
-    (lambda: DiracGAN(minimax, r2=np.nan), ValueError, "r2 must be finite"),
+    (lambda: DiracGAN(minimax, r1=-1.0), ValueError, "r1 must be a non-negative"),
+    (lambda: DiracGAN(minimax, r2=np.nan), ValueError, "r2 must be a non-negative finite"),
     (lambda: DiracGAN(minimax).rate(0.0, DiracGAN(minimax).simultaneous), ValueError, "h must be"),
-    (lambda: DiracGAN(minimax).simulate((1.0, 2.0, 3.0), 0.1, 10), ValueError, "start must be"),
+    (lambda: DiracGAN(minimax).simulate((1.0, 2.0, 3.0), 0.1, 10), ValueError, "state must have shape"),
     (lambda: DiracGAN(minimax).simulate((1.0, 2.0), 0.1, 0), ValueError, "steps must be at least 1"),
     (lambda: measured_rate(np.ones((2, 2))), ValueError, "at least 3 states"),
     (lambda: measured_rate(np.ones((5, 3))), ValueError, r"shape \(n, 2\)"),

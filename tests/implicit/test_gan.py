@@ -11,7 +11,7 @@ from scratch.implicit.gan import (GAN, Penalty, lower_gamma, minimax, non_satura
 from scratch.kernels.dense import mlp_views
 from scratch.learning.gradient_check import complex_step, gradient, gradient_error
 from scratch.learning.optimizers import Adam
-from scratch.learning.training import fit
+from scratch.learning.training import Recipe, fit
 
 OBJECTIVES = [minimax, non_saturating, wasserstein, relativistic]
 EVERY_GAME = [(objective, penalty, gamma) for objective in OBJECTIVES
@@ -247,8 +247,8 @@ def test_each_player_has_its_own_rate(rng):
     (dict(dim=0), ValueError, "dim"), (dict(latent=1.5), TypeError, "latent"), (dict(hidden=4), TypeError, "hidden"),
     (dict(objective="wasserstein"), TypeError, "objective must be a function"),
     (dict(penalty="R1"), TypeError, "penalty must be a Penalty"),
-    (dict(frequencies=(1.0, -2.0)), ValueError, "each of frequencies"),
-    (dict(latent_frequencies=("1",)), TypeError, "each of latent_frequencies"),
+    (dict(frequencies=(1.0, -2.0)), ValueError, "frequencies must be a tuple of positive"),
+    (dict(latent_frequencies=("1",)), TypeError, "latent_frequencies must hold real numbers"),
     (dict(gamma=-1.0), ValueError, "gamma"),
 ])
 def test_bad_sizes_are_refused(change, error, says):
@@ -272,3 +272,17 @@ def test_bad_arguments_are_refused(rng):
         model.sample(theta[1:], 3, rng)
     with pytest.raises(TypeError, match="floating"):
         model.logits(theta, np.zeros((4, 2), int))
+
+
+def test_numpy_constants_do_not_widen_float32_and_models_can_be_compared(rng):
+    x = rng.normal(size=(64, 2))
+    model = GAN(np.int64(2), hidden=[8], gamma=x.std(), frequencies=np.logspace(0, 1, 3),
+                latent_frequencies=np.array([1.0], np.float32))
+    assert type(model.gamma) is float and all(type(k) is float for k in model.frequencies + model.latent_frequencies)
+    theta = model.init(rng)
+    losses, dtheta = model.loss(theta, x, model.draw_noise(rng, 64))
+    assert dtheta.dtype == np.float32
+    recipe = Recipe(Adam(model.rates(np.float64(1e-3), np.float32(2e-3))), anneal=model.recipe.anneal)
+    assert fit(model, theta, x, rng, steps=2, recipe=recipe).dtype == np.float32
+    assert model == GAN(2, hidden=(8,), gamma=float(x.std()), frequencies=model.frequencies, latent_frequencies=(1.0,))
+    assert len({model, model}) == 1 and recipe == replace(recipe)

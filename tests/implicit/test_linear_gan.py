@@ -141,3 +141,16 @@ def test_learns_the_gaussian_from_samples_under_every_objective(objective, steps
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(LinearGAN(2), LinearGAN(2).init(rng))
+
+
+def test_the_optimum_of_a_covariance_in_float32_and_bad_ones_refused(rng):
+    rows = rng.normal(size=(200, 3)).astype(np.float32)
+    S = np.einsum("ni,nj->ij", rows, rows) / np.float32(200)
+    S[0, 1] = np.nextafter(S[0, 1], np.float32(9))
+    model = LinearGAN(3)
+    np.testing.assert_allclose(model.covariance(model.optimum(rows.mean(axis=0), S)), (S.astype(float) + S.T) / 2, rtol=1e-12)
+    for bad, says in (([[1.0, 0.9, 0], [0.0, 1, 0], [0, 0, 1]], "symmetric"), (np.eye(2), "shape"), (-np.eye(3), "definite")):
+        with pytest.raises(ValueError, match=f"covariance must .*{says}"):
+            model.optimum(np.zeros(3), bad)
+    with pytest.raises(ValueError, match=r"mean must have shape \(3,\)"):
+        model.optimum(0.0, np.eye(3))

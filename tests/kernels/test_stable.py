@@ -1,3 +1,5 @@
+from decimal import Decimal, localcontext
+
 import numpy as np
 import pytest
 
@@ -67,3 +69,58 @@ def test_log_sigmoid_keeps_the_digits_that_a_probability_has_lost():
 def test_logsumexp_without_mass_has_a_gradient_of_zero():
     _, pull = stable.logsumexp(np.array([[-np.inf, -np.inf]]))
     np.testing.assert_array_equal(pull(np.ones(1)), [[0.0, 0.0]])
+
+
+# ---- tails: the right values by decimal arithmetic, to 50 digits ----
+
+TAILS = [-700.0, -100.0, -40.0, -30.0, -5.0, -1e-9, 0.0, 1e-9, 5.0, 30.0, 40.0, 100.0, 700.0]
+
+
+def exact(formula, *values):
+    """formula of the values as Decimals, rounded to float at the end."""
+    with localcontext() as context:
+        context.prec = 700                                  # 1 - 1e-305 has 305 nines
+        return float(formula(*(Decimal(value) for value in values)))
+
+
+TAIL_FORMULAS = {                                           # value and derivative
+    "sigmoid": (lambda a: 1 / (1 + (-a).exp()), lambda a: (-a).exp() / (1 + (-a).exp()) ** 2),
+    "softplus": (lambda a: (1 + a.exp()).ln(), lambda a: 1 / (1 + (-a).exp())),
+    "log_sigmoid": (lambda a: -(1 + (-a).exp()).ln(), lambda a: 1 / (1 + a.exp())),
+    "silu": (lambda a: a / (1 + (-a).exp()), lambda a: (1 + (-a).exp() + a * (-a).exp()) / (1 + (-a).exp()) ** 2),
+}
+
+
+@pytest.mark.parametrize("name", TAIL_FORMULAS)
+def test_full_relative_precision_in_both_tails(name):
+    y, pull = getattr(stable, name)(np.array(TAILS))
+    value, derivative = TAIL_FORMULAS[name]
+    np.testing.assert_allclose(y, [exact(value, a) for a in TAILS], rtol=1e-15 * 4)
+    np.testing.assert_allclose(pull(np.ones_like(y)), [exact(derivative, a) for a in TAILS], rtol=1e-15 * 8)
+
+
+def test_float32_keeps_the_tails_too():
+    a = np.array([-85.0, -30.0, 30.0, 85.0], np.float32)
+    y, pull = stable.sigmoid(a)
+    np.testing.assert_allclose(y, [exact(TAIL_FORMULAS["sigmoid"][0], float(v)) for v in a], rtol=3e-7)
+    np.testing.assert_allclose(pull(np.ones_like(a)), [exact(TAIL_FORMULAS["sigmoid"][1], float(v)) for v in a], rtol=3e-7)
+
+
+def test_log_softmax_keeps_log_p_and_1_minus_p_of_a_probability_near_1():
+    y, pull = stable.log_softmax(np.array([0.0, -40.0, -45.0]))
+    p = [exact(lambda a, b, c: x / (a.exp() + b.exp() + c.exp()), 0, -40, -45)
+         for x in (Decimal(1), Decimal(-40).exp(), Decimal(-45).exp())]
+    rest = p[1] + p[2]
+    np.testing.assert_allclose(y, [-rest, -40, -45], rtol=1e-15)
+    np.testing.assert_allclose(pull(np.array([1.0, 0, 0])), [rest, -p[1], -p[2]], rtol=1e-14)
+
+
+def test_log_softmax_does_not_change_if_a_constant_is_added_to_the_logits():
+    a = np.array([[0.5, -1.25, 2.0], [3.0, 3.0, -7.5]])
+    np.testing.assert_allclose(stable.log_softmax(a + 2.0 ** 40)[0], stable.log_softmax(a)[0], rtol=1e-15)
+
+
+def test_log_softmax_of_a_class_without_mass():
+    y, pull = stable.log_softmax(np.array([0.0, -np.inf]))
+    np.testing.assert_array_equal(y, [0.0, -np.inf])
+    np.testing.assert_array_equal(pull(np.array([1.0, 0.0])), [0.0, 0.0])

@@ -140,3 +140,39 @@ def test_rates_per_parameter_keep_the_precision_hold_fast_at_zero_and_must_fit(m
 def test_bad_rates_per_parameter_are_refused(rate):
     with pytest.raises((TypeError, ValueError), match="learning_rate"):
         Adam(rate)
+
+
+@pytest.mark.parametrize("make", [SGD, Adam])
+def test_optimizers_with_a_rate_per_parameter_can_be_compared_and_hashed(make):
+    rates = np.logspace(-3, -1, 4, dtype=np.float32)
+    assert make(rates) == make(rates.copy()) and hash(make(rates)) == hash(make(list(rates)))
+    assert make(rates) != make(rates[::-1]) and len({make(rates), make(rates), make(0.1)}) == 2
+    one = make(rates[1])                                    # a NumPy scalar becomes a Python float
+    assert type(one.learning_rate) is float and one == make(float(rates[1]))
+    after, _ = one.step(np.ones(2, np.float32), np.ones(2, np.float32), one.start(np.ones(2, np.float32)))
+    assert after.dtype == np.float32
+
+
+def test_the_rates_are_a_copy():
+    rates = np.array([0.1, 0.2])
+    optimizer = SGD(rates)
+    rates[:] = 0
+    np.testing.assert_allclose(optimizer.step(np.zeros(2), np.ones(2), ())[0], [-0.1, -0.2], rtol=1e-15)
+
+
+def test_adam_says_so_when_a_sum_of_squares_overflows():
+    # g^2 = 1e36 fits into float32, but the sum of 1,000 of them does not: theta would stand still
+    optimizer, theta, g = Adam(0.1), np.zeros(2, np.float32), np.array([1e18, 1.0], np.float32)
+    memory, moved = optimizer.start(theta), []
+    for _ in range(500):
+        after, memory = optimizer.step(theta, g, memory)
+        moved.append(after[0])
+    assert np.isfinite(moved[:300]).all() and np.isnan(moved[-1]) and 0 not in moved
+    after, _ = optimizer.step(theta, np.array([2e19, 1.0], np.float32), optimizer.start(theta))
+    assert np.isnan(after).all()
+
+
+@pytest.mark.parametrize("bad", [None, "a", [[1.0], [1.0, 2.0]], {}, object(), True, np.ma.masked_array([1.0, 2.0], [0, 1])])
+def test_bad_rates_are_named(bad):
+    with pytest.raises((TypeError, ValueError), match="learning_rate"):
+        Adam(bad)
