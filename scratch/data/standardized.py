@@ -38,6 +38,8 @@ def standardize(model, rows, whiten=False):
     ((73.0,), (2.0,), array([[3.]]))
     """
     rows = checks.rows(rows, _checked(model).dim, "rows").astype(float)
+    if not isinstance(whiten, bool):
+        raise TypeError(f"whiten must be True or False, got {checks.brief(whiten)}")
     mean, std, wanted = rows.mean(axis=0), rows.std(axis=0), getattr(model, "sigma_data", USUAL_STD)
     constant = np.flatnonzero(np.ptp(rows, axis=0) == 0)
     if len(constant):

@@ -54,7 +54,7 @@ def linear(u):
     A shorter chain reads the same curve at fewer places.
     """
     log_curve = np.concatenate([[0.0], np.cumsum(np.log1p(-HO_BETAS))])
-    return np.exp(np.interp(np.asarray(u) * len(HO_BETAS), np.arange(len(log_curve)), log_curve))
+    return np.exp(np.interp(checks.constant(u, "u") * len(HO_BETAS), np.arange(len(log_curve)), log_curve))
 
 
 def cosine(u):
@@ -62,8 +62,8 @@ def cosine(u):
 
     (Nichol and Dhariwal 2021, "Improved Denoising Diffusion Probabilistic Models", eq. 17.)
     """
-    s = COSINE_OFFSET
-    return (np.cos((np.asarray(u) + s) / (1 + s) * np.pi / 2) / np.cos(s / (1 + s) * np.pi / 2)) ** 2
+    u, s = checks.constant(u, "u"), COSINE_OFFSET
+    return (np.cos((u + s) / (1 + s) * np.pi / 2) / np.cos(s / (1 + s) * np.pi / 2)) ** 2
 
 
 @dataclass(frozen=True)

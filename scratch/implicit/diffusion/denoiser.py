@@ -167,7 +167,8 @@ class Diffusion(OnNetwork):
 
     def _column(self, sigma, x):
         """sigma as a column (N, 1) in the precision of x."""
-        sigma = np.asarray(sigma, dtype=x.real.dtype)
-        if sigma.shape not in ((), (len(x),)) or not (np.isfinite(sigma).all() and (sigma > 0).all()):
-            raise ValueError(f"sigma must be one positive number or one for each row ({len(x)}), got {sigma}")
+        sigma = checks.constant(sigma, "sigma").astype(x.real.dtype)
+        if sigma.shape not in ((), (len(x),)) or not (sigma > 0).all():
+            raise ValueError(f"sigma must be one positive number or one for each row ({len(x)}), "
+                             f"got {checks.brief(sigma)}")
         return np.broadcast_to(sigma.reshape(-1, 1), (len(x), 1))

@@ -193,7 +193,7 @@ class FlowMatching(OnNetwork):
     def denoise(self, theta, x, sigma):
         """E[x0 | x0 + sigma eps = x] as learned with the independent coupling, (N, D)."""
         sigma = checks.positive(sigma, "sigma") / self.unit         # a Python float: float32 stays
-        t, x_t = sigma / (1 + sigma), x / (1 + sigma)
+        t, x_t = sigma / (1 + sigma), checks.rows(x, self.dim) / (1 + sigma)
         return x_t - t * self.velocity(theta, x_t, t)                             # (4)
 
     def denoise_jvp(self, theta, x, x_dot, sigma):
@@ -212,7 +212,8 @@ class FlowMatching(OnNetwork):
 
     def _scales_at(self, t, x):
         """_scales at one time in [0, 1], for x in the data's units, in the precision of x."""
-        if not 0 <= checks.constant(t, "t") <= 1:
-            raise ValueError(f"t must lie in [0, 1], got {t}")
+        t = checks.constant(t, "t")
+        if t.ndim or not 0 <= t <= 1:
+            raise ValueError(f"t must be one number in [0, 1], got {checks.brief(t)}")
         linear, rest, scale, level = self._scales(float(t))
         return (part.astype(x.real.dtype) for part in (linear, rest * self.unit, scale / self.unit, level))

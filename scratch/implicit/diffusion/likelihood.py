@@ -73,6 +73,7 @@ def mixture_jvp(law):
 
 def log_prob(denoise_jvp, x, sigma_min, sigma_max, scale=1.0, steps=STEPS):
     """log p(x) in nats, (N,), along the ODE from sigma_min to sigma_max; scale is s."""
+    checks.function(denoise_jvp, "denoise_jvp")
     x, steps, scale = checks.rows(x), checks.size(steps, "steps"), checks.positive(scale, "scale")
     _check_range(sigma_min, sigma_max)
     ends = sigma_min, sigma_max
@@ -137,6 +138,7 @@ def score_gap(denoise, exact, x, rng, sigma_min, sigma_max, levels=LEVELS):
 
     It is taken at one random level in each of `levels` equal parts of log sigma.
     """
+    checks.function(denoise, "denoise"), checks.function(exact, "exact")
     x, rng = checks.rows(x), checks.generator(rng)
     if len(x) < 2:
         raise ValueError(f"a standard error needs at least 2 rows, got x of shape {x.shape}")

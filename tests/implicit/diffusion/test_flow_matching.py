@@ -251,7 +251,7 @@ def test_transport_straightens_the_paths(rng):
     (lambda m, t, rng: m.loss(t, np.zeros((2, 3), int), m.draw_noise(rng, 2)), TypeError, "floating point"),
     (lambda m, t, rng: m.log_prob(t, np.full((2, 3), np.nan)), ValueError, "finite"),
     (lambda m, t, rng: m.log_prob(t[:-1], np.zeros((2, 3))), ValueError, "theta must have shape"),
-    (lambda m, t, rng: m.velocity(t, np.zeros((2, 3)), 1.5), ValueError, "t must lie in"),
+    (lambda m, t, rng: m.velocity(t, np.zeros((2, 3)), 1.5), ValueError, "t must be one number in"),
     (lambda m, t, rng: m.denoise(t, np.zeros((2, 3)), 0.0), ValueError, "sigma must be"),
     (lambda m, t, rng: m.sample(t, 0, rng), ValueError, "n must be at least 1"),
     (lambda m, t, rng: m.sample(t, 3, rng, steps=0), ValueError, "steps must be at least 1"),
