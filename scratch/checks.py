@@ -211,11 +211,23 @@ def function(value, name):
     return value
 
 
+def has(value, *methods):
+    """Whether value is an object with these methods: no class, no module, and no data frame, which has .sample too."""
+    return (not isinstance(value, (type, ModuleType)) and not hasattr(value, "__array__")
+            and all(callable(getattr(value, method, None)) for method in methods))
+
+
 def law(value, name, *methods):
-    """value, if it is a distribution with these methods; a data frame has .sample too, but is rows."""
-    if (isinstance(value, (type, ModuleType)) or hasattr(value, "__array__")
-            or not all(callable(getattr(value, method, None)) for method in methods)):
+    """value, if it is a distribution with these methods."""
+    if not has(value, *methods):
         raise TypeError(f"{name} must be a distribution with {', '.join(methods)}, got {brief(value)}")
+    return value
+
+
+def model(value, name="model"):
+    """value, if it is a model."""
+    if not has(value, "loss", "draw_noise"):
+        raise TypeError(f"{name} must be a model such as VAE(2), with loss and draw_noise, got {brief(value)}")
     return value
 
 

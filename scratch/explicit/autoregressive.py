@@ -105,7 +105,8 @@ class AutoregressiveMixture(Autoregressive):
 
     def loss(self, theta, x, noise=None):
         """-mean log p(x) in nats per row, and its gradient (P,)."""
-        log_p, pull = self._log_conditionals(*checks.inputs(self, theta, x))    # (N, D)
+        theta, x = checks.inputs(self, theta, x)
+        log_p, pull = self._log_conditionals(theta, x)                                      # (N, D)
         loss = -np.sum(log_p) / len(x)                                                      # (4)
         dtheta, _ = pull(np.full_like(log_p, -1 / len(x)))                                  # d(1), d(4)
         return loss, dtheta

@@ -190,7 +190,7 @@ class VAE:
 
     def split(self, theta):
         """The encoder's parameters and the decoder's, the scalars last: views of theta (P,)."""
-        return np.split(theta, [mlp_size(self.encoder_widths)])
+        return np.split(checks.flat(theta, self.size), [mlp_size(self.encoder_widths)])
 
     def init(self, rng, dtype=np.float32):
         """Random theta (P,): q near the prior, s = 1."""

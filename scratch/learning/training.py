@@ -72,8 +72,7 @@ def train(model, theta, data, rng, *, steps, recipe=None):
     that is, a distribution with .sample(n, rng).  recipe: by default the model's own.
     Warns about rows in units for which the model is not made.
     """
-    if isinstance(model, type) or not (hasattr(model, "loss") and hasattr(model, "draw_noise")):
-        raise TypeError(f"model must have loss and draw_noise, like AutoregressiveMixture(2), got {checks.brief(model)}")
+    checks.model(model)
     checks.generator(rng)
     steps = checks.size(steps, "steps")
     theta = checks.finite(checks.array(theta, "theta", 1), "theta")
@@ -149,7 +148,7 @@ def batches(data, batch_size, rng, dtype):
     """
     checks.generator(rng)
     batch_size = checks.size(batch_size, "batch_size")
-    if hasattr(data, "sample") and not hasattr(data, "__array__") and not isinstance(data, type):
+    if checks.has(data, "sample"):
         return _draws(data, batch_size, rng, dtype)
     rows = checks.table(data, "data")
     rows = rows.astype(dtype or rows.dtype, copy=False) if rows.dtype.kind == "f" else rows

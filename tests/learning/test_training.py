@@ -218,7 +218,7 @@ def test_masked_entries_ragged_lists_and_models_without_a_loss_are_refused(rng):
         with pytest.raises((TypeError, ValueError), match=says):
             train(Mean(), np.zeros(2), data, rng, steps=3)
     for model in (None, Mean, "VAE", rng):
-        with pytest.raises(TypeError, match="model must have loss and draw_noise"):
+        with pytest.raises(TypeError, match="model must be a model such as"):
             train(model, np.zeros(2), Law(), rng, steps=3)
 
 
