@@ -182,7 +182,7 @@ def test_a_density_in_the_plane_has_mass_1(name, rng):
     theta = moved(model, rng, size=0.05)
     x = model.sample(theta, 200, rng)
     center, radius = np.median(x, axis=0), 4 * np.max(np.quantile(np.abs(x - np.median(x, axis=0)), 0.95, axis=0))
-    nodes, cell = midpoints(np.stack([center - radius, center + radius], axis=1), 70)
+    nodes, cell = midpoints(np.stack([center - radius, center + radius], axis=1), 50)
     assert abs(cell * np.sum(np.exp(model.log_prob(theta, nodes))) - 1) < 5e-3
 
 

@@ -39,7 +39,7 @@ class StrongDecoder(VAE):
         return mlp_size(self.encoder_widths) + mlp_size(self.network.widths)
 
     def init(self, rng, dtype=np.float32):
-        encoder, _ = self.split(super().init(rng, dtype))
+        encoder = super().init(rng, dtype)[:mlp_size(self.encoder_widths)]
         return np.concatenate([encoder, self.network.init(rng, dtype)])
 
     def log_likelihood(self, decoder, x, z):
