@@ -85,8 +85,10 @@ class Entry:
 
 MODELS = {entry.model.__name__: entry for entry in [
     Entry(MixtureEM, "explicit density", dict(components=3), exact=True),
-    Entry(AutoregressiveMixture, "autoregressive models", dict(dim=3, components=2, hidden=(5, 4)), exact=True),
-    Entry(MADE, "autoregressive models", dict(dim=4, hidden=(6, 5), classes=3), integers, exact=True),
+    Entry(AutoregressiveMixture, "autoregressive models",
+          dict(dim=3, components=2, hidden=(5, 4), order=(1, 2, 0)), exact=True),
+    Entry(MADE, "autoregressive models",
+          dict(dim=4, hidden=(6, 5), classes=3, orders=((1, 3, 0, 2),)), integers, exact=True),
     Entry(Transformer, "autoregressive models", dict(dim=5, classes=3, width=8, heads=2, layers=2), integers, exact=True),
     Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5))),
     Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,)), bits),

@@ -284,3 +284,10 @@ def test_impossible_constants_are_refused(means, covariances, weights, message):
 def test_bad_input_is_refused(call, error, message):
     with pytest.raises(error, match=message):
         call(lopsided(2))
+
+
+def test_the_place_of_a_sample_says_nothing_about_its_component(rng):
+    x = GaussianMixture([[-5.0], [5.0]], [[[1.0]]] * 2, [0.5, 0.5]).sample(10_000, rng)[:, 0]
+    first, second = x[:5000], x[5000:]
+    assert abs(first.mean() - second.mean()) < 5 * x.std() * np.sqrt(2 / 5000)
+    assert abs(np.corrcoef(x[:-1], x[1:])[0, 1]) < 0.05

@@ -104,3 +104,9 @@ def test_an_overflow_is_no_answer():
         SoftmaxRegression(1).predict(np.array([1e200, -1e200, 0, 0]), np.array([[1e200]]))
     with pytest.raises(ValueError, match="finite"), np.errstate(all="ignore"):
         LinearSVM(2).predict(np.array([1e200, -1e200, 0]), np.array([[1e200, 1e200]]))
+
+
+def test_predicts_the_most_probable_class_and_keeps_a_plain_penalty():
+    model = LogisticRegression(1, penalty=np.float64(0.5))
+    np.testing.assert_array_equal(model.predict(np.array([1.0, 0.0]), np.array([[2.0], [-2.0]])), [1, 0])
+    assert type(model.penalty) is float

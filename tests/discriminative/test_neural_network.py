@@ -6,7 +6,7 @@ from scratch.discriminative.generative_classifier import parts_of_mixture
 from scratch.discriminative.labeled import join, split_classes
 from scratch.discriminative.logistic_regression import SoftmaxRegression
 from scratch.discriminative.neural_network import Classifier, Regressor, stop_early
-from scratch.kernels.dense import mlp_views
+from scratch.kernels.dense import mlp_size, mlp_views
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit, train
@@ -198,3 +198,10 @@ def test_weight_decay_shrinks_the_weights(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(rng)
+
+
+@pytest.mark.parametrize("model, widths, layer, factor", [(Classifier(2), "widths", -1, 0.1)])
+def test_init_has_the_scale_that_its_lines_name(model, widths, layer, factor, rng):
+    widths = getattr(model, widths)
+    W, _ = mlp_views(model.init(rng)[:mlp_size(widths)], widths)[layer]
+    assert W.std() == pytest.approx(factor * np.sqrt(2 / len(W)), rel=0.25)

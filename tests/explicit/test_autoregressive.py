@@ -5,12 +5,13 @@ import pytest
 from scipy.optimize import minimize
 from scipy.stats import kstest, norm
 
+from scipy.special import softmax
 from scratch.data.distributions import LAWS, grid, moons, ring, spirals
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.divergence.quadrature import kl_quadrature
 from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.grid import midpoints
-from scratch.kernels.dense import mlp_views
+from scratch.kernels.dense import mlp_size, mlp_views
 from scratch.kernels.likelihoods import mixture_log_density
 from scratch.learning.gradient_check import gradient, gradient_error, pullback_errors
 from scratch.learning.optimizers import Adam
@@ -302,3 +303,21 @@ def test_bad_input_is_named(call, error, says, rng):
 def test_numpy_scalars_are_stored_as_python_numbers():
     model, plain = AutoregressiveMixture(dim=np.int64(3), components=np.int64(2), hidden=(np.int64(4),), order=np.array([1, 0, 2])), AutoregressiveMixture(dim=3, components=2, hidden=(4,), order=(1, 0, 2))
     assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)
+
+
+def test_a_component_is_drawn_with_its_weight(rng):
+    """Three far components of unequal weights: near equal weights any symmetric noise would do."""
+    model = AutoregressiveMixture(1, components=3, hidden=())
+    theta, logits = np.zeros(model.size), np.array([0.0, 1.0, 2.5])
+    mlp_views(theta, model.widths)[0][1][...] = np.concatenate([logits, [-10, 0, 10], [-2, -2, -2]])
+    x = model.sample(theta, 20_000, rng)
+    counts = np.sum(np.abs(x - [-10, 0, 10]) < 5, axis=0)
+    expected = 20_000 * softmax(logits)
+    assert np.sum((counts - expected) ** 2 / expected) < 20
+
+
+@pytest.mark.parametrize("model, widths, layer, factor", [(AutoregressiveMixture(2), "widths", 0, 2.0), (AutoregressiveMixture(2), "widths", -1, 0.1)])
+def test_init_has_the_scale_that_its_lines_name(model, widths, layer, factor, rng):
+    widths = getattr(model, widths)
+    W, _ = mlp_views(model.init(rng)[:mlp_size(widths)], widths)[layer]
+    assert W.std() == pytest.approx(factor * np.sqrt(2 / len(W)), rel=0.25)

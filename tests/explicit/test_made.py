@@ -6,6 +6,7 @@ from scipy.optimize import minimize
 
 from scratch import checks
 from scratch.explicit.made import MADE, autoregressive_mask
+from scratch.explicit.transformer import Transformer
 from scratch.kernels.dense import mlp_size, mlp_views
 from scratch.learning.gradient_check import gradient, gradient_error
 from scratch.learning.optimizers import Adam
@@ -190,3 +191,16 @@ def test_bad_input_is_named(call, error, says, rng):
 def test_numpy_scalars_are_stored_as_python_numbers():
     model, plain = MADE(dim=np.int64(3), classes=np.int64(2), hidden=(np.int64(4),), orders=(np.array([1, 0, 2]),)), MADE(dim=3, classes=2, hidden=(4,), orders=((1, 0, 2),))
     assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)
+
+
+def test_init_counts_only_the_inputs_that_the_mask_keeps(rng):
+    model = MADE(6)
+    layers, masks = (mlp_views(part, model.widths) for part in (model.init(rng, np.float64), model.masks[0]))
+    for (W, _), (kept, _) in zip(layers[:-1], masks):
+        assert np.sum((W * kept) ** 2, axis=0).mean() == pytest.approx(2.0, rel=0.2)   # the 2 of mlp_init
+
+
+@pytest.mark.parametrize("model", [MADE(4, classes=3), Transformer(4, classes=3)])
+def test_starts_near_the_uniform_distribution(model, rng):
+    x = rng.integers(3, size=(50, 4))
+    assert np.abs(model.log_prob(model.init(rng), x) + 4 * np.log(3)).max() < 0.8

@@ -6,7 +6,7 @@ from scipy.special import softmax
 
 from scratch.data.distributions import LAWS, GaussianMixture, grid, ring
 from scratch.divergence.monte_carlo import kl_monte_carlo
-from scratch.explicit.mixture_em import FLOOR, MixtureEM
+from scratch.explicit.mixture_em import FLOOR, MixtureEM, RESTARTS
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import Recipe, fit
@@ -270,3 +270,21 @@ def test_bad_input_is_named(call, error, says, rng):
 def test_numpy_scalars_are_stored_as_python_numbers():
     model, plain = MixtureEM(components=np.int64(3), dim=np.int8(2)), MixtureEM(components=3, dim=2)
     assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)
+
+
+def test_fit_ends_where_one_more_step_gains_less_than_the_tolerance(rng):
+    x = GaussianMixture([[0.0], [1.5]], [[[1.0]], [[1.0]]], [0.5, 0.5]).sample(400, rng)    # overlap: EM is slow
+    model = MixtureEM(2, dim=1)
+    theta = model.fit(x, rng)
+    raised, value = model.em_step(theta, x)
+    assert 0 <= model.em_step(raised, x)[1] - value < 1.5e-7
+
+
+def test_fit_keeps_the_best_of_its_starts():
+    x, model = np.random.default_rng(0).standard_normal((200, 2)), MixtureEM(6)     # many local maxima
+    for seed in range(3):
+        stream = np.random.default_rng(seed)
+        starts = [model.start(x, stream, whiten=bool(i % 2)) for i in range(RESTARTS)]
+        tried = [model.em_step(theta, x) for theta in starts]
+        best = max(tried, key=lambda pair: pair[1])[0]
+        np.testing.assert_array_equal(model.fit(x, np.random.default_rng(seed), steps=1), best)

@@ -219,3 +219,10 @@ def test_bad_input_is_named(call, error, says, rng):
 def test_numpy_scalars_are_stored_as_python_numbers():
     model, plain = Transformer(dim=np.int64(3), classes=np.int64(2), width=np.int64(8), heads=np.int64(2)), Transformer(dim=3, classes=2, width=8, heads=2)
     assert model == plain and hash(model) == hash(plain) and repr(model) == repr(plain)
+
+
+def test_init_keeps_the_variance_of_h_whatever_the_number_of_layers(rng):
+    model = Transformer(4, classes=3, layers=3)
+    views = model.views(model.init(rng, np.float64))
+    for name, std in (("0.W_up", 48 ** -0.5), ("0.W_mix", (48 * 6) ** -0.5), ("2.W_down", (192 * 6) ** -0.5), ("token", 0.3)):
+        assert views[name].std() == pytest.approx(std, rel=0.15), name

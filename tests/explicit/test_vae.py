@@ -246,3 +246,10 @@ def test_numpy_scalars_are_stored_as_python_numbers_and_float32_stays(rng):
     assert model.loss(theta, rows(model, rng), model.draw_noise(rng, 5))[1].dtype == np.float32
     with pytest.raises(TypeError, match="importance must be True or False"):
         VAE(3, importance=np.zeros(3))
+
+
+@pytest.mark.parametrize("model, widths, layer, factor", [(VAE(2), "encoder_widths", -1, 0.5)])
+def test_init_has_the_scale_that_its_lines_name(model, widths, layer, factor, rng):
+    widths = getattr(model, widths)
+    W, _ = mlp_views(model.init(rng)[:mlp_size(widths)], widths)[layer]
+    assert W.std() == pytest.approx(factor * np.sqrt(2 / len(W)), rel=0.25)

@@ -3,6 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from scipy.stats import kstest
 from scratch.data.distributions import ring
 from scratch.divergence.mode_coverage import mode_coverage
 from scratch.implicit import gan
@@ -286,3 +287,19 @@ def test_numpy_constants_do_not_widen_float32_and_models_can_be_compared(rng):
     assert fit(model, theta, x, rng, steps=2, recipe=recipe).dtype == np.float32
     assert model == GAN(2, hidden=(8,), gamma=float(x.std()), frequencies=model.frequencies, latent_frequencies=(1.0,))
     assert len({model, model}) == 1 and recipe == replace(recipe)
+
+
+def test_mixtures_are_uniform_between_data_and_samples(rng):
+    assert kstest(GAN(2).draw_noise(rng, 4000)[1][:, 0], "uniform").pvalue > 1e-3
+
+
+def test_the_zero_centered_penalty_is_half_the_square_of_the_slope():
+    v = np.array([[3.0, 4.0]])
+    assert zero_centered.function(v)[0] == 12.5 and one_centered.function(v)[0] == 16
+    assert (zero_centered.last, one_centered.last) == (1e-3, 1.0)
+
+
+def test_the_generator_starts_steep(rng):
+    model = GAN(2)
+    W, b = mlp_views(model.split(model.init(rng))[0], model.generator_widths)[0]
+    assert W.std() == pytest.approx(3 * np.sqrt(2 / len(W)), rel=0.1) and b.std() == pytest.approx(3, rel=0.2)

@@ -133,3 +133,8 @@ def test_training_against_a_frozen_generator_approaches_the_bound_from_below(rng
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
         call()
+
+
+def test_a_cell_without_data_may_have_a_logit_of_minus_infinity():
+    value, _ = discriminator_loss(np.array([-np.inf, 0.0]), np.array([0.0, 1.0]), np.array([0.5, 0.5]))
+    assert value == pytest.approx(1.5 * np.log(2))

@@ -4,6 +4,8 @@ from itertools import islice
 import numpy as np
 import pytest
 
+from scratch.data.standardized import Standardized
+from scratch.explicit.mixture_em import MixtureEM
 from scratch.learning import training
 from scratch.learning.optimizers import SGD, Adam, average, constant
 from scratch.learning.training import Diverged, Recipe, batches, fit, train
@@ -263,3 +265,21 @@ def test_progress_shows_step_loss_and_time(rng, capsys, monkeypatch):
     monkeypatch.setattr(training.sys.stderr, "isatty", lambda: True, raising=False)
     fit(Mean(), np.zeros(2), Law(), rng, steps=3, progress=True)
     assert "step 3/3  loss " in capsys.readouterr().err
+
+
+def test_a_standardized_model_sees_the_rows_in_full_precision(rng):
+    """At a mean of 1e6 float32 has steps of 0.06: the mean must go before the rows are narrowed."""
+    rows, seen = 1e6 + rng.standard_normal((50, 1)), []
+
+    @dataclass(frozen=True)
+    class Spy(Standardized):
+        def loss(self, theta, x, noise):
+            seen.append(x)
+            return 0.0, np.zeros_like(theta)
+    model = Spy(MixtureEM(2, dim=1), (1e6,), (1.0,))
+    fit(model, model.init(rng), rows, rng, steps=2, recipe=Recipe(batch_size=50))
+    assert np.ptp(seen[0]) == np.ptp(rows)
+
+
+def test_the_first_epoch_is_in_a_new_order_too(rng):
+    assert (next(batches(np.arange(50.0)[:, None], 50, rng, None))[:, 0] != np.arange(50)).any()

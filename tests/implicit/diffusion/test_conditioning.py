@@ -121,3 +121,8 @@ def test_a_label_for_each_row(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL.init(rng), labeled_rows(rng), MODEL.draw_noise(rng, 6))
+
+
+def test_a_class_keeps_every_size_of_the_model():
+    given = ConditionalDiffusion(3, hidden=(5, 4), classes=3, sigma_data=0.4).given(1)
+    assert (given.dim, given.hidden, given.sigma_data) == (3, (5, 4), 0.4) and given.network.classes == 3

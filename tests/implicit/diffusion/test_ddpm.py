@@ -7,7 +7,7 @@ from scratch.divergence.closed_form import kl_gaussians
 from scratch.divergence.nearest_neighbor import kl_adaptive_neighbors
 from scratch.implicit.diffusion import ddpm
 from scratch.implicit.diffusion.chain import Chain, cosine
-from scratch.implicit.diffusion.ddpm import DDPM
+from scratch.implicit.diffusion.ddpm import DDPM, bound_coefficients, last_term, noise_error
 from scratch.implicit.diffusion.samplers import ddim
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit
@@ -249,3 +249,13 @@ def test_elbo_of_random_noise_averages_to_the_full_sweep(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL, MODEL.init(rng), rng)
+
+
+def test_the_elbo_of_every_t_once_is_minus_the_sum_of_the_bounds_terms(rng):
+    model = DDPM(3, steps=6, hidden=(4,))
+    theta, t, eps = model.init(rng, np.float64), np.arange(1, 7), rng.standard_normal((6, 3))
+    x, (c, w) = np.tile(rng.standard_normal((1, 3)), (6, 1)), bound_coefficients(model.chain, 3)
+    terms = [c[s] + w[s] * noise_error(model.chain, lambda x, sigma: model.denoise(theta, x, sigma), x[:1], int(s), eps[[i]])[0]
+             for i, s in enumerate(t)]
+    expected = -last_term(model.chain, x[:1])[0] - sum(terms)
+    assert model.elbo(theta, x, (t, eps)).mean() == pytest.approx(expected, rel=1e-10)

@@ -8,6 +8,7 @@ from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.divergence.nearest_neighbor import kl_nearest_neighbor
 from scratch.divergence.quadrature import kl_quadrature
+from scratch.implicit.diffusion.completion import repaint
 from scratch.implicit.diffusion.denoiser import SIGMA_MAX, SIGMA_MIN, Diffusion
 from scratch.implicit.diffusion.samplers import karras_sigmas
 from scratch.learning.gradient_check import gradient_error
@@ -239,3 +240,16 @@ def test_ten_thousand_steps_reach_one_or_two_hundredths_of_a_nat(name, rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL, MODEL.init(rng), rng)
+
+
+def test_completion_is_repaint_from_the_largest_noise_with_its_own_steps_and_turns(rng):
+    model = Diffusion(2, hidden=(4,), sigma_data=0.8)
+    theta = model.init(rng, np.float64)
+    for steps, turns in ((5, 1), (4, 3)):
+        stream = np.random.default_rng(1)
+        unit = 0.8 / 1.5                                    # of length: noise levels are relative to sigma_data
+        start = unit * np.hypot(SIGMA_MAX, 1.5) * stream.standard_normal((6, 2))
+        expected = repaint(lambda x, sigma: model.denoise(theta, x, sigma), start,
+                           unit * karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX), {0: 0.5}, stream, turns)
+        x = model.complete(theta, {0: 0.5}, 6, np.random.default_rng(1), steps=steps, turns=turns)
+        np.testing.assert_allclose(x, expected, rtol=1e-9)

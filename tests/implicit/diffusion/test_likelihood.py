@@ -159,3 +159,10 @@ ROWS = np.zeros((4, 2))
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(rng)
+
+
+def test_the_levels_of_the_score_gap_are_uniform_within_their_parts(rng):
+    seen = []
+    score_gap(lambda x, sigma: seen.append(sigma) or x, lambda x, sigma: x, np.zeros((2, 1)), rng, 0.1, 10.0, levels=500)
+    place = np.log(np.array(seen) / 0.1) / np.log(100) * 500 - np.arange(500)
+    assert (0 <= place).all() and (place < 1).all() and abs(place.mean() - 0.5) < 5 / np.sqrt(12 * 500)

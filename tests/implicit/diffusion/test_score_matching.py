@@ -208,3 +208,11 @@ def test_langevin_dynamics_samples_the_law_of_a_known_score(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL, MODEL.init(rng), rng)
+
+
+def test_langevin_with_a_score_of_zero_is_a_random_walk_for_two_units_of_time(rng):
+    model = ScoreNetwork(2, hidden=())
+    x = model.sample(np.zeros(model.size), 1000, rng)
+    assert abs(x.var() / (1 + 2 * 2.0) - 1) < 5 * np.sqrt(2 / 2000)             # N(0, 1), then dx = sqrt(2) dw
+    x = model.sample(np.zeros(model.size), 1000, rng, steps=10, dt=0.3)
+    assert abs(x.var() / (1 + 2 * 3.0) - 1) < 5 * np.sqrt(2 / 2000)
