@@ -74,8 +74,12 @@ class Share(Estimate):
 
     @classmethod
     def with_variance(cls, value, variance, n):
-        """A fraction whose variance is not v (1 - v) / n, as that of an area under a curve over n rows."""
-        return cls(float(value), sqrt(variance + 1 / (4 * n * n)) / (1 + 1 / n), int(n))    # (2)
+        """A fraction with a variance of its own, as that of an area under a curve; n: the fewest trials it is worth.
+
+        The n of (2) is then the number of independent trials with this variance, v (1 - v) / variance.
+        """
+        trials = max(n, value * (1 - value) / variance) if variance > 0 else n
+        return cls(float(value), sqrt(variance + 1 / (4 * trials ** 2)) / (1 + 1 / trials), int(n))   # (2)
 
     def interval(self, level=0.95):
         """Wilson's interval (low, high) at this level, inside [0, 1]; n in (1) is the one that (2) has for s."""

@@ -58,3 +58,12 @@ def test_an_interval_covers_where_the_plain_one_has_no_width(rng):
     hits = rng.binomial(20, 0.05, 4000)                     # a third of the samples have no hit
     covered = np.mean([low <= 0.05 <= high for low, high in (Share.of(k, 20).interval() for k in hits)])
     assert covered > 0.91
+
+
+def test_a_small_variance_is_worth_more_trials_than_rows():
+    """An area of 0.995 with a variance of (0.002)^2 keeps that error; at a variance of 0 the rows decide."""
+    assert Share.with_variance(0.995, 0.002 ** 2, 20).stderr == pytest.approx(0.002, rel=0.05)
+    assert Share.with_variance(1.0, 0.0, 20).stderr == Share.of(20, 20).stderr
+    assert Share.with_variance(0.3, 0.21 / 50, 50) == Share.of(15, 50)
+    low, high = Share.with_variance(0.995, 0.002 ** 2, 20).interval()
+    assert 0.98 < low < 0.995 < high <= 1
