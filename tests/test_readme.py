@@ -21,18 +21,25 @@ def test_the_page_of_figures_is_what_the_figures_claim():
     assert (runner.CODE / "README.md").read_text(encoding="utf-8") == runner.page()
 
 
-def test_its_first_model_runs():
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(code.replace("steps=1000", "steps=5"), {})
+CODE = "\n".join(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
+
+
+def test_its_code_runs():
+    exec(re.sub(r"steps=\d+", "steps=5", CODE).replace("2000", "50"), {})
 
 
 @pytest.mark.slow
-def test_its_first_model_prints_what_the_readme_says(capsys):
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    exec(code, {})
-    printed, said = (re.match(r"([\d.]+) \+- ([\d.]+) nats \(n = 20000\)", text).groups() for text in (
-        capsys.readouterr().out, re.search(r"prints `(.*?)`", README).group(1)))
-    assert abs(float(printed[0]) - float(said[0])) < 5 * float(said[1])           # rounding differs between machines
+def test_its_code_prints_what_it_says(capsys):
+    """Up to five standard errors of the first number and 0.05 nats of the others: rounding differs between machines."""
+    exec(CODE, {})
+    printed = capsys.readouterr().out
+    kl, error = (float(number) for number in re.search(r"prints `(.*?) \+- (.*?) nats", README).groups())
+    assert abs(float(printed.split()[0]) - kl) < 5 * error
+    said = dict(re.findall(r"^    (\w[\w ]*?) +(-[\d.]+) nats$", README, flags=re.MULTILINE))
+    found = dict(re.findall(r"^(\w[\w ]*?) +(-[\d.]+) nats$", printed, flags=re.MULTILINE))
+    assert said.keys() == found.keys() and len(said) == 5
+    for name in said:
+        assert abs(float(said[name]) - float(found[name])) < 0.05, name
 
 
 PAGES = [path for path in ROOT.rglob("*.md") if not any(part.startswith(".") for part in path.relative_to(ROOT).parts)]
