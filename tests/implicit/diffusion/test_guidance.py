@@ -28,7 +28,7 @@ def log_class_probability(x, sigma):
     return np.log(EVERYTHING.noised(sigma).posterior(x)[:, :2].sum(axis=1))
 
 
-# ---- the scale, by both names (known bugs, B27) ----
+# ---- the scale, by both names: 1 + w, or s, which public code confuses ----
 
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 30.0])
 def test_neutral_scales_give_the_parts_back(sigma, rng):
