@@ -19,6 +19,7 @@ from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.gan import GAN
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit, train
+from tests.test_ladder import with_dim
 
 GENERATIVE = {name: entry for name, entry in MODELS.items()
               if entry.rows is reals and entry.branch != "discriminative models"}
@@ -32,10 +33,7 @@ SCALES = pytest.mark.parametrize("scale", [DIAGONAL, WHITE], ids=["scaled", "whi
 
 def planar(name):
     """A small instance for two coordinates."""
-    sizes = dict(GENERATIVE[name].sizes)
-    if "dim" in sizes:
-        sizes["dim"] = 2
-    return GENERATIVE[name].model(**sizes)
+    return with_dim(GENERATIVE[name], 2)
 
 
 def worn(model, scale):
