@@ -72,7 +72,8 @@ def train(model, theta, data, rng, *, steps, recipe=None):
     that is, a distribution with .sample(n, rng).  recipe: by default the model's own.
     Warns about rows in units for which the model is not made.
     """
-    checks.model(model)
+    if not checks.has(model, "loss", "draw_noise"):
+        raise TypeError(f"model must be a model such as VAE(2), with loss and draw_noise, got {checks.brief(model)}")
     checks.generator(rng)
     steps = checks.size(steps, "steps")
     theta = checks.finite(checks.array(theta, "theta", 1), "theta")
