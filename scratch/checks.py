@@ -29,7 +29,7 @@ def brief(value):
 def _numbers(a, name, kinds, expected, shape=None):
     """a as an array of one of these dtype kinds, without masked entries.
 
-    shape: a letter or a word in it, as in ("n", 2), stands for any length of 1 or more.
+    shape: "n" and "dim" in it, as in ("n", 2), stand for any length of 1 or more.
     """
     if np.ma.isMaskedArray(a) and np.ma.getmaskarray(a).any():
         raise ValueError(f"{name} has {np.ma.count_masked(a)} masked entries: fill them, or leave their rows out")
@@ -40,10 +40,12 @@ def _numbers(a, name, kinds, expected, shape=None):
     if values.dtype.kind not in kinds:
         raise TypeError(f"{name} must {expected}, got dtype {values.dtype}"
                         + f" of {brief(a)}" * (values.dtype.kind == "O"))
-    if shape is not None and (len(shape) != values.ndim or not all(
-            length == wanted or isinstance(wanted, str) and length > 0 for length, wanted in zip(values.shape, shape))):
-        shown, rows = str(shape).replace("'", ""), " and at least one row" * ("n" in shape)
-        raise ValueError(f"{name} must have shape {shown}{rows}, got {values.shape}")
+    if shape is not None:
+        fits = [wanted in (length, "n", "dim") for wanted, length in zip(shape, values.shape)]
+        if len(shape) != values.ndim or not all(fits):
+            raise ValueError(f"{name} must have shape {shape}, got {values.shape}".replace("'", ""))
+        if values.size == 0:
+            raise ValueError(f"{name} must have at least one row and one column, got shape {values.shape}")
     return values
 
 

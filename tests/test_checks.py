@@ -13,10 +13,10 @@ from scratch.learning.optimizers import Adam
 
 
 @pytest.mark.parametrize("call, error, says", [
-    (lambda: checks.rows(np.zeros((2, 3)), dim=2), ValueError, r"x must have shape \(n, 2\) and at least one row, got \(2, 3\)"),
-    (lambda: checks.rows(np.zeros(3)), ValueError, r"shape \(n, dim\) and .*, got \(3,\)"),
-    (lambda: checks.rows(np.zeros((0, 2)), name="batch"), ValueError, "batch must have .* at least one row"),
-    (lambda: checks.rows(np.zeros((2, 0))), ValueError, "must have shape"),
+    (lambda: checks.rows(np.zeros((2, 3)), dim=2), ValueError, r"x must have shape \(n, 2\), got \(2, 3\)"),
+    (lambda: checks.rows(np.zeros(3)), ValueError, r"shape \(n, dim\), got \(3,\)"),
+    (lambda: checks.rows(np.zeros((0, 2)), name="batch"), ValueError, "batch must have at least one row"),
+    (lambda: checks.rows(np.zeros((2, 0))), ValueError, r"and one column, got shape \(2, 0\)"),
     (lambda: checks.rows([[1, 2]]), TypeError, "x must be floating point, got dtype int64"),
     (lambda: checks.rows([["a"]]), TypeError, "floating point"),
     (lambda: checks.rows(np.array([[1.0, np.nan], [np.inf, 0]])), ValueError, "2 NaN or infinite of 4"),

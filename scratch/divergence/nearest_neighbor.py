@@ -9,10 +9,10 @@ unit ball; likewise q(x_i) c nu_i^D ~= k / m.  In the ratio c, k and the biases 
 
     t_i = D log(nu_i / rho_i) + log(m / (n - 1))                                          (1)
 
-But p and q vary inside their balls.  Where q is rare its ball is wide and reaches toward the bulk
-of q, so that (1) is too small when the KL or D is large.
+But p and q vary inside their balls.  Where q is small its ball is wide and reaches points of larger
+q, so that (1) is too small when the KL or D is large.
 
-Adaptive k.  Count the points in the ball around x_i up to its nearest y, or its nearest other x:
+Adaptive k.  Let the data choose k: count the points in the ball around x_i up to its nearest y or x:
 
     t_i = H(a_i) - H(b_i) + log(m / (n - 1)),     H(a) = 1 + 1/2 + ... + 1/a              (2)
     a_i = number of other x nearer to x_i than its nearest y
@@ -32,9 +32,9 @@ and one more at y_j by -(n / m) e_j:
     e_j = (number of x that have y_j among their k nearest y) / k * m / n
     stderr^2 = var(t + g) / n + var(e) / m - 2 / (n k)                                    (4)
 
-The last part removes the noise of single x_i from g and e: t has it already.  The stderr is 0.94 to
-1.2 times the true deviation for adaptive k (D = 1 to 20, KL = 0 to 2), 0.9 to 1.3 times for k = 5
-up to D = 5, 0.7 at D = 20.  sqrt(var(t) / n) alone can be half of it.  It excludes the bias.
+The last part subtracts the noise of single x_i in g and e, which t contains already.  The stderr is
+0.94 to 1.2 times the true deviation for adaptive k (D = 1 to 20, KL = 0 to 2), 0.9 to 1.3 times for
+k = 5 up to D = 5, 0.7 at D = 20; sqrt(var(t) / n) alone can be half of it.  It excludes the bias.
 
 Source: Wang, Kulkarni, Verdu 2009, "Divergence estimation for multidimensional densities via
 k-nearest-neighbor distances", eq. (5).  Their adaptive eq. (29) has D log(nu / rho) in one ball;

@@ -177,7 +177,7 @@ def test_a_game_is_refused(model, rng):
     (dict(theta=None), TypeError, "theta must be floating point"),
     (dict(rows=np.zeros((0, 2))), ValueError, "at least one row"),
     (dict(held_out=None), TypeError, "held_out must be rows"),
-    (dict(held_out=np.zeros((0, 2))), ValueError, "held_out must have shape"),
+    (dict(held_out=np.zeros((0, 2))), ValueError, "held_out must have at least"),
     (dict(held_out=np.full((3, 2), np.nan)), ValueError, "held_out must be finite"),
     (dict(held_out=np.zeros((3, 5))), ValueError, r"x must have shape \(n, 2\)"),
     (dict(recipe="adam"), TypeError, "recipe must be a Recipe"),
