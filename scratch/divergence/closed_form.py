@@ -61,7 +61,7 @@ def kl_categoricals(p, q):
     inside = p > 0
     u = q[inside] / p[inside] - 1
     with np.errstate(divide="ignore"):                                            # log 0 = -inf is the answer
-        terms = p[inside] * np.maximum(u - np.log1p(u), 0)                        # (3), at least 0 up to rounding
+        terms = p[inside] * np.maximum(u - np.log1p(u), 0)                        # >= 0 but for rounding  (3)
     return Estimate(float(q[~inside].sum() + terms.sum()), 0.0, 0)
 
 
