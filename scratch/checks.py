@@ -68,7 +68,7 @@ def table(data, name):
 
 
 def class_rows(x, dim, classes):
-    """x as integers (n, dim) in 0 ... classes-1; floats are taken if they are whole (a law's batch may be)."""
+    """x as integers (n, dim) in 0 ... classes-1; whole floats are taken (a law's batch may be)."""
     expected = f"hold the integers 0 ... {classes - 1}"
     x = finite(_numbers(x, "x", "iuf", expected, ("n", dim)))
     if x.min() < 0 or x.max() >= classes or (x != np.floor(x)).any():
@@ -173,7 +173,8 @@ def covariances(value, name, shape):
     An asymmetry of 1e-6 of the standard deviations, the rounding of float32 with room, is averaged out.
     """
     S = constant(value, name, shape)
-    std, asymmetry = np.sqrt(np.abs(np.diagonal(S, axis1=-2, axis2=-1))), np.abs(S - S.mT)
+    std = np.sqrt(np.abs(np.diagonal(S, axis1=-2, axis2=-1)))
+    asymmetry = np.abs(S - S.mT)
     if (asymmetry > 1e-6 * std[..., None] * std[..., None, :]).any():
         raise ValueError(f"{name} must be symmetric, got entries that differ by {asymmetry.max():g}")
     S = S / 2 + S.mT / 2

@@ -38,8 +38,7 @@ class Estimate:
         return self.value - half, self.value + half
 
     def agrees_with(self, other, errors=4):
-        """Whether two independent estimates, or an estimate and a number, differ by at most `errors`
-        standard errors of their difference."""
+        """Whether it and other, an independent Estimate or a number, differ by `errors` stderr at most."""
         error = sqrt(self.stderr ** 2 + getattr(other, "stderr", 0.0) ** 2)
         return float(self) == float(other) or abs(float(self) - float(other)) <= errors * error
 

@@ -1,4 +1,4 @@
-"""KL in closed form, of two Gaussians and of two tables: the truth that estimators are tested against.
+"""KL in closed form, of two Gaussians and of two tables: what estimators are tested against.
 
 Needs the parameters of two Gaussian distributions p and q in D dimensions.  With covariances S_p
 and S_q, and d = mean_q - mean_p,

@@ -5,10 +5,10 @@ model is known and that of the data is not.  Then only the first half of
 
     KL(p || q) = E_p[log p] - E_p[log q] = -entropy of p + cross-entropy of p, q          (1)
 
-needs an estimate.  The ball around x_i that reaches its k-th nearest of the n - 1 other x, at the
-distance rho_i, holds a random mass of p, the k-th smallest of n - 1 uniform numbers.  The
-expectation of its logarithm is psi(k) - psi(n), with psi the digamma function.  Setting the mass
-equal to p(x_i) c rho_i^D, with c the volume of the unit ball, gives
+needs an estimate.  Let rho_i be the distance from x_i to its k-th nearest of the n - 1 other x.  The
+ball of this radius holds a random mass of p, distributed as the k-th smallest of n - 1 uniform
+numbers.  The expectation of its logarithm is psi(k) - psi(n), with psi the digamma function.
+Setting the mass equal to p(x_i) c rho_i^D, with c the volume of the unit ball, gives
 
     log p(x_i) ~= psi(k) - psi(n) - log c - D log rho_i                                   (2)
     KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (3)
@@ -18,8 +18,8 @@ with g_j = (number of x that have x_j among their k nearest) / k as in nearest_n
 error is log k in place of psi(k), a bias that no number of samples removes.
 
 (2) takes p as constant within a ball.  Where the balls are wide (few points, many dimensions) the
-KL has a bias, of either sign up to D of about 5 and downward beyond: -0.15 nats at D = 10 and -1.4
-at D = 20 for n = 1,000.  In nearest_neighbor.py, with two samples, most of it cancels.  If p has no
+KL has a bias, of either sign up to D of about 5 and downward beyond.  For n = 1,000 it is -0.15
+nats at D = 10 and -1.4 at D = 20.  In nearest_neighbor.py, with two samples, most of it cancels.  If p has no
 density (a constant column, or more than k copies of a point), the KL is inf.
 
 Source: Kozachenko and Leonenko 1987, "Sample estimate of the entropy of a random vector" (k = 1);

@@ -1,4 +1,4 @@
-"""The values of a log-density at rows, checked: every estimator here that needs a density calls this.
+"""The values of a log-density at rows, checked, for every estimator here that needs a density.
 
 A distribution is given as a function log_p(x): (n, D) -> (n,), natural logarithm, -inf where the
 density is zero.  It is evaluated in chunks, so that the hidden layers of a network fit in memory.

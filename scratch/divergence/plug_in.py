@@ -2,8 +2,8 @@
 
 Needs samples x_1 .. x_n of p, y_1 .. y_m of q, two distributions.  Estimates KL(p || q) in nats.
 
-Kernel densities.  A Gaussian of covariance h^2 S stands on every sample, with S the covariance of
-that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
+Kernel densities.  Every point is the center of a Gaussian of covariance h^2 S, with S the covariance
+of its sample.  h is Scott's factor n^(-1 / (D + 4)), for the y with m in place of n:
 
     p(x_i) ~= 1 / (n - 1) sum over j != i of N(x_i; x_j, h^2 S)
     q(x_i) ~= 1 / m sum_j N(x_i; y_j, h^2 S)                                              (1)

@@ -51,7 +51,7 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class VAE:
-    """A Gaussian decoder with one learned s.  At theta = 0, q(z | x) = p(z | x) and the ELBO is log p(x):
+    """A Gaussian decoder with one learned s.  At theta = 0 q is the posterior, the ELBO log p(x):
 
     >>> theta, x, noise = np.zeros(VAE(2).size), np.array([[0.3, -1.0]]), np.ones((1, 1, 2))
     >>> VAE(2).elbo(theta, x, noise).round(6), VAE(2).log_prob(theta, x, nodes=60).round(6)

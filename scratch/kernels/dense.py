@@ -140,8 +140,8 @@ def mlp_init(rng, widths, dtype=np.float32):
 # divergences of vector fields (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
 # Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_tangent_in_every_argument.
 #
-# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof: with
-# s = sigmoid(a), s' = s (1 - s), the derivative of silu' = s + h (1 - s) is (1 - s) (silu' + s (1 - h)).
+# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof: let
+# s = sigmoid(a), s' = s (1 - s).  silu' = s + h (1 - s) has derivative (1 - s) (silu' + s (1 - h)).
 
 def mlp_jvp(theta, x, x_dot, widths):
     """y, y_dot = dy/dx x_dot for x, x_dot (N, D_in); pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
