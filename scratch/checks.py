@@ -26,8 +26,11 @@ def brief(value):
     return shown if len(shown) <= 80 else f"{shown[:77]}..."
 
 
-def _numbers(a, name, kinds, expected):
-    """a as an array of one of these dtype kinds, without masked entries."""
+def _numbers(a, name, kinds, expected, shape=None):
+    """a as an array of one of these dtype kinds, without masked entries.
+
+    shape: "n" and "dim" in it, as in ("n", 2), stand for any length of 1 or more.
+    """
     if np.ma.isMaskedArray(a) and np.ma.getmaskarray(a).any():
         raise ValueError(f"{name} has {np.ma.count_masked(a)} masked entries: fill them, or leave their rows out")
     try:
@@ -37,6 +40,12 @@ def _numbers(a, name, kinds, expected):
     if values.dtype.kind not in kinds:
         raise TypeError(f"{name} must {expected}, got dtype {values.dtype}"
                         + f" of {brief(a)}" * (values.dtype.kind == "O"))
+    if shape is not None:
+        fits = [wanted in (length, "n", "dim") for wanted, length in zip(shape, values.shape)]
+        if len(shape) != values.ndim or not all(fits):
+            raise ValueError(f"{name} must have shape {shape}, got {values.shape}".replace("'", ""))
+        if values.size == 0:
+            raise ValueError(f"{name} must have at least one row and one column, got shape {values.shape}")
     return values
 
 
@@ -50,41 +59,26 @@ def array(a, name, dimensions=0):
 
 def rows(x, dim=None, name="x"):
     """x as an array of data rows (n, dim): floating point, finite, n >= 1."""
-    expected = f"(n, {'dim' if dim is None else dim})"
-    x = _numbers(x, name, "fc", f"be floating point of shape {expected}")
-    if x.ndim != 2 or x.shape[1] == 0 or (dim is not None and x.shape[1] != dim):
-        raise ValueError(f"{name} must have shape {expected}, got {x.shape}")
-    if len(x) == 0:
-        raise ValueError(f"{name} must have at least one row, got shape {x.shape}")
-    return finite(x, name)
+    return finite(_numbers(x, name, "fc", "be floating point", ("n", "dim" if dim is None else dim)), name)
 
 
 def table(data, name):
-    """data as an array of rows (n, D) of floats or integers, finite, n >= 1."""
-    expected = "be a non-empty array of rows (n, dim) of real numbers, or a law with .sample"
-    data = _numbers(data, name, "fiu", expected)
-    if data.ndim != 2 or data.size == 0:
-        raise ValueError(f"{name} must {expected}, got shape {data.shape}")
-    return finite(data, name)
+    """data as an array of rows (n, dim) of floats or integers, finite, n >= 1."""
+    return finite(_numbers(data, name, "fiu", "be rows of real numbers, or a law with .sample", ("n", "dim")), name)
 
 
 def class_rows(x, dim, classes):
-    """x as integers (n, dim) in 0 ... classes-1; floats are taken if they are whole (a law's batch may be)."""
-    x = _numbers(x, "x", "iuf", f"be the integers 0 ... {classes - 1} in shape (n, {dim})")
-    if x.ndim != 2 or x.shape[1] != dim or len(x) == 0:
-        raise ValueError(f"x must have shape (n, {dim}) with at least one row, got {x.shape}")
-    finite(x, "x")
+    """x as integers (n, dim) in 0 ... classes-1; whole floats are taken (a law's batch may be)."""
+    expected = f"hold the integers 0 ... {classes - 1}"
+    x = finite(_numbers(x, "x", "iuf", expected, ("n", dim)))
     if x.min() < 0 or x.max() >= classes or (x != np.floor(x)).any():
-        raise ValueError(f"x must hold the integers 0 ... {classes - 1}, got values from {x.min()} to {x.max()}")
+        raise ValueError(f"x must {expected}, got values from {x.min()} to {x.max()}")
     return x.astype(np.int64)
 
 
 def flat(theta, size, name="theta"):
     """theta as one flat vector of parameters (size,): floating point, finite."""
-    theta = _numbers(theta, name, "fc", f"be floating point of shape ({size},)")
-    if theta.shape != (size,):
-        raise ValueError(f"{name} must have shape ({size},), got {theta.shape}")
-    return finite(theta, name)
+    return finite(_numbers(theta, name, "fc", "be floating point", (size,)), name)
 
 
 def inputs(model, theta, x):
@@ -109,10 +103,7 @@ def noise(parts, x, **shapes):
 
 def constant(value, name, shape=None, kinds="fiu"):
     """A constant of a law or a rule, a number or lists of them, as a finite float64 array of this shape."""
-    a = finite(_numbers(value, name, kinds, "hold real numbers in rows of equal length").astype(float), name)
-    if shape not in (None, a.shape):
-        raise ValueError(f"{name} must have shape {shape}, got {a.shape}")
-    return a
+    return finite(_numbers(value, name, kinds, "hold real numbers in rows of equal length", shape).astype(float), name)
 
 
 def labels(a, name):
@@ -182,12 +173,11 @@ def covariances(value, name, shape):
     An asymmetry of 1e-6 of the standard deviations, the rounding of float32 with room, is averaged out.
     """
     S = constant(value, name, shape)
-    transposed = S.swapaxes(-1, -2)
     std = np.sqrt(np.abs(np.diagonal(S, axis1=-2, axis2=-1)))
-    asymmetry = np.abs(S - transposed)
+    asymmetry = np.abs(S - S.mT)
     if (asymmetry > 1e-6 * std[..., None] * std[..., None, :]).any():
         raise ValueError(f"{name} must be symmetric, got entries that differ by {asymmetry.max():g}")
-    S = S / 2 + transposed / 2
+    S = S / 2 + S.mT / 2
     try:
         return S, np.linalg.cholesky(S)
     except np.linalg.LinAlgError:
@@ -224,22 +214,14 @@ def law(value, name, *methods):
     return value
 
 
-def model(value, name="model"):
-    """value, if it is a model."""
-    if not has(value, "loss", "draw_noise"):
-        raise TypeError(f"{name} must be a model such as VAE(2), with loss and draw_noise, got {brief(value)}")
-    return value
-
-
 def dtype(value):
     """value as a NumPy dtype of floating point parameters."""
     try:
-        kind = np.dtype(value).kind
-    except (TypeError, ValueError):
-        kind = "no dtype"
-    if kind not in "fc":
-        raise TypeError(f"dtype must be float32 or float64, got {brief(value)}")
-    return np.dtype(value)
+        if np.dtype(value).kind in "fc":
+            return np.dtype(value)
+    except (TypeError, ValueError):                         # no dtype at all
+        pass
+    raise TypeError(f"dtype must be float32 or float64, got {brief(value)}")
 
 
 def generator(rng):

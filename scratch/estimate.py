@@ -7,10 +7,10 @@ from scipy.special import ndtri
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number, its standard error, how many points it rests on, and its unit.
+    """A number, its standard error, the number n of points that it is computed from, and its unit.
 
-    stderr is one standard deviation of the estimator.  It is 0 for a closed
-    form, and for quadrature it is the estimated error of the rule.
+    stderr is one standard deviation of the estimator: 0 for a closed form, and for quadrature the
+    estimated error of the rule.
 
     >>> print(Estimate(0.0123, 0.0045, 10_000))
     0.0123 +- 0.0045 nats (n = 10000)
@@ -38,10 +38,7 @@ class Estimate:
         return self.value - half, self.value + half
 
     def agrees_with(self, other, errors=4):
-        """Whether two independent roads, or a road and an exact number, meet.
-
-        The difference is compared with `errors` standard errors of itself.
-        """
+        """Whether it and other, an independent Estimate or a number, differ by `errors` stderr at most."""
         error = sqrt(self.stderr ** 2 + getattr(other, "stderr", 0.0) ** 2)
         return float(self) == float(other) or abs(float(self) - float(other)) <= errors * error
 
@@ -50,12 +47,14 @@ class Estimate:
 class Share(Estimate):
     """A fraction between 0 and 1: an Estimate without a unit, whose error and interval are Wilson's.
 
-    The plain error sqrt(v (1 - v) / n) is 0 at v = 0 and 1, where nothing is certain.  Wilson (1927,
-    "Probable inference") asks instead which p would put v within z standard deviations:
+    Symbols: v the observed fraction, p the probability that it estimates, n trials.  The plain error
+    sqrt(v (1 - v) / n) is 0 at v = 0 and 1, where nothing is certain.  The interval of Wilson (1927,
+    "Probable inference") holds every p that lies within z of its own standard deviations from v.
+    Its ends are the two solutions of
 
         (v - p)^2 = z^2 p (1 - p) / n                                                       (1)
 
-    Its two solutions lie in [0, 1].  Half their distance at z = 1 is the standard error here:
+    and lie in [0, 1].  Half their distance at z = 1 is the standard error here:
 
         s = sqrt(v (1 - v) / n + 1 / (4 n^2)) / (1 + 1 / n)                                 (2)
 
@@ -82,7 +81,7 @@ class Share(Estimate):
         return cls(float(value), sqrt(variance + 1 / (4 * trials ** 2)) / (1 + 1 / trials), int(n))   # (2)
 
     def interval(self, level=0.95):
-        """Wilson's interval (low, high) at this level, inside [0, 1]; n in (1) is the one that (2) has for s."""
+        """Wilson's interval (low, high) at this level, inside [0, 1], by (1) with the n that (2) gives for s."""
         z, v, s = _normal_half_width(level), self.value, self.stderr
         b = v * (1 - v) - 2 * s * s                         # (2) squared: s^2 n^2 - b n + s^2 - 1/4 = 0
         n = (b + sqrt(b * b - 4 * s * s * (s * s - 0.25))) / (2 * s * s)

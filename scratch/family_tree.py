@@ -2,9 +2,8 @@
 
     MODELS["AutoregressiveMixture"]()      a small instance, for tests, certificates and drawings
 
-This is the only file that knows all models.  Whatever must hold for every
-model (the ladder of tests, the gradient certificate, the tree figure) runs
-over MODELS, so that no model can join the family without it.
+This is the only file that imports all models.  The tests that every model must pass, the gradient
+certificate and the figure of the tree run over MODELS, so a model in this list cannot escape them.
 """
 from dataclasses import dataclass
 from typing import Callable

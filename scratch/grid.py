@@ -2,10 +2,10 @@
 
     integral of f over the box  ~=  cell * sum_i f(nodes_i)
 
-For a smooth density that has died out at the box's walls this plain rule is excellent: its
-error falls faster than any power of the step.  Every term of the Euler-Maclaurin series holds
-derivatives at the walls, and these vanish (Trefethen and Weideman 2014, "The exponentially
-convergent trapezoidal rule").  Where f jumps, as at the edge of a square, its order is 1 only.
+For a smooth density that is negligible at the walls of the box, its error falls faster than any
+power of the step.  Every term of the Euler-Maclaurin series of the error holds derivatives at the
+walls, and these vanish (Trefethen and Weideman 2014, "The exponentially convergent trapezoidal
+rule").  Where f jumps, as at the edge of a square, the error falls as the first power only.
 Checked in tests/test_grid.py::test_second_order_and_beyond_it_where_the_function_dies_out.
 """
 import numpy as np
@@ -14,10 +14,9 @@ from scratch import checks
 
 
 def midpoints(bounds, n):
-    """The centers of an even grid of n cells per axis in a box.
+    """Nodes (n**D, D), the centers of n cells per axis, and the volume of one cell.
 
-    bounds: (D, 2), a row (low, high) per axis.  Returns nodes (n**D, D), the
-    last axis running fastest, and the volume of one cell.
+    bounds: (D, 2), a row (low, high) per axis.  The last axis of the nodes runs fastest.
 
     >>> nodes, cell = midpoints([(0.0, 1.0)], 4)
     >>> nodes.ravel(), cell

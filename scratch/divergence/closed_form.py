@@ -1,16 +1,17 @@
-"""KL in closed form, of two Gaussians and of two tables: the numbers that estimators are measured against.
+"""KL in closed form, of two Gaussians and of two tables: what estimators are tested against.
 
-Needs the parameters of two Gaussian distributions p and q in D dimensions, d = mean_q - mean_p:
+Needs the parameters of two Gaussian distributions p and q in D dimensions.  With covariances S_p
+and S_q, and d = mean_q - mean_p,
 
     KL(p || q) = 1/2 [tr(S_q^-1 S_p) + d^T S_q^-1 d - D + log det S_q - log det S_p]      (1)
 
 Let l_1 .. l_D be the eigenvalues of S_p v = l S_q v.  They are the squared singular values of
-L_q^-1 L_p, with L the Cholesky factors.  Their sum is the trace, and their product the ratio of the
-determinants, so that
+L_q^-1 L_p, with Cholesky factors S = L L^T.  Their sum is the trace in (1), and their product is
+det S_p / det S_q, so that
 
     KL(p || q) = 1/2 [sum_i (l_i - 1 - log l_i) + |L_q^-1 d|^2]                           (2)
 
-No term of (2) is negative and none cancels another: it keeps its digits when p and q nearly agree.
+No term of (2) is negative, so none cancels another: the sum keeps its digits when p is close to q.
 
 For two tables of probabilities p_k, q_k of the same C outcomes, with u_k = q_k / p_k - 1,
 
@@ -54,12 +55,13 @@ def kl_categoricals(p, q):
     q = checks.constant(q, "q", p.shape)
     for name, table in (("p", p), ("q", q)):
         if table.ndim != 1 or (table < 0).any() or abs(table.sum() - 1) > 1e-6:    # rounding of float32
-            raise ValueError(f"{name} must be a list of probabilities that sum to 1, got {checks.brief(table)} with sum {table.sum()}")
+            raise ValueError(f"{name} must be a list of probabilities that sum to 1, "
+                             f"got {checks.brief(table)} with sum {table.sum()}")
     p, q = p / p.sum(), q / q.sum()                                               # exactly, for (3)
     inside = p > 0
     u = q[inside] / p[inside] - 1
     with np.errstate(divide="ignore"):                                            # log 0 = -inf is the answer
-        terms = p[inside] * np.maximum(u - np.log1p(u), 0)                        # (3), at least 0 up to rounding
+        terms = p[inside] * np.maximum(u - np.log1p(u), 0)                        # >= 0 but for rounding  (3)
     return Estimate(float(q[~inside].sum() + terms.sum()), 0.0, 0)
 
 

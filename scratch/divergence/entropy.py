@@ -1,26 +1,26 @@
 """KL from samples of p and the density of q, by an estimate of the entropy of p.
 
-Needs samples x_1 .. x_n of a distribution p in D dimensions, and log q.  The density of a model is
-often known where that of the data is not.  Then only the first half of
+Needs samples x_1 .. x_n of a distribution p in D dimensions, and log q.  Often the density of the
+model is known and that of the data is not.  Then only the first half of
 
     KL(p || q) = E_p[log p] - E_p[log q] = -entropy of p + cross-entropy of p, q          (1)
 
-needs an estimate.  The ball around x_i that reaches its k-th nearest of the n - 1 other x, at the
-distance rho_i, holds a random mass of p, the k-th smallest of n - 1 uniform numbers.  The
-expectation of its logarithm is psi(k) - psi(n), with psi the digamma function.  Setting the mass
-equal to p(x_i) c rho_i^D, with c the volume of the unit ball, gives
+needs an estimate.  Let rho_i be the distance from x_i to its k-th nearest of the n - 1 other x.  The
+ball of this radius holds a random mass of p, distributed as the k-th smallest of n - 1 uniform
+numbers.  The expectation of its logarithm is psi(k) - psi(n), with psi the digamma function.
+Setting the mass equal to p(x_i) c rho_i^D, with c the volume of the unit ball, gives
 
     log p(x_i) ~= psi(k) - psi(n) - log c - D log rho_i                                   (2)
     KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (3)
     stderr^2    = var(t + g) / n - 1 / (n k)                                              (4)
 
-with g as in nearest_neighbor.py: g_j = (number of x that have x_j among their k nearest) / k.
-The famous error is log k in place of psi(k), a bias that no number of samples removes.
+with g_j = (number of x that have x_j among their k nearest) / k as in nearest_neighbor.py.  A common
+error is log k in place of psi(k), a bias that no number of samples removes.
 
 (2) takes p as constant within a ball.  Where the balls are wide (few points, many dimensions) the
-KL has a bias, of either sign up to D of about 5 and downward beyond: -0.15 nats at D = 10 and -1.4
-at D = 20 for n = 1,000.  In nearest_neighbor.py, with two samples, most of it cancels.  Without a
-density (a constant column, or more than k copies of a point) the KL is inf.
+KL has a bias, of either sign up to D of about 5 and downward beyond.  For n = 1,000 it is -0.15
+nats at D = 10 and -1.4 at D = 20.  In nearest_neighbor.py, with two samples, most of it cancels.  If p has no
+density (a constant column, or more than k copies of a point), the KL is inf.
 
 Source: Kozachenko and Leonenko 1987, "Sample estimate of the entropy of a random vector" (k = 1);
 Kraskov, Stoegbauer, Grassberger 2004, "Estimating mutual information", eq. (20); with a density in

@@ -4,8 +4,9 @@ Needs both log-probabilities as functions of rows.
 
     KL(p || q) = sum over states u of p(u) [log p(u) - log q(u)] - p(u) + q(u)            (1)
 
-The last two sums cancel.  With them no term, p (exp(d) - 1 - d) for d = log q - log p, is negative.
-The masses come with the result, and they prove that an autoregressive model sums to 1.
+Both p and q sum to 1, so the last two sums cancel.  With them a term is p (exp(d) - 1 - d) for
+d = log q - log p, and never negative.  The result holds the sums of p and q too: they show whether
+a model's probabilities sum to 1.
 Checked in tests/divergence/test_enumeration.py::test_it_equals_a_loop_over_all_states.
 """
 import numpy as np

@@ -3,8 +3,8 @@
 Model.  q = N(mu, L L^T) in D dimensions, L lower triangular with a positive diagonal;
 theta = [mu (D), log diagonal of L (D), the rest of L row by row].
 
-Loss.  The forward KL makes q cover p: q must have mass wherever p has.  The reverse KL makes q
-seek one mode: q must have no mass where p has none.
+Loss.  The forward KL makes q cover p: q must have mass wherever p has.  The reverse KL makes q seek
+one mode: q must have no mass where p has none.  H is the entropy.
 
     forward   KL(p || q) = -H(p) - E_p[log q],  from samples x of p, with z = L^-1 (x - mu):
               -log q(x) = 1/2 |z|^2 + sum_i log L_ii + D/2 log(2 pi)                      (1)
@@ -12,8 +12,8 @@ seek one mode: q must have no mass where p has none.
     reverse   KL(q || p) = -H(q) - E_q[log p],  from log p, with x = mu + L eps, eps ~ N(0, I):
               -H(q) - log p(x) = -sum_i log L_ii - D/2 log(2 pi e) - log p(x)             (2)
 
-Gradient, by dz = -L^-1 (dmu + dL z) and dx = dmu + dL eps, with score = grad log p; of dL only the
-entries below and on the diagonal count:
+Gradient.  A small change of mu and L changes z by -L^-1 (delta mu + delta L z), and x by
+delta mu + delta L eps.  With score = grad log p, and of dL only the lower triangle,
 
     dmu = -L^-T z,       dL = -(L^-T z) z^T      + 1 / L_ii on the diagonal              d(1)
     dmu = -score(x),     dL = -score(x) eps^T    - 1 / L_ii on the diagonal              d(2)
@@ -50,7 +50,7 @@ class _GaussianFit:
     @property
     def size(self):
         """P = D + D (D + 1) / 2."""
-        return self.dim + self.dim * (self.dim + 1) // 2
+        return self.dim * (self.dim + 3) // 2
 
     def start(self, mean, std):
         """theta of a round Gaussian."""
@@ -60,8 +60,7 @@ class _GaussianFit:
 
     def unpack(self, theta):
         """mu (D,) and L (D, D)."""
-        theta = checks.flat(theta, self.size)
-        D = self.dim
+        theta, D = checks.flat(theta, self.size), self.dim
         L = np.diag(np.exp(theta[D:2 * D]))
         L[np.tril_indices(D, -1)] = theta[2 * D:]
         return theta[:D], L

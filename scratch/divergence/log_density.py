@@ -1,7 +1,7 @@
-"""How this folder takes a distribution: the values of its log-density at rows, checked.
+"""The values of a log-density at rows, checked, for every estimator here that needs a density.
 
-A distribution comes in as a function log_p(x): (n, D) -> (n,), natural logarithm, -inf where the
-density is zero.  It is evaluated in chunks, so that a wide network never holds a whole grid.
+A distribution is given as a function log_p(x): (n, D) -> (n,), natural logarithm, -inf where the
+density is zero.  It is evaluated in chunks, so that the hidden layers of a network fit in memory.
 """
 import numpy as np
 

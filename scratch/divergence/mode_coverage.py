@@ -1,16 +1,16 @@
 """Mode coverage: does a sampler find all modes of a mixture of equal, well separated Gaussians?
 
-Needs samples (n, D) of a model, and the K means and the std of the data distribution.  The protocol
-of the tables of mode collapse, as a rule with n = 2,500:
+Needs samples (n, D) of a model, and the K means and the std of the data distribution.  Papers on
+mode collapse report, as a rule for n = 2,500,
 
     high quality = fraction of the samples within 3 std of the nearest mean               (1)
     modes        = number of means with at least one such sample nearest to them          (2)
     reverse KL   = KL(h || uniform) = sum_k h_k log(K h_k) nats                           (3)
 
 with h the histogram of the samples of high quality over the K means.  The KL is reverse: the model
-comes first.  A perfect sampler in the plane has 1 - exp(-9/2) = 98.9 % of high quality.  More means
-that its modes are too sharp.  Its reverse KL is not 0 but about (K - 1) / (2 n).  Report the
-reverse KL: a single stray sample counts as a mode in (2).
+comes first.  A perfect sampler in the plane has 1 - exp(-9/2) = 98.9 % of high quality, and a
+reverse KL of about (K - 1) / (2 n), not 0.  A larger (1) means that the modes are too sharp.  Report
+the reverse KL too, because in (2) a single stray sample counts as a mode.
 
 Source: Srivastava et al. 2017, "VEEGAN: Reducing mode collapse in GANs"; Lin et al. 2018, "PacGAN:
 The power of two samples in generative adversarial networks", Table 1.
@@ -28,7 +28,7 @@ from scratch.divergence.samples import one_sample
 
 
 class ModeCoverage(NamedTuple):
-    """The three numbers of the tables."""
+    """(2), (1) and (3)."""
     modes: int              # captured
     high_quality: float     # fraction of the samples
     reverse_kl: float       # nats; inf if no sample is of high quality

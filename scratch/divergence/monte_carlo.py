@@ -8,9 +8,9 @@ the mean over x of one of these, with log r = log q(x) - log p(x):
     k3 = (r - 1) - log r     unbiased, and no term is negative                            (3)
     stderr = standard deviation of the terms / sqrt(n)                                    (4)
 
-k3 adds to k1 the control variate r - 1, whose expectation is int q - int p = 0.  That holds only
-where q has no mass outside the support of p.  The mean of r is dominated by rare samples when p
-and q are far apart: there k3 is far noisier than k1.
+k3 adds to k1 the control variate r - 1, whose expectation is int q - int p = 0.  That holds only if
+q has no mass outside the support of p.  When p and q are far apart, rare samples dominate the mean
+of r, and k3 is far noisier than k1.
 
 Source: Schulman 2020, "Approximating KL divergence".  He writes KL[q, p] with x ~ q and r = p/q.
 Here the letters are exchanged, so that the samples come from p as everywhere in this folder.
@@ -24,18 +24,15 @@ from scratch.estimate import Estimate
 
 
 def k1(log_r):
-    """-log r"""
     return -log_r                                                                 # (1)
 
 
 def k2(log_r):
-    """(log r)^2 / 2"""
     return 0.5 * log_r ** 2                                                       # (2)
 
 
 def k3(log_r):
-    """(r - 1) - log r
-
+    """
     >>> k3(np.array([-0.1, 0.0, 0.1])).round(5)
     array([0.00484, 0.     , 0.00517])
     """

@@ -3,16 +3,17 @@
 Needs samples x_1 .. x_n of p and y_1 .. y_m of q, two distributions with densities in D dimensions.
 Estimates KL(p || q) = E_p log p/q, in nats, as the mean of one term t_i for each x_i.
 
-Fixed k.  rho_i is the distance from x_i to its k-th nearest other x, nu_i to its k-th nearest y.  A
-ball that just holds k of n - 1 points has p(x_i) c rho_i^D ~= k / (n - 1), with c the volume of the
-unit ball; likewise q(x_i) c nu_i^D ~= k / m.  In the ratio c, k and the biases of both logs cancel:
+Fixed k.  rho_i is the distance from x_i to its k-th nearest other x, nu_i to its k-th nearest y.
+With c the volume of the unit ball, p(x_i) c rho_i^D ~= k / (n - 1), because the ball of radius rho_i
+just holds k of n - 1 points.  Likewise q(x_i) c nu_i^D ~= k / m.  In the ratio c, k and the biases
+of both logs cancel:
 
     t_i = D log(nu_i / rho_i) + log(m / (n - 1))                                          (1)
 
-But p and q vary inside their balls.  Where q is rare its ball is wide and reaches toward the bulk
-of q, so that (1) is too small when the KL or D is large.
+But p and q vary inside their balls.  Where q is small its ball is wide and reaches points of larger
+q, so that (1) is too small when the KL or D is large.
 
-Adaptive k.  Count the points in the ball around x_i up to its nearest y, or its nearest other x:
+Adaptive k.  Let the data choose k: count the points in the ball around x_i up to its nearest y or x:
 
     t_i = H(a_i) - H(b_i) + log(m / (n - 1)),     H(a) = 1 + 1/2 + ... + 1/a              (2)
     a_i = number of other x nearer to x_i than its nearest y
@@ -32,9 +33,10 @@ and one more at y_j by -(n / m) e_j:
     e_j = (number of x that have y_j among their k nearest y) / k * m / n
     stderr^2 = var(t + g) / n + var(e) / m - 2 / (n k)                                    (4)
 
-The last part removes the noise of single x_i from g and e: t has it already.  The stderr is 0.94 to
-1.2 times the true deviation for adaptive k (D = 1 to 20, KL = 0 to 2), 0.9 to 1.3 times for k = 5
-up to D = 5, 0.7 at D = 20.  sqrt(var(t) / n) alone can be half of it.  It excludes the bias.
+The last part subtracts the noise of single x_i in g and e, which t contains already.  For adaptive k
+the stderr is 0.94 to 1.2 times the true deviation (D = 1 to 20, KL = 0 to 2).  For k = 5 it is 0.9
+to 1.3 times that up to D = 5, and 0.7 at D = 20.  sqrt(var(t) / n) alone can be half of it.  The
+stderr does not contain the bias.
 
 Source: Wang, Kulkarni, Verdu 2009, "Divergence estimation for multidimensional densities via
 k-nearest-neighbor distances", eq. (5).  Their adaptive eq. (29) has D log(nu / rho) in one ball;
@@ -54,10 +56,11 @@ from scratch.estimate import Estimate
 
 
 def kl_nearest_neighbor(x, y, k=5):
-    """KL(p || q) in nats by (1) from x (n, D) of p and y (m, D) of q; n > k, m >= k.  O(n log n).
+    """KL(p || q) in nats by (1) from x (n, D) of p and y (m, D) of q; n > k, m >= max(k, 2).
 
-    Of k = 1 ... 40 the best has the least RMSE at k = 1 for a KL of 2 nats (D = 1), at 3 for 0.5
-    (D = 2, 5), at 40 near 0; k = 5 has at most 1.8 times that (n = 500 to 1,000, 40 runs each).
+    Of k = 1 ... 40 the RMSE was least at k = 1 for a KL of 2 nats (D = 1), at 3 for 0.5 (D = 2, 5),
+    and at 40 near 0.  k = 5 has at most 1.8 times the least (n = 500 to 1,000, 40 runs each).
+    The time is O(n log n).
 
     >>> rng = np.random.default_rng(0)
     >>> x, y = rng.normal(size=(4000, 1)), rng.normal(1.0, 1.0, size=(4000, 1))   # truth: 1/2

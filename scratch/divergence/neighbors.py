@@ -1,14 +1,12 @@
 """Nearest neighbors by k-d trees, safe for repeated points and for any unit of length.
 
-Rows carry the number of their place, the same for equal rows (repeats.py).  More than k copies of
-a point change no k-th distance, but they form one leaf that every search reads in full.  The
-copies beyond are therefore left out of the tree.
+Each row comes with the number of its place, the same for equal rows (repeats.py).  More than k
+copies of a point change no k-th distance, but they form one leaf of the tree, which every search
+reads in full.  The copies after the k-th are therefore left out of the tree.
 Checked in tests/divergence/test_neighbors.py::test_the_kth_distance_equals_a_sort_of_all.
 """
 import numpy as np
 from scipy.spatial import cKDTree
-
-from scratch.divergence.repeats import first_copies
 
 CLOSER = 1 - 1e-10                        # excludes points at the radius itself: a margin above rounding
 LEAST = np.sqrt(np.finfo(float).tiny)     # the square of a smaller distance underflows
@@ -18,6 +16,13 @@ def same_scale(x, y):
     """x and y in the unit of their largest coordinate, so that no squared distance overflows."""
     unit = max(np.abs(x).max(), np.abs(y).max()) or 1.0
     return x / unit, y / unit
+
+
+def first_copies(place, limit):
+    """The rows, in ascending order, that are among the first `limit` of their place."""
+    order = np.argsort(place, kind="stable")                                      # equal rows side by side
+    copy = np.arange(len(place)) - np.searchsorted(place[order], place[order])    # 0, 1, ... among equal rows
+    return np.sort(order[copy < limit])
 
 
 def nearest(at, data, place, k):

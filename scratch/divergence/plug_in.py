@@ -2,16 +2,16 @@
 
 Needs samples x_1 .. x_n of p, y_1 .. y_m of q, two distributions.  Estimates KL(p || q) in nats.
 
-Kernel densities.  A Gaussian of covariance h^2 S stands on every sample, with S the covariance of
-that sample and h = n^(-1 / (D + 4)), Scott's factor (m for n in that of y):
+Kernel densities.  Every point is the center of a Gaussian of covariance h^2 S, with S the covariance
+of its sample.  h is Scott's factor n^(-1 / (D + 4)), for the y with m in place of n:
 
     p(x_i) ~= 1 / (n - 1) sum over j != i of N(x_i; x_j, h^2 S)
     q(x_i) ~= 1 / m sum_j N(x_i; y_j, h^2 S)                                              (1)
     KL(p || q) ~= mean of t_i = log p(x_i) - log q(x_i)                                   (2)
 
-x_i is left out of its own density.  With it, the KL of equal distributions would be far from 0.
-The bias may have either sign: smoothing brings p and q together, but beyond the last y the
-log-density of one kernel falls far too fast.  An invertible linear map changes nothing.
+x_i is left out of its own density, or the KL of equal distributions would be far from 0.  The bias
+may have either sign: smoothing makes p and q more alike, but beyond the last y the log-density of
+one kernel falls far too fast.  An invertible linear map of the data does not change the estimate.
 
 Sample j contributes a fraction of the density estimate at x_i, a_ij for x_j and b_ij for y_j.  The
 fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij
@@ -28,8 +28,8 @@ finite.  With the fractions p_c of the x and q_c of the y,
     stderr^2    = var_p[log(p_c / q_c)] / n + sum_c q_c (p_c / q_c - 1)^2 / m             (6)
 
 with C' the number of cells that hold an x.  The true probabilities of the cells have at most the KL
-of p and q (data processing inequality); the noise of p_c and q_c adds (5), to first order.  Cells
-depend only on the order of the coordinates: an increasing map of each column changes nothing.
+of p and q (data processing inequality).  The noise of p_c and q_c adds (5), to first order.  The
+cells depend only on the order of the coordinates: an increasing map of each column changes nothing.
 
 Source: Scott 1992, "Multivariate density estimation"; (4) Wang, Kulkarni, Verdu 2005, "Divergence
 estimation of continuous distributions based on data-dependent partitions"; (5) Miller 1955, "Note
@@ -73,7 +73,7 @@ def kl_kernel_density(x, y):
 
 
 def _log_kernel_density(at, data, leave_out=None):
-    """At n' rows the log-density of the data (n',); g or e of the data (n,); their last sum in (3).
+    """The log-density at n' rows (n',); g or e of the data (n,); the sum over a_ij or b_ij in (3).
 
     leave_out: for each row of `at` the row of data that is itself.
     """
@@ -111,7 +111,7 @@ def _log_kernel_density(at, data, leave_out=None):
 def kl_binned(x, y):
     """KL(p || q) in nats from x (n, D) of p and y (m, D) of q, by cells of about sqrt(m) of the y.
 
-    O(n log n).  The columns are split in turn: the few cells of many dimensions see only the first.
+    O(n log n).  The columns are split in turn: of many columns only the first are split at all.
     """
     x, y = two_samples(x, y)
     n, m = len(x), len(y)

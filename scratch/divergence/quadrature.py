@@ -14,7 +14,7 @@ cell three times as wide, so they hold a second, coarser rule:
 
     stderr = |(1) - coarse (1)| + rounding of the sum                                     (3)
 
-This overstates the error, because the fine rule is better than the coarse one: 9 times for a
+(3) is about the error of the coarse rule.  That is larger than the error of (1): 9 times for a
 density with kinks, far more for a smooth one, but no more than about 3 times at jumps.
 Checked in tests/divergence/test_quadrature.py::test_it_equals_a_loop_over_a_coarse_grid
 and tests/divergence/test_quadrature.py::test_the_stated_error_covers_kinks_and_jumps.

@@ -5,29 +5,30 @@ probability.  If n_i of the n x and m_i of the m y equal x_i, the log-ratio of t
 
     t_i = log(n_i / n) - log(m_i / m)                                                     (1)
 
-For kl_nearest_neighbor x_i is an atom if k or more of the other x, or of the y, equal it.  Its
-estimate for discrete data is therefore the KL of two histograms, and inf if a repeated x never
-occurs in y.  (Rounded data against a continuous model: there inf is the truth.  Uniform noise of
-the width of the rounding step gives both samples densities.)  kl_adaptive_neighbors needs no such
-rule.  Among a other x and b y at distance 0 every order is equally likely, and the mean of its
-terms over all orders is again H(a) - H(b).  An atom that q lacks gives about log m there, not inf.
+In kl_nearest_neighbor x_i is an atom if k or more of the other x, or of the y, equal it.  For
+discrete data this gives the KL of two histograms, and inf if a repeated x never occurs in y.  For
+rounded data against a continuous model inf is the truth: uniform noise of the width of the rounding
+step gives both samples densities.  kl_adaptive_neighbors needs no such rule.  Among a other x and
+b y at distance 0 every order is equally likely, and the mean of its terms over all orders is again
+H(a) - H(b).  An atom that q lacks gives about log m there, not inf.
 
-Constant columns.  If x has constant columns, p lives on a plane.  Let s be the fraction of the y
-on that plane.  The chain rule of the KL, and the variance of the logarithm of a proportion, give
+Constant columns.  If x has constant columns, p has all its mass on a plane.  Let s be the fraction of
+the y there.  The chain rule of the KL, and the variance of the logarithm of a fraction, give
 
     KL(p || q) = -log s + KL(p || q given the plane)                                      (2)
     stderr^2   = (1 - s) / (s m) + stderr^2 of the second KL                              (3)
 
 The KL is inf if no y is on the plane, or if a column that varies in x is constant in those y.
-Copies.  Independent samples with C equal pairs (x_i, y_j), and W_x and W_y equal pairs within, obey
+
+Copies.  Let C be the number of equal pairs (x_i, y_j), W_x of pairs within x, W_y within y.  For
+independent samples with atoms u of probabilities p_u and q_u, 2 p q <= p^2 + q^2 gives
 
     E C = n m sum_u p_u q_u <= n m / 2 sum_u (p_u^2 + q_u^2) ~= n m (W_x / n^2 + W_y / m^2)         (4)
 
-over the atoms u, because 2 p q <= p^2 + q^2.  A model that copies its training set has far more: such
-a y says nothing about a density, every estimator would return a negative number with a small error, and
-so it is refused.
-Checked in tests/divergence/test_repeats.py::test_copies_are_refused_and_ties_are_not.
-Checked in tests/divergence/test_repeats.py::test_discrete_data_give_the_kl_of_the_histograms
+A model that copies its training set has far more.  Every estimator would then return a negative
+number with a small error, so such a y is refused.
+Checked in tests/divergence/test_repeats.py::test_copies_are_refused_and_ties_are_not,
+tests/divergence/test_repeats.py::test_discrete_data_give_the_kl_of_the_histograms
 and tests/divergence/test_repeats.py::test_a_column_constant_in_x_obeys_the_chain_rule.
 """
 from typing import NamedTuple
@@ -43,7 +44,7 @@ class Places(NamedTuple):
     of_y: np.ndarray        # (m,)
     count_x: np.ndarray     # (places,) how many rows of x each place has
     count_y: np.ndarray     # (places,)
-    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__      # it holds arrays
+    __eq__, __ne__, __hash__ = object.__eq__, object.__ne__, object.__hash__      # arrays have no single ==
 
     def atoms(self, k):
         """Mask (n,) of the x that k or more other x, or k or more y, equal."""
@@ -81,15 +82,6 @@ def refuse_copies(x, y):
     if pairs > bound + 5 * np.sqrt(bound) + min(5, n / 2, m / 2):       # 5 deviations, and 5 for small counts
         raise ValueError(f"y is not independent of x: {int((at.count_x[at.of_y] > 0).sum())} of its {m} rows "
                          f"are rows of x, so no KL between densities can be estimated; does the model copy its data?")
-
-
-def first_copies(place, limit):
-    """Mask (n,) of the rows that are among the first `limit` of their place."""
-    order = np.argsort(place, kind="stable")
-    first = np.searchsorted(place[order], place[order])                           # where each place starts
-    mask = np.empty(len(place), dtype=bool)
-    mask[order] = np.arange(len(place)) - first < limit
-    return mask
 
 
 def constant_columns(*samples):

@@ -50,7 +50,7 @@ from scratch.kernels.stable import log_softmax, logsumexp
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-MOST_LOG_STD = 8.0             # by hand: s within exp(+-8), no overflow however far out x is
+MOST_LOG_STD = 8.0             # by hand: s within exp(+-8), so that no x makes (2) overflow
 HALVINGS = 64                  # derived: a bracket over 2^64 is below the rounding of float64
 
 
@@ -72,8 +72,7 @@ class AutoregressiveMixture(Autoregressive):
     components: int = 24
     hidden: tuple = (128, 128)
     order: tuple = None
-    # By hand on LAWS, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
-    recipe = Recipe(Adam(4e-3, beta2=0.99), batch_size=512)
+    recipe = Recipe(Adam(4e-3, beta2=0.99), batch_size=512)  # by hand on LAWS, 1e-3 to 1e-2; beta2: see Adam
     in_nats = True
 
     def __post_init__(self):
@@ -172,7 +171,8 @@ class AutoregressiveMixture(Autoregressive):
         """x (N, D) with to_noise(x) = z, one coordinate after the other; z ~ N(0, I) gives samples.
 
         At x_i = mu_ik + s_ik z_i the distribution function of component k is Phi(z_i).  So F_i is at
-        most Phi(z_i) at the smallest of these points, at least Phi(z_i) at the largest: bisection.
+        most Phi(z_i) at the smallest of these K points and at least Phi(z_i) at the largest.  Bisection
+        between them solves (6) for x_i.
         """
         theta, z = checks.inputs(self, theta, z)
         x, side = np.zeros_like(z), np.where(z < 0, 1, -1).astype(z.dtype)      # the lighter tail
@@ -189,6 +189,6 @@ class AutoregressiveMixture(Autoregressive):
 
 
 def log_tail(side, x, logits, means, log_stds):
-    """log F(x) where side = 1, log(1 - F(x)) where side = -1: full precision in both tails."""
+    """log F(x) where side = 1, log(1 - F(x)) where side = -1, each to full relative precision."""
     away = (x[..., None] - means) * np.exp(-log_stds)                           # (..., K)
     return logsumexp(log_softmax(logits)[0] + log_ndtr(side[..., None] * away))[0]          # (5)

@@ -4,19 +4,20 @@ Quadrature, for one or two latent coordinates.  The midpoint rule on a box compu
 
     log p(x) = log integral of N(z; 0, I) p(x | z) dz                                          (1)
 
-It is accurate if p(z | x) is wider than a cell and lies inside the box.  So each row is summed on
-grids of twice as many nodes in larger boxes, until two of them agree and no node has most of the
-sum.  By Poisson's summation formula the error of a grid is a Fourier transform of p(z | x) at the
-frequency 1 / cell.  For a Gaussian the finer grid's error is therefore the fourth power of the
-coarser one's.  A thin second mode that both grids miss beside a wide one stays unseen.  A row whose
-posterior lies beyond |z| = 7, where the prior has less than e^-24 of its peak, gets a lower bound.
+It is accurate if p(z | x) is wider than a cell and lies inside the box.  So the sum of each row is
+repeated with twice as many nodes per axis in a larger box, until two sums agree and no node has
+most of the sum.  By Poisson's summation formula the error of a grid is the Fourier transform of
+p(z | x) at the frequency 1 / cell.  For a Gaussian the error of the finer grid is therefore the
+fourth power of that of the coarser one.  Both grids may miss a thin second mode beside a wide one.
+A row whose posterior lies beyond |z| = 7, where the prior has less than e^-24 of its peak, gets a
+lower bound.
 
 For q = N(m, diag std^2) the expectation in the ELBO is a weighted sum over Gauss-Hermite nodes e_i:
 
     z_i = m + std e_i                                                                          (2)
     ELBO(q) = E_q log p(x | z) - 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)                 (3)
 
-The gap below log p(x) is a KL, and has two parts:
+The gap between it and log p(x) is a KL, and has two parts:
 
     log p(x) - ELBO(q) = KL(q || p(z | x))                                                     (4)
                        = [log p(x) - ELBO(q*)] + [ELBO(q*) - ELBO(q)]                          (5)

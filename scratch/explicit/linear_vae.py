@@ -21,7 +21,7 @@ left out (Tipping and Bishop, eqs. 7 and 8).  An active unit has l_j > t, and it
 
     KL_j = 1/2 log(l_j / t)                                                                    (6)
 
-Minimized over all else, the loss is convex in log t, so only one a agrees with its own t by (2):
+Minimized over all other parameters, the loss is convex in log t.  So for one a only, t of (2) obeys
 l_a > t, and t >= l_(a+1) unless a = L.  A unit with l_j <= t has KL 0.  This is posterior collapse,
 a property of the optimum and not of the training.
 
@@ -52,8 +52,7 @@ class LinearVAE(VAE):
     """
     latent: int = field(default=1, kw_only=True)            # below dim: with latent = dim there is no optimum
     hidden: tuple = field(default=(), init=False)
-    # By hand, not swept: five times the rate of the VAE, which linear layers bear.
-    recipe = Recipe(Adam(1e-2, beta2=0.99), batch_size=512)
+    recipe = Recipe(Adam(1e-2, beta2=0.99), batch_size=512)  # by hand, not swept: 5 times the VAE's
 
     def optimum(self, x):
         """The theta (P,) that minimizes the loss of x (N, D) in expectation over the noise."""

@@ -128,8 +128,7 @@ class MADE(Autoregressive):
     hidden: tuple = (128, 128)
     classes: int = 2
     orders: tuple = None
-    # By hand, 1e-3 to 1e-2; beta2 = 0.99 forgets a bad start ten times faster than 0.999
-    recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
+    recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)  # by hand, 1e-3 to 1e-2; beta2: see Adam
 
     def __post_init__(self):
         checks.fields(self, dim=checks.size, hidden=checks.widths, classes=partial(checks.size, minimum=2))
@@ -176,7 +175,7 @@ class MADE(Autoregressive):
         return logsumexp(by_order)[0] - float(np.log(len(self.orders)))                     # (5)
 
     def complete(self, theta, known, n, rng):
-        """n rows (n, D) with x[i] = c for each i: c of the dict `known`; the rest given these.
+        """n rows (n, D) that agree with the dict `known` from coordinate to class; the rest given these.
 
         In an order o that begins with `known`, (1) continues there.  Each row takes one of these
         orders, with a probability in proportion to p_o(known).

@@ -1,6 +1,6 @@
-"""Gaussian mixture by EM: the ancestor of the explicit family, in which the bound is exact.
+"""Gaussian mixture by EM: the posterior of its latent variable is exact, and so the bound is tight.
 
-Model.   A latent k picks a component, and the component makes x.  With phi_k(x) = N(x; m_k, S_k),
+Model.   A latent k chooses a component, and x is drawn from it.  With phi_k(x) = N(x; m_k, S_k),
 
     p(x) = sum_k w_k phi_k(x)                                                           (1)
 
@@ -113,9 +113,9 @@ class MixtureEM:
     def start(self, x, rng, *, whiten=True):
         """theta after one M step from rows as means (Arthur and Vassilvitskii 2007, "k-means++").
 
-        Each is drawn with probability proportional to its squared distance from those so far: of
-        2 + log K candidates (as in scikit-learn) the one that leaves the least distance.  Distances
-        are in units of the data's covariance, or, without `whiten`, of each column's std.
+        Candidates are drawn with probability proportional to the squared distance to the nearest mean
+        so far.  Of 2 + log K of them (as in scikit-learn) the one is taken that leaves the least sum of
+        these.  Distances are in units of the data's covariance, or, without `whiten`, of column stds.
         """
         x, rng = self._data(x), checks.generator(rng)
         units = np.linalg.solve(np.linalg.cholesky(_covariance(x)), x.T).T if whiten else x / x.std(axis=0)

@@ -51,7 +51,7 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class VAE:
-    """A Gaussian decoder with one learned s.  With theta = 0 q is exact and the ELBO is log p(x):
+    """A Gaussian decoder with one learned s.  At theta = 0 q is the posterior, the ELBO log p(x):
 
     >>> theta, x, noise = np.zeros(VAE(2).size), np.array([[0.3, -1.0]]), np.ones((1, 1, 2))
     >>> VAE(2).elbo(theta, x, noise).round(6), VAE(2).log_prob(theta, x, nodes=60).round(6)
@@ -64,8 +64,7 @@ class VAE:
     beta: float = 1.0
     samples: int = 1                                        # k in training
     importance: bool = False
-    # Tuned by hand on LAWS from 1e-3 to 1e-2.  beta2 = 0.99 forgets a bad start sooner than 0.999.
-    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)
+    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)  # by hand on LAWS, 1e-3 to 1e-2; beta2: see Adam
     scalars = ("log_s",)                                    # parameters behind the decoder's network
     in_nats = True                                          # the loss, for data/standardized.py
 

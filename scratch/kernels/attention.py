@@ -12,20 +12,20 @@ Layer norm (Ba, Kiros and Hinton 2016, "Layer normalization", eqs. 3 and 4), ove
     d(2)  dz = dy gain,      dgain = sum of dy z,      dbias = sum of dy
     d(1)  dx = (dz - mean(dz) - z mean(dz z)) / std
 
-z does not change if x is shifted, and hardly if it is scaled.  So dx has no component along 1, and
-none along z but for EPSILON: the two means are these components, and they are subtracted.
+A shift of x does not change z, and a scaling hardly does.  So dx has no component along (1, ..., 1),
+and but for EPSILON none along z.  The two means in d(1) subtract these components.
 Checked in tests/kernels/test_attention.py::test_layer_norm_pullback_in_the_input_gain_and_bias.
 
 Causal attention (Vaswani et al. 2017, "Attention is all you need", eq. 1, with the mask of section
 3.2.3).  The query of position t is compared with the keys of all positions s <= t:
 
-    (3)   S = Q K^T / sqrt(d)
-    (4)   A = softmax of each row of S over s <= t
+    (3)   scores = Q K^T / sqrt(d)
+    (4)   A = softmax of each row t of the scores over s <= t
     (5)   Y = A V
 
     d(5)  dV = A^T dY,      dA = dY V^T
-    d(4)  dS = A (dA - sum over s of A dA)      diag(a) - a a^T is the softmax's Jacobian; 0 at s > t
-    d(3)  dQ = dS K / sqrt(d),      dK = dS^T Q / sqrt(d)
+    d(4)  dscores = A (dA - sum over s of A dA)    diag(a) - a a^T is the softmax's Jacobian; 0 at s > t
+    d(3)  dQ = dscores K / sqrt(d),      dK = dscores^T Q / sqrt(d)
 
 Checked in tests/kernels/test_attention.py::test_attention_pullback_in_queries_keys_and_values.
 

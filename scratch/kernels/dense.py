@@ -21,9 +21,10 @@ Units of the code.  With u = a / 2 and g = 1 + tanh(u) = 2 sigmoid(a),
 
     silu(a) = u g,      silu'(a) = f / 2  where  f = g + h (2 - g)
 
-The factors 1/2 are applied to W, which is smaller than a.  Halving is exact: no result changes.
-g is off by a rounding of 1, and silu(a) by eps |a|.  Far below 0 this is a large relative error,
-which the sums of the next layer do not feel; silu of kernels/stable.py has none, and is slower.
+The factors 1/2 are applied to W, which has fewer entries than a.  Halving is exact: no result
+changes.  g has the rounding error eps of 1, and so silu(a) one of eps |a|.  Far below 0 this is a
+large relative error of a tiny number, and does not matter in the sums of the next layer.  silu of
+kernels/stable.py does not have it, and is slower.
 
 Symbols: N rows, L layers, H hidden units, widths = (D_in, H_1, ..., D_out), P = len(theta).  Lists
 count from 0: h[l] is h_l, and W[l] is W_(l+1), the matrix by which h[l] is multiplied.
@@ -110,7 +111,7 @@ def mlp_init(rng, widths, dtype=np.float32):
 
     2 / in is the variance for ReLU (He et al. 2015, "Delving deep into rectifiers", eq. 10).  Under
     silu the mean square of a shrinks by about a third a layer, because E silu(z)^2 = 0.356 for
-    z ~ N(0, 1).  The variance 2.81 / in would keep it.  The first biases let units bend at
+    z ~ N(0, 1).  The variance 2.81 / in would keep it.  With random first biases the units bend at
     different places of a low-dimensional x.  Both scales, 2 and 1, were chosen by hand, not swept.
     Checked in tests/kernels/test_dense.py::test_init_shrinks_the_activations_by_a_third_a_layer.
     """
@@ -139,8 +140,8 @@ def mlp_init(rng, widths, dtype=np.float32):
 # divergences of vector fields (Pearlmutter 1994, "Fast exact multiplication by the Hessian").
 # Checked in tests/kernels/test_dense.py::test_pullback_of_value_and_tangent_in_every_argument.
 #
-# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof:
-# s = sigmoid(a) has s' = s (1 - s), so silu' = s + h (1 - s) has (1 - s) (silu' + s (1 - h)).
+# Units of the code: u_dot = a_dot / 2 and silu''(a) = (2 - g) (f + g (1 - h)) / 4.  Proof: let
+# s = sigmoid(a), s' = s (1 - s).  silu' = s + h (1 - s) has derivative (1 - s) (silu' + s (1 - h)).
 
 def mlp_jvp(theta, x, x_dot, widths):
     """y, y_dot = dy/dx x_dot for x, x_dot (N, D_in); pull(dy, dy_dot) -> (dtheta, dx, dx_dot)."""
@@ -206,7 +207,7 @@ def mlp_slope(theta, x, widths):
 
     def pull(dy, dslope):
         dtheta = np.zeros(theta.shape, np.result_type(theta, x, dy, y if dslope is None else dslope))
-        (dW, db), bend, da = zip(*mlp_views(dtheta, widths)), [0] * len(W), dy
+        (dW, db), bend, da = zip(*mlp_views(dtheta, widths)), [0] * len(W), dy  # bend: d(6) in da
         if dslope is not None:
             dq = dslope                                     # (N, D_in)
             np.matmul(dq.T, p[1], out=dW[0])                # d(5)

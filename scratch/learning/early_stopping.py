@@ -14,7 +14,7 @@ import numpy as np
 from scratch import checks
 from scratch.learning.training import train
 
-MEASURED = 4096                # validation rows are repeated up to so many, each with its own noise; by hand
+MEASURED = 4096                # by hand: validation rows are repeated to about so many, each with its own noise
 
 
 class Stopped(NamedTuple):
@@ -29,9 +29,9 @@ def stop_early(model, theta, rows, held_out, rng, *, steps, every=50, patience=2
 
     The validation loss is computed after every `every` steps.  Training ends after `patience`
     computations without a new minimum (50 and 20 by hand, not swept).  The loss returned is the
-    least of many, hence biased downwards: measure the model on a third set.  Few rows are learned
-    better in small batches, recipe = replace(model.recipe, batch_size=32): on 272 rows in the plane
-    the autoregressive mixture ends 0.1 to 0.2 nats behind the truth, in whole batches 0.4 to 0.6.
+    least of many, hence biased downwards: measure the model on a third set.  For few rows small
+    batches are better, recipe = replace(model.recipe, batch_size=32): on 272 rows in the plane the
+    KL of the autoregressive mixture is then 0.1 to 0.2 nats, and in whole batches 0.4 to 0.6.
     """
     every, patience = checks.size(every, "every"), checks.size(patience, "patience")
     states = train(model, theta, rows, rng, steps=steps, recipe=recipe)       # checks its arguments
@@ -56,6 +56,6 @@ def _validation_loss(model, held_out, rng):
         model = replace(model, penalty=1e-300)              # changes no digit; LinearSVM needs one above 0
     x, noise = checks.table(held_out, "held_out"), model.draw_noise(rng, 1)
     if noise is not None:
-        x = np.tile(rng.permutation(x), (max(1, MEASURED // len(x)), 1))      # noise may depend on the place
+        x = np.tile(rng.permutation(x), (max(1, MEASURED // len(x)), 1))      # noise may depend on the place in a batch
         noise = model.draw_noise(rng, len(x))
     return lambda theta: float(np.nan_to_num(model.loss(theta, x, noise)[0], nan=np.inf))

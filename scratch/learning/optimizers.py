@@ -1,15 +1,15 @@
 """Gradient descent and Adam on one flat vector; schedules; averaged parameters.
 
-An optimizer is a rule and its constants.  It holds no state: its memory is
-handed in and handed back, so that a run can be stopped, saved and compared.
+An optimizer is a rule and its constants, without state.  Its memory is an argument and a result,
+so that a run can be stopped, saved and compared.
 
     memory        = optimizer.start(theta)
     theta, memory = optimizer.step(theta, dtheta, memory, scale)
 
-`scale` multiplies the learning rate; a schedule computes it from the fraction of
-the run that is done.  The rate is a number, or an array (P,) of one number per
-parameter (0 keeps it fixed), so that two players can learn at different rates; it is kept as a
-tuple, which can be compared and hashed.  No step changes its arguments.
+`scale` multiplies the learning rate; a schedule computes it from the fraction of the run that is
+done.  The rate is a number, or (P,) numbers, one for each parameter (0 keeps it fixed), so that two
+players can learn at different rates.  These are kept as a tuple, which can be compared and hashed.
+No step changes its arguments.
 
 Symbols: g = dtheta, the gradient; P parameters; t counts steps from 1.
 """
@@ -23,7 +23,7 @@ from scratch import checks
 
 
 class _Rates:
-    _rates = cached_property(lambda self: np.array(self.learning_rate))           # for every step
+    _rates = cached_property(lambda self: np.array(self.learning_rate))     # made once, not at every step
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Adam(_Rates):
     (2)  v_hat = the mean of g^2, weighted by beta2^(t-s)
     (3)  theta <- theta - rate m_hat / (sqrt(v_hat) + epsilon)
 
-    The code keeps the weighted sums m and v.  The weights add up to (1 - beta^t) / (1 - beta); to
-    divide by that is the paper's bias correction.  Both divisors are numbers, and they are combined
-    before they meet an array, as at the end of the paper's section 2.
+    The code keeps the weighted sums m and v.  The weights add up to (1 - beta^t) / (1 - beta), and
+    division by that is the paper's bias correction.  Both divisors are numbers, and go into one
+    factor of the rate, as at the end of the paper's section 2.
 
     Under a constant gradient every coordinate moves by rate at each step (up to epsilon), and theta
     by rate sqrt(P).  So Adam hides a wrong factor in the loss: "it trains" proves nothing.

@@ -1,7 +1,7 @@
 """The chapter's training loop, one for all families.
 
-The chapter writes it for PyTorch, with four numbered comments.  The optimizer's step after
-them has none.  Here a loss is a function that returns its own gradient, so the four become:
+The chapter writes it for PyTorch, with four numbered comments and then the optimizer's step.  Here
+a loss is a function that returns its own gradient, so the lines become:
 
     1. real samples from the data      x = next(batches)
     2. generated samples               noise = model.draw_noise(rng, n)
@@ -25,9 +25,8 @@ import numpy as np
 from scratch import checks
 from scratch.learning import optimizers
 
-
 USUAL_STD = 1.5                # of LAWS, and so the scale of data that models without sigma_data are made for
-FARTHEST = 5.0                 # rows whose scale is farther off than this factor are warned about; by hand
+FARTHEST = 5.0                 # by hand: a scale of the rows that is off by more than this factor gives a warning
 
 
 @dataclass(frozen=True)
@@ -68,19 +67,20 @@ class Diverged(FloatingPointError):
 def train(model, theta, data, rng, *, steps, recipe=None):
     """Yield the State after every step, so that the caller draws, logs or stops as it likes.
 
-    data: an array of rows (n, D), taken in a new random order each epoch, or a law,
-    that is, a distribution with .sample(n, rng).  recipe: by default the model's own.
-    Warns about rows in units for which the model is not made.
+    data: an array of rows (n, D), taken in a new random order each epoch, or a law, that is, a
+    distribution with .sample(n, rng).  recipe: by default the model's own.  Warns about rows in
+    units for which the model is not made.
     """
-    checks.model(model)
+    if not checks.has(model, "loss", "draw_noise"):
+        raise TypeError(f"model must be a model such as VAE(2), with loss and draw_noise, got {checks.brief(model)}")
     checks.generator(rng)
     steps = checks.size(steps, "steps")
     theta = checks.finite(checks.array(theta, "theta", 1), "theta")
     recipe = model.recipe if recipe is None else recipe
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be a Recipe, got {checks.brief(recipe)}")
-    worn = hasattr(model, "to_model")                       # a Standardized model: it removes a large mean first
-    stream = batches(data, recipe.batch_size, rng, None if worn else theta.dtype)
+    standardized = hasattr(model, "to_model")               # it subtracts a large mean before it rounds
+    stream = batches(data, recipe.batch_size, rng, None if standardized else theta.dtype)
     if hasattr(data, "__array__"):
         _warn_about_scale(model, np.asarray(data))
     return _loop(model, theta, stream, rng, steps, recipe)

@@ -6,7 +6,8 @@ import pytest
 
 from scratch.divergence.nearest_neighbor import kl_adaptive_neighbors, kl_nearest_neighbor
 from scratch.divergence.plug_in import kl_binned, kl_kernel_density
-from scratch.divergence.repeats import constant_columns, first_copies, places, refuse_copies
+from scratch.divergence.neighbors import first_copies
+from scratch.divergence.repeats import constant_columns, places, refuse_copies
 
 BOTH = pytest.mark.parametrize("estimator", [kl_nearest_neighbor, kl_adaptive_neighbors])
 ALL = pytest.mark.parametrize("estimator", [kl_nearest_neighbor, kl_adaptive_neighbors, kl_kernel_density, kl_binned])
@@ -42,8 +43,8 @@ def test_minus_zero_equals_zero():
 
 def test_first_copies_keeps_the_first_rows_of_each_place():
     place = np.array([2, 0, 2, 2, 1, 0, 2])
-    assert np.flatnonzero(first_copies(place, 1)).tolist() == [0, 1, 4]
-    assert np.flatnonzero(first_copies(place, 3)).tolist() == [0, 1, 2, 3, 4, 5]
+    assert first_copies(place, 1).tolist() == [0, 1, 4]
+    assert first_copies(place, 3).tolist() == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_single_row_has_no_constant_column():
