@@ -179,11 +179,12 @@ def test_codes_are_those_of_the_model_and_decode_to_the_units_of_the_data(rng):
 @pytest.mark.parametrize("name", [name for name in GENERATIVE if hasattr(GENERATIVE[name].model, "complete")])
 def test_completes_in_the_units_of_the_data(name, rng):
     model = worn(planar(name), DIAGONAL)
-    theta = moved(model, rng, dtype=np.float32)
-    x = model.complete(theta, {0: 80.1}, 6, np.random.default_rng(1))
-    inner = model.model.complete(theta, {0: (80.1 - 71) / 13}, 6, np.random.default_rng(1))
-    assert (x[:, 0] == 80.1).all()                          # exactly, although the model computed in float32
-    np.testing.assert_allclose(x[:, 1], -3e-4 + 2e-5 * inner[:, 1].astype(float), rtol=1e-12)
+    theta, i = moved(model, rng, dtype=np.float32), getattr(model.model, "order", (0,))[0]
+    value = (80.1, -3.1e-4)[i]
+    x = model.complete(theta, {i: value}, 6, np.random.default_rng(1))
+    inner = model.model.complete(theta, {i: (value - SHIFT[i]) / DIAGONAL[i]}, 6, np.random.default_rng(1))
+    assert (x[:, i] == value).all()                         # exactly, although the model computed in float32
+    np.testing.assert_allclose(x[:, 1 - i], SHIFT[1 - i] + DIAGONAL[1 - i] * inner[:, 1 - i].astype(float), rtol=1e-12)
 
 
 # ---- what people bring ----
