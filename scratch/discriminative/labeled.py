@@ -12,6 +12,7 @@ per row, so is the penalty: 1/N of the negative log density of a prior w ~ N(0, 
 import numpy as np
 
 from scratch import checks
+from scratch.kernels.stable import log_softmax
 
 
 def join(x, y):
@@ -74,7 +75,11 @@ class LabeledModel:
 
 
 class ClassProbabilities:
-    """The methods that follow from log_posterior(theta, x), for classifiers to inherit."""
+    """What classifiers inherit: the methods that follow from scores(theta, x), one logit a class."""
+
+    def log_posterior(self, theta, x):
+        """log p(k|x) for every class, (N, C)."""
+        return log_softmax(self.scores(theta, x))[0]
 
     def log_prob(self, theta, rows):
         """log p(y|x) of each row's own class (not log p(x, y)), (N,) nats."""

@@ -131,7 +131,3 @@ class SoftmaxRegression(Convex, ClassProbabilities):
         theta, x = checks.inputs(self, theta, x)
         W, b = np.split(theta.reshape(-1, self.classes), [-1])
         return x @ W + b                                                          # (5)
-
-    def log_posterior(self, theta, x):
-        """log p(y|x) for every class, (N, C)."""
-        return log_softmax(self.scores(theta, x))[0]                              # (6)

@@ -108,10 +108,6 @@ class Classifier(_Network, ClassProbabilities):
         theta, x = checks.inputs(self, theta, x)
         return mlp(theta, x, self.widths)[0]
 
-    def log_posterior(self, theta, x):
-        """log p(y|x) for every class, (N, C)."""
-        return log_softmax(self.scores(theta, x))[0]                              # (2)
-
 
 @dataclass(frozen=True)
 class Regressor(_Network):

@@ -35,6 +35,7 @@ def planar(name):
     sizes = dict(GENERATIVE[name].sizes)
     if "dim" in sizes:
         sizes["dim"] = 2
+    sizes.pop("order", None)                                # of more coordinates than two
     return GENERATIVE[name].model(**sizes)
 
 
