@@ -95,7 +95,7 @@ class WarpedGaussian:
 class Checkerboard:
     """Uniform on the dark squares of a board of side x side squares around the origin.
 
-    Square (i, j), counted from the lower left, is dark if i + j is even.  Its left and lower edges are in it.
+    Square (i, j) from the lower left is dark if i + j is even.  It contains its left and lower edges.
     """
     side: int
     width: float
@@ -120,7 +120,7 @@ class Checkerboard:
         return np.where(self._inside(x), -self.entropy(), -np.inf)
 
     def score(self, x):
-        """0 on the dark squares, (N, 2), whatever their place: to learn from scores, add noise first.
+        """0 on the dark squares, (N, 2), so to learn from scores, add noise first.
 
         Elsewhere log p has no gradient, a ValueError.
         """

@@ -1,7 +1,7 @@
 """Distributions over discrete vectors whose entropy is known.
 
-Brackets.  All well-formed words of T brackets are equally likely.  A bracket of any kind may open, and
-the last open one may close.  ways[r, d] counts the endings with r symbols left and d brackets open:
+Brackets.  All well-formed words of T brackets are equally likely.  Any bracket may open, and the
+last open one may close.  ways[r, d] counts the endings with r symbols left and d brackets open:
 
     ways[r, d] = kinds ways[r-1, d+1] + ways[r-1, d-1],   ways[0, 0] = 1                     (1)
     log p      = -log ways[T, 0] if x is well formed, else -inf                              (2)
@@ -10,16 +10,14 @@ SpinGlass.  Spins s = 2 x - 1 on a torus, with couplings J_ij between neighbors:
 
     p(s) = exp(sum over neighbors J_ij s_i s_j) / Z                                          (3)
 
-GrayCoded.  Points of the plane as bits: for each coordinate a sign and 15 magnitude bits in Gray code,
-in which neighboring magnitudes differ in one bit (Dai et al. 2020, "Learning Discrete Energy-based
-Models via Auxiliary-variable Local Exploration").  The density is taken as constant in a code's cell:
+GrayCoded.  Points of the plane as bits: for each coordinate a sign and 15 magnitude bits in Gray
+code, in which neighboring magnitudes differ in one bit (Dai et al. 2020, "Learning Discrete
+Energy-based Models via Auxiliary-variable Local Exploration").  In a code's cell p is constant:
 
     log P(bits) = log p(center) + log(area)                                                  (4)
-
 Checked in tests/data/test_discrete.py::test_brackets_by_enumeration_of_all_words
 Checked in tests/data/test_discrete.py::test_spin_glass_is_a_naive_sum_over_neighbors
 Checked in tests/data/test_discrete.py::test_probability_of_a_code_is_the_mass_of_its_cell
-Symbols: N rows, T symbols in a word.
 """
 from dataclasses import dataclass
 from functools import cached_property

@@ -3,10 +3,10 @@
 Each has the members in README.md, so KL(p || model) = -entropy - E log model can be measured.  LAWS
 holds one of each kind.
 
-The curved ones are Gaussian mixtures too, with components one standard deviation apart along a curve.
-So the density varies along a straight curve by 2 exp(-2 pi^2), 5 parts in 10^9.  (It is exact for any
-spacing: the distribution is the mixture, not the curve.)  All constants are chosen by hand, not
-swept: nearly all of the mass lies in [-4, 4]^2, and modes do not overlap.
+The curved ones are Gaussian mixtures too, with components one standard deviation apart along a
+curve.  So the density varies along a straight curve by 2 exp(-2 pi^2), 5 parts in 10^9.  (It is
+exact for any spacing: the distribution is the mixture, not the curve.)  All constants are chosen by
+hand, not swept: nearly all of the mass lies in [-4, 4]^2, and modes do not overlap.
 Checked in tests/data/test_distributions.py::test_density_integrates_to_one
 Checked in tests/data/test_distributions.py::test_score_is_the_gradient_of_log_prob
 Checked in tests/data/test_distributions.py::test_entropy_agrees_with_monte_carlo
@@ -50,11 +50,12 @@ def spirals(std=0.10, radius=3.0, turns=1.25):
 
 
 def pinwheel(arms=5, radius=2.0, length=0.5, twist=0.6, std=0.10):
-    """Curved arms that fade out at both ends, made of needles (narrow Gaussians) along their tangents.
+    """Curved arms that fade out at both ends, made of narrow Gaussians (needles) along them.
 
     Arm a is the curve c(t) = t (cos, sin)(2 pi a / arms + twist t), after Johnson et al. 2016,
-    "Composing graphical models with neural networks".  Its 11 needles at t = radius + length (-2.5,
-    -2, ..., 2.5) have covariances (length/2)^2 c'(t) c'(t)^T + std^2 I and Gaussian weights in t.
+    "Composing graphical models with neural networks".  Its 11 needles have means c(t), t = radius +
+    length (-2.5, -2, ..., 2.5), covariances (length/2)^2 c'(t) c'(t)^T + std^2 I and weights that
+    are Gaussian in t.
     """
     radius, length, std = (checks.positive(value, name) for value, name in
                            ((radius, "radius"), (length, "length"), (std, "std")))

@@ -4,13 +4,13 @@ s1045.ima.gz is a sagittal slice of 256 x 256 pixels, stored as big-endian 16-bi
 levels from 0 to 215.  (matplotlib's gallery reads it little-endian, which multiplies it by 256.)
 The air around the head was set to exactly 0: 57 % of all pixels.
 
-Training and held-out patches share no pixel: the slice is cut into blocks, and every fourth block is
-held out.  Training patches overlap inside their block, so that there are more of them.  Held-out
+Training and held-out patches share no pixel: the slice is cut into blocks, and every fourth block
+is held out.  Training patches overlap inside their block, so that there are more of them.  Held-out
 patches do not overlap, which keeps their standard error nearly right.
 
-The log density of integers has no upper bound, because a density can have a spike at each.  So a draw
-u ~ Uniform[0, 1) is added to every pixel.  The expectation of log p(level + u) over u is at most the
-log probability of the level (Theis et al. 2016, "A note on the evaluation of generative models", 3.1).
+A density can have a spike at each integer, without an upper bound.  So a draw u ~ Uniform[0, 1) is
+added to every pixel.  Then E_u log p(level + u) is at most the log probability of the level (Theis
+et al. 2016, "A note on the evaluation of generative models", 3.1).
 """
 import gzip
 from pathlib import Path

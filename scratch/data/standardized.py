@@ -1,7 +1,7 @@
 """A change of variables around any model of real vectors: rows have units, the model has none.
 
-The models here are made for distributions of mean about 0 and standard deviation about 1.5, as those
-of LAWS have.  Rows in other units (minutes, dollars, seconds since 1970) are mapped there and back:
+The models here are made for mean about 0 and standard deviation about 1.5, as in LAWS.  Rows in
+other units (minutes, dollars, seconds since 1970) are mapped there and back:
 
     x = shift + z A,      z = (x - shift) A^-1                                               (1)
 
@@ -26,7 +26,7 @@ from scratch.learning.training import USUAL_STD
 
 
 def standardize(model, rows, whiten=False):
-    """The model for rows (n, D) like these: z has mean 0 and the model's sigma_data, or 1.5, as std.
+    """model for rows (n, D) like these: z has mean 0 and std sigma_data of the model, or 1.5.
 
     whiten: remove the correlations too, along the eigenvectors of the correlation matrix.
 
@@ -55,9 +55,9 @@ def standardize(model, rows, whiten=False):
 class Standardized:
     """model after the change of variables (1): rows go in, and come out, in the units of the data.
 
-    shift: D numbers.  scale: D positive numbers, the diagonal of A, or the D rows of A (tuples, so that
-    models can be compared and hashed).  Rows come out in float64: float32 holds no large shift with
-    a small scale.
+    shift: D numbers.  scale: D positive numbers, the diagonal of A, or the D rows of A (tuples, so
+    that models can be compared and hashed).  Rows come out in float64: float32 holds no large shift
+    with a small scale.
     """
     model: object
     shift: tuple
@@ -89,7 +89,7 @@ class Standardized:
             lambda outer, done: replace(outer, model=anneal(outer.model, done))))
 
     def to_model(self, x):
-        """z (N, D) for x (N, D), in float64: float32 would lose the digits of z to a large shift."""
+        """z (N, D) for x (N, D), in float64: a large shift would leave few digits in float32."""
         z, A = checks.rows(x, self.dim) - np.array(self.shift), self.A
         return z / A if A.ndim == 1 else z @ np.linalg.inv(A)                               # (1)
 
@@ -123,7 +123,7 @@ class Standardized:
         return self.to_data(self.model.decode(theta, code))
 
     def complete(self, theta, known, n, rng, **options):
-        """n rows (n, D) that agree with the dict `known`, coordinate -> value; the rest is drawn."""
+        """n rows (n, D) drawn with the coordinates in the dict `known` at their values."""
         if self.A.ndim == 2:
             raise ValueError("a whitened model cannot complete: each coordinate of z mixes all columns of x")
         known = checks.known(known, self.dim)

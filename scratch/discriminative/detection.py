@@ -88,7 +88,7 @@ def suppress(scores, radius):
 
 
 def match(marks, structures, radius):
-    """Which marks are hits, (n,) bool: each takes the nearest of the structures (m, 2) not yet taken."""
+    """Which marks are hits, (n,) bool: each takes the nearest structure (of m, 2) still free."""
     structures = checks.constant(structures, "structures")
     if not isinstance(marks, Marks) or structures.size and structures.shape[1:] != (2,):
         raise TypeError(f"match needs Marks and structures (m, 2), got {type(marks)}, {structures.shape}")
@@ -137,7 +137,7 @@ def matched_filter(template, backgrounds=None, noise=0.0):
 
 @dataclass(frozen=True, eq=False)
 class Insertion:
-    """A distribution of windows: a background (class 0) or one plus the template (class 1), 1/2 each.
+    """Windows: a background (class 0) or a background plus the template (class 1), 1/2 each.
 
     hard: hard negatives, if any; a fraction `hard_share` of class 0 is drawn from them.
     """

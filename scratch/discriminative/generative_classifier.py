@@ -15,8 +15,8 @@ in Taxonomic Problems"):
 
 This is quadratic discriminant analysis (QDA).  shared=True: all classes have the pooled covariance
 S = sum_k N_k/N S_k, and the boundaries are planes (linear discriminant analysis, LDA).  naive=True:
-S_k keeps its diagonal only, which assumes independent coordinates in a class (Gaussian naive Bayes).
-With a shared covariance the posterior is exactly that of a softmax regression:
+S_k keeps its diagonal only, which assumes independent coordinates in a class (Gaussian naive
+Bayes).  With a shared covariance the posterior is exactly that of a softmax regression:
 
     log p(k|x) = w_k^T x + b_k - log sum_j exp(w_j^T x + b_j),
     w_k = S^-1 m_k,    b_k = log p(k) - 1/2 m_k^T S^-1 m_k                                   (4)
@@ -109,7 +109,7 @@ class Learned:
 
 
 def learn_classes(rows, classes, learn):
-    """The classifier with distribution learn(x) for each class's rows x, and class frequencies as priors.
+    """The classifier with learn(x) for each class's rows x, and class frequencies as priors.
 
     An example of learn: lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000))
     """

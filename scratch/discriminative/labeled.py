@@ -54,7 +54,7 @@ def labeled_inputs(model, theta, rows, classes=None):
 
 
 def most_probable(log_p):
-    """The class with the largest of log_p (N, C), (N,); an error where no class has mass or one is NaN."""
+    """The class (N,) of the largest log_p (N, C); an error if no class has mass, or one is NaN."""
     bad = ~np.isfinite(log_p.max(axis=1))                   # the maximum of a row with NaN is NaN
     if bad.any():
         raise ValueError(f"no class has mass, or one is NaN, at {bad.sum()} of {len(log_p)} rows of x")
@@ -75,7 +75,7 @@ class LabeledModel:
 
 
 class ClassProbabilities:
-    """What classifiers inherit: the methods that follow from scores(theta, x), one logit a class."""
+    """What classifiers inherit: all that follows from scores(theta, x), one logit a class."""
 
     def log_posterior(self, theta, x):
         """log p(k|x) for every class, (N, C)."""

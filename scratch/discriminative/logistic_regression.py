@@ -44,7 +44,8 @@ from scratch.kernels.stable import log_sigmoid, log_softmax, sigmoid
 class LogisticRegression(Convex, ClassProbabilities):
     """p(y|x) for y in {0, 1}; theta = [w_1 ... w_D, b].  Rows carry their class in the last column.
 
-    Inherited: size, blocks, init, fit, scores: a (newton.py), draw_noise, log_prob, predict (labeled.py).
+    Inherited: size, blocks, init, fit, scores: a (1), the log odds of class 1, (N,)  (newton.py);
+    draw_noise, log_prob, predict (labeled.py).
 
     >>> model = LogisticRegression(dim=1, penalty=0.1)
     >>> theta = model.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [2.0, 1.0]]))
@@ -86,8 +87,9 @@ class LogisticRegression(Convex, ClassProbabilities):
 class SoftmaxRegression(Convex, ClassProbabilities):
     """p(y|x) for y in 0 ... C-1, C = classes; theta = [W (D, C), b (C,)].  Rows as above.
 
-    A constant added to all logits changes nothing, so two classes have twice the weights that one
-    logit needs: C = 2 with penalty 2c is LogisticRegression with penalty c.
+    Inherited: as above, and log_posterior (6).  A constant added to all logits changes nothing, so
+    two classes have twice the weights that one logit needs: C = 2 with penalty 2c is
+    LogisticRegression with penalty c.
     """
     dim: int
     _: KW_ONLY

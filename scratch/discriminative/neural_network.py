@@ -74,6 +74,7 @@ class Classifier(_Network, ClassProbabilities):
     """p(y|x) for y in 0 ... C-1, C = classes.  Rows carry their class in the last column.
 
     hidden: the widths of the hidden layers; with none this is SoftmaxRegression.
+    Inherited: log_posterior (2), log_prob, predict (labeled.py).
 
     >>> model = Classifier(dim=2, classes=3)
     >>> theta = model.init(np.random.default_rng(0))

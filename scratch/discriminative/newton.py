@@ -38,9 +38,9 @@ Checked in tests/discriminative/test_newton.py::test_a_weighted_mean_of_the_move
 Checked in tests/discriminative/test_newton.py::test_steps_on_separable_data_move_a_logit_by_one
 
 A step that moves no logit by 1e-8 would be followed by one of about 1e-16: the method stops there.
-If a logit moves by 1 in every step, the minimum may only be far away.  `Separable` is raised only for
-a v that was found, as theta itself or by the linear program max sum_n m_n subject to 0 <= m_n <= 1.
-With a penalty on w, v has biases only, and exists only if a class has no rows.
+If a logit moves by 1 in every step, the minimum may only be far away.  `Separable` is raised only
+for a v that was found, as theta itself or by the linear program max sum_n m_n subject to 0 <= m_n
+<= 1.  With a penalty on w, v has biases only, and exists only if a class has no rows.
 Checked in tests/discriminative/test_newton.py::test_separation_is_claimed_only_if_it_is_proved
 
 A constant c added to x changes b alone, to b - w^T c.  x is centered, so that no digits are lost.
@@ -86,7 +86,7 @@ def newton(model, rows, theta=None):
         loss, dtheta = model.loss(theta, rows)
         step, moved = newton_step(model, theta, rows, dtheta)
         yield Iterate(with_bias_at(model, theta, -mean), loss, float(np.linalg.norm(dtheta)), moved)
-        if arrived:
+        if arrived:                                         # H is flat in more directions than at 0?
             ranks = [np.linalg.matrix_rank(scaled_hessian(model, at, rows)[0]) for at in (theta, 0 * theta)]
             if model.penalty == 0 and ranks[0] < ranks[1]:
                 raise RuntimeError("no minimum was found: in some direction the loss is flat up to rounding. "
@@ -163,7 +163,7 @@ def with_bias_at(model, theta, origin):
 
 
 def refuse_separable(model, theta, rows):
-    """Raise Separable if theta or the linear program's v has margins (3) of at least 0, up to rounding."""
+    """Raise Separable if theta or the linear program's v separates the data (3), up to rounding."""
     x, y = split_classes(rows, model.dim, model.classes)
     x1 = np.hstack([x * (model.penalty == 0), np.ones((len(x), 1))])              # (N, D + 1)
     others = (y[:, None] + np.arange(1, model.classes)) % model.classes           # (N, C - 1)
@@ -171,8 +171,7 @@ def refuse_separable(model, theta, rows):
     A = np.einsum("nkc,nd->nkdc", one[y][:, None] - one[others], x1)              # m = A v  (3)
     A = A.reshape(-1, model.size)
     unit = np.maximum(np.abs(A).max(axis=0), 1e-300)
-    A = A / unit
-    v = unit * theta
+    A, v = A / unit, unit * theta
     if not _separates(A, v):
         found = milp(-A.sum(axis=0), constraints=LinearConstraint(A, 0, 1), bounds=Bounds(-np.inf, np.inf)).x
         v = np.zeros(model.size) if found is None else found

@@ -13,12 +13,12 @@ Optimality.  Let r be the gradient of D without its epsilon term.  D changes at 
 beta_i increases, and at the rate -v_j as beta_j decreases:
 
     r   = t - K beta                                                                         (2)
-    u_i = r_i + up_i,    up_i   = -epsilon if beta_i >= 0, else +epsilon; -inf at beta_i = high_i
-    v_j = r_j + down_j,  down_j = +epsilon if beta_j <= 0, else -epsilon; +inf at beta_j = low_j  (3)
+    u_i = r_i + up_i,    up_i = -epsilon if beta_i >= 0, else epsilon; -inf if beta_i = high_i
+    v_j = r_j + down_j,  down_j = epsilon if beta_j <= 0, else -epsilon; inf if beta_j = low_j   (3)
 
 If beta_i increases as much as beta_j decreases, the sum stays and D changes at the rate u_i - v_j.
-The Karush-Kuhn-Tucker conditions hold if and only if no pair has u_i > v_j (a violating pair).  Then
-there is a number b, the bias, with
+The Karush-Kuhn-Tucker conditions hold if and only if no pair has u_i > v_j (a violating pair).
+Then there is a number b, the bias, with
 
     max_i u_i <= b <= min_j v_j.                                                             (4)
 
@@ -31,8 +31,8 @@ Take the i with the largest u_i, and the j with the largest predicted rise of D 
 
 The move ends earlier where beta_i or beta_j reaches an end of its box, or 0, the kink of |beta|.
 
-Columns in very different units need millions of such steps.  Every CHECK_EVERY steps, therefore, all
-rows F strictly inside their boxes move towards the maximum of D over them (Newton's step d):
+Columns in very different units need millions of such steps.  Every CHECK_EVERY steps, therefore,
+all rows F strictly inside their boxes move towards the maximum of D over them (Newton's step d):
 
     K_FF d + lambda 1 = r_F - epsilon sign(beta_F),      sum_F d = 0.                        (7)
 Checked in tests/discriminative/test_smo.py::test_columns_in_different_units_do_not_take_millions_of_steps
@@ -58,7 +58,7 @@ from scratch import checks
 
 CHECK_EVERY = 200              # steps between two computations of the gap; by hand, not swept
 MOST_STEPS = 1_000_000         # about a minute at N = 1,000; by hand
-MOST_FREE = 300                # rows in (7), so that it takes about as long as the steps between; by hand
+MOST_FREE = 300                # rows F in (7): about as costly as the steps between; by hand
 LEAST_CURVATURE = 1e-12        # for rows with equal kernels, as in Fan, Chen and Lin 2005
 
 

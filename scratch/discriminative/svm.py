@@ -29,10 +29,10 @@ The linear kernel loses no digits if the mean c of x is subtracted first.  As su
 f(x) = sum_n beta_n (x_n - c)^T (x - c) + b + w^T c.
 Checked in tests/discriminative/test_svm.py::test_a_constant_added_to_a_column_moves_the_bias_alone
 
-P / penalty is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of the textbooks.
-smo.py solves the dual.  Rows with m_n > 1 have beta = 0.  The others are the support vectors, with
-|beta| = C if m_n < 1.  Regression has no loss for errors of at most epsilon (Vapnik 1995, "The Nature
-of Statistical Learning Theory"):
+P / penalty is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of the
+textbooks.  smo.py solves the dual.  Rows with m_n > 1 have beta = 0.  The others are the support
+vectors, with |beta| = C if m_n < 1.  Regression has no loss for errors of at most epsilon (Vapnik
+1995, "The Nature of Statistical Learning Theory"):
 
     Loss      P(w, b) = 1/N sum_n max(0, |y_n - f(x_n)| - epsilon) + penalty/2 |w|^2         (7)
 
@@ -154,7 +154,7 @@ class _KernelMachine:
         return self.kernel(x - c, machine.x - c) @ machine.beta + (machine.bias + shift)        # (5)
 
     def _center(self, x, beta):
-        """The c (D,) to subtract from x, and w^T c, which b gains: both 0 but for the linear kernel."""
+        """The c (D,) to subtract from x, and w^T c, added to b; 0 if the kernel is not linear."""
         c = x[0] + (x - x[0]).mean(axis=0) if self.kernel is linear else np.zeros(self.dim)
         return c, beta @ (x - c) @ c
 
@@ -174,7 +174,7 @@ class KernelSVM(_KernelMachine):
     """KernelSVM(dim, *, penalty, kernel): classification (6).  fit holds an N x N matrix."""
 
     def fit(self, rows, tolerance=1e-6, *, most_steps=MOST_STEPS):
-        """SupportVectors with a duality gap of at most tolerance times (6), or an error after most_steps."""
+        """SupportVectors with a gap of at most tolerance times (6), or an error after most_steps."""
         x, y = split_classes(rows, self.dim, 2)
         if y.min() == y.max():
             raise ValueError(f"rows must hold both classes, got only class {y[0]}")
