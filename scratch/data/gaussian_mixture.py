@@ -105,7 +105,10 @@ class GaussianMixture:
 
     def score(self, x):
         """grad log p(x), (N, D)."""
-        return self._by_chunks(self._score, x)
+        def of_chunk(x):
+            _, r, z = self._posterior(x)
+            return -(r[:, None, :] * z).reshape(len(x), -1) @ self._whiten.T      # S^-1 (m - x) = -L^-T z  (3)
+        return self._by_chunks(of_chunk, x)
 
     def _posterior(self, x):
         """log p(x) (N,), the r_k(x) (N, K), and the whitened z_k (N, D, K) that they come from."""
@@ -116,10 +119,6 @@ class GaussianMixture:
         total = r.sum(axis=1, keepdims=True)
         return (peak + np.log(total))[:, 0], r / total, z                         # (1), (2)
 
-    def _score(self, x):
-        _, r, z = self._posterior(x)
-        return -(r[:, None, :] * z).reshape(len(x), -1) @ self._whiten.T         # S^-1 (m - x) = -L^-T z  (3)
-
     def _by_chunks(self, function, x):
         """function(x), some rows at a time: 160,000 rows of 200 components would take 500 MB."""
         x = double_rows(x, self.dim)
@@ -128,8 +127,8 @@ class GaussianMixture:
 
     def noised(self, sigma):
         """The distribution of x + sigma eps, eps ~ N(0, I)."""
-        variance = checks.positive(sigma, "sigma") ** 2
-        return GaussianMixture(self.means, self.covariances + variance * np.eye(self.dim), self.weights) # (4)
+        noisy = self.covariances + checks.positive(sigma, "sigma") ** 2 * np.eye(self.dim)
+        return GaussianMixture(self.means, noisy, self.weights)                   # (4)
 
     def denoise(self, x, sigma):
         """E[x0 | x0 + sigma eps = x], (N, D): no other denoiser has a smaller mean square error."""

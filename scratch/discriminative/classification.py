@@ -6,8 +6,9 @@ Input: log p(k|x) of N rows and C classes, (N, C), from the log_posterior of any
     log loss     L = -1/N sum_n log p(y_n|x_n), in nats                                      (2)
 
 Calibration.  Of all rows with a predicted p = 0.8, 80 % should be positive.  `reliability` sorts
-the rows by p and cuts them into bins b of equal count N_b, but never between equal p.  With p_b
-the mean of p in a bin and f_b the frequency of positives, the calibration error and its floor are
+the rows by p and cuts them into bins b of equal count N_b, but never between equal p.  Let p_b be
+the mean of p in bin b and f_b the frequency of positives.  The expected calibration error and its
+floor are
 
     ECE   = sum_b N_b/N |f_b - p_b|                                                          (3)
     floor = sum_b N_b/N sqrt(2 p_b (1 - p_b) / (pi N_b)).                                    (4)

@@ -16,7 +16,7 @@ with W the weights of all layers, without the biases.
 The mean m and the log standard deviation l are outputs of the network (Nix and Weigend 1994,
 "Estimating the mean and variance of the target probability distribution").  dl vanishes where the
 standard deviation equals the size of the errors.  The vector-Jacobian product (pullback) of the
-network with da, or with dm and dl, is dtheta, to which the penalty adds dW = penalty W       d(1).
+network maps da, or dm and dl, to dtheta, and the penalty adds dW = penalty W                d(1).
 Checked in tests/discriminative/test_neural_network.py::test_gradient_in_every_parameter
 Checked in tests/discriminative/test_neural_network.py::test_the_spread_of_the_errors_is_learned
 
