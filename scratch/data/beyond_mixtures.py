@@ -1,4 +1,4 @@
-"""Two distributions that no Gaussian mixture gives: a bent Gaussian, and one that ends at walls.
+"""Two distributions that are no Gaussian mixtures: a bent Gaussian, and a uniform checkerboard.
 
 Warped Gaussian.  Two independent standard normals u1, u2 pass through a triangular map,
 
@@ -15,11 +15,9 @@ section 3.1).  slope = 0 is the banana (Haario et al. 1999, "Adaptive proposal d
 curvature = 0 the funnel (Neal 2003, "Slice sampling", section 8).
 
 Checkerboard.  Uniform on the dark squares: log p is a constant there and -inf elsewhere.
-
 Checked in tests/data/test_beyond_mixtures.py::test_log_prob_is_the_two_normals_written_out
 Checked in tests/data/test_beyond_mixtures.py::test_score_is_the_gradient_of_log_prob
 Checked in tests/data/test_beyond_mixtures.py::test_log_prob_equals_a_loop_over_the_dark_squares
-Symbols: N rows, D = 2 data.
 """
 from dataclasses import dataclass
 from math import ceil, log, pi, sqrt
@@ -42,7 +40,8 @@ class WarpedGaussian:
     dim = 2
 
     def __post_init__(self):
-        checks.fields(self, std=checks.positive, curvature=checks.number, noise=checks.positive, slope=checks.number)
+        checks.fields(self, std=checks.positive, noise=checks.positive, curvature=checks.number,
+                      slope=checks.number)
 
     def _from_normal(self, u):
         """x (N, 2) from u (N, 2)."""
@@ -84,8 +83,8 @@ class WarpedGaussian:
     def bounds(self):
         """A box (2, 2) that holds all but OUTSIDE of the mass.
 
-        The disk |u| <= r misses exp(-r^2 / 2) of it.  x2 is linear in u2, so the box around the
-        image of its border holds the image of the disk.
+        The disk |u| <= r misses exp(-r^2 / 2) of it.  As x2 is linear in u2, a box that holds the
+        image of the disk's border holds that of the disk.
         """
         angle = np.linspace(0, 2 * pi, 2000)
         circle = self._from_normal(sqrt(-2 * log(OUTSIDE)) * np.stack([np.cos(angle), np.sin(angle)], axis=1))
@@ -96,8 +95,7 @@ class WarpedGaussian:
 class Checkerboard:
     """Uniform on the dark squares of a board of side x side squares around the origin.
 
-    Square (i, j), counted from the lower left, is dark if i + j is even; it contains its left
-    and lower edges.
+    Square (i, j) from the lower left is dark if i + j is even.  It contains its left and lower edges.
     """
     side: int
     width: float
@@ -122,9 +120,9 @@ class Checkerboard:
         return np.where(self._inside(x), -self.entropy(), -np.inf)
 
     def score(self, x):
-        """0 on the dark squares, (N, 2); elsewhere log p has no gradient, a ValueError.
+        """0 on the dark squares, (N, 2), so to learn from scores, add noise first.
 
-        The score carries no information about the walls: to learn from scores, add noise first.
+        Elsewhere log p has no gradient, a ValueError.
         """
         inside = self._inside(x)
         if not inside.all():
@@ -137,6 +135,6 @@ class Checkerboard:
         return log(ceil(self.side ** 2 / 2)) + 2 * log(self.width)
 
     def bounds(self):
-        """The board, (2, 2).  A grid whose n is a multiple of side has no cell across a wall."""
+        """The board, (2, 2).  A grid whose n is a multiple of side has no cell across an edge."""
         half = self.side * self.width / 2
         return np.array([[-half, half], [-half, half]])

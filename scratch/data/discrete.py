@@ -1,23 +1,23 @@
-"""Distributions over discrete vectors whose entropy is known (they have no score and no bounds).
+"""Distributions over discrete vectors whose entropy is known.
 
-Brackets.   All well-formed words of T brackets are equally likely.  ways[r, d] counts the endings
-            of a word with r symbols left and d brackets open.  A bracket opens in any of the
-            kinds and closes in the kind of the last open one:
+Brackets.  All well-formed words of T brackets are equally likely.  Any bracket may open, and the
+last open one may close.  ways[r, d] counts the endings with r symbols left and d brackets open:
 
-                ways[r, d] = kinds ways[r-1, d+1] + ways[r-1, d-1],   ways[0, 0] = 1         (1)
-                log p      = -log ways[T, 0] if x is well formed, else -inf                  (2)
-SpinGlass.  p(s) = exp(sum over neighbors J_ij s_i s_j) / Z,  s = 2 x - 1, on a torus        (3)
+    ways[r, d] = kinds ways[r-1, d+1] + ways[r-1, d-1],   ways[0, 0] = 1                     (1)
+    log p      = -log ways[T, 0] if x is well formed, else -inf                              (2)
+
+SpinGlass.  Spins s = 2 x - 1 on a torus, with couplings J_ij between neighbors:
+
+    p(s) = exp(sum over neighbors J_ij s_i s_j) / Z                                          (3)
+
 GrayCoded.  Points of the plane as bits: for each coordinate a sign and 15 magnitude bits in Gray
-            code, in which neighboring magnitudes differ in one bit (Dai et al. 2020, "Learning
-            Discrete Energy-based Models via Auxiliary-variable Local Exploration").  The density
-            is taken to be constant in the small cell of a code:
+code, in which neighboring magnitudes differ in one bit (Dai et al. 2020, "Learning Discrete
+Energy-based Models via Auxiliary-variable Local Exploration").  In a code's cell p is constant:
 
-                log P(bits) = log p(center) + log(area)                                      (4)
-
+    log P(bits) = log p(center) + log(area)                                                  (4)
 Checked in tests/data/test_discrete.py::test_brackets_by_enumeration_of_all_words
 Checked in tests/data/test_discrete.py::test_spin_glass_is_a_naive_sum_over_neighbors
 Checked in tests/data/test_discrete.py::test_probability_of_a_code_is_the_mass_of_its_cell
-Symbols: N rows, T symbols in a word.
 """
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,8 +29,8 @@ from scratch import checks
 
 # BITS as Dai et al. 2020; the other sizes chosen by hand, not swept.
 KINDS, LENGTH = 2, 20                                       # of brackets; of a word
-ROWS, COLUMNS = 3, 4                                        # of the torus of spins
-SIDES = ROWS * COLUMNS
+ROWS, COLUMNS = 3, 4                                        # of the torus
+SIDES = ROWS * COLUMNS                                      # the number of spins
 BITS, WINDOW = 16, 4.0                                      # bits a coordinate; codes cover [-4, 4]^2
 
 
@@ -49,7 +49,8 @@ class Brackets:
         checks.fields(self, length=checks.size, kinds=checks.size)
         most = int(700 / log(4 * self.kinds)) * 2           # ways < (4 kinds)^(T/2) must not overflow
         if self.length % 2 or self.length > most:
-            raise ValueError(f"length must be even and at most {most} (kinds: {self.kinds}), got {self.length}")
+            raise ValueError(f"length must be even and at most {most} (kinds: {self.kinds}), "
+                             f"got {self.length}")
 
     @cached_property
     def ways(self):
@@ -70,7 +71,7 @@ class Brackets:
         return np.where(self.well_formed(x), -self.entropy(), -np.inf)            # (2)
 
     def sample(self, n, rng):
-        """n words (n, T): each symbol opens or closes in proportion to the ways that are left."""
+        """n words (n, T): each symbol opens or closes in proportion to the endings that remain."""
         n, rng = checks.size(n, "n"), checks.generator(rng)
         x, stack = np.empty((n, self.length), int), np.zeros((n, self.length), int)
         depth, rows = np.zeros(n, int), np.arange(n)

@@ -1,21 +1,12 @@
 """The distributions ("laws" in the code) that the models learn: in the plane, and known exactly.
 
-Each has the same members, and LAWS holds one of each kind:
+Each has the members in README.md, so KL(p || model) = -entropy - E log model can be measured.  LAWS
+holds one of each kind.
 
-    dim                  the number of coordinates D
-    sample(n, rng)       (n, D) independent draws
-    log_prob(x)          (N,) log density in nats at the rows of x; -inf outside the support
-    score(x)             (N, D) its gradient in x
-    entropy()            -E log p in nats: closed form, or quadrature with its error stated
-    bounds()             (D, 2) a box that holds nearly all of the mass
-
-So KL(p || model) = -entropy - E log model can be measured.
-
-The curved ones are Gaussian mixtures too, whose components stand one standard deviation apart
-along a curve.  So the crest is flat to 2 exp(-2 pi^2), 5 parts in 10^9.  (The density is exact
-for any spacing: the distribution is the mixture, not the curve.)  All constants are chosen by
+The curved ones are Gaussian mixtures too, with components one standard deviation apart along a
+curve.  So the density varies along a straight curve by 2 exp(-2 pi^2), 5 parts in 10^9.  (It is
+exact for any spacing: the distribution is the mixture, not the curve.)  All constants are chosen by
 hand, not swept: nearly all of the mass lies in [-4, 4]^2, and modes do not overlap.
-
 Checked in tests/data/test_distributions.py::test_density_integrates_to_one
 Checked in tests/data/test_distributions.py::test_score_is_the_gradient_of_log_prob
 Checked in tests/data/test_distributions.py::test_entropy_agrees_with_monte_carlo
@@ -34,7 +25,7 @@ POINTS = 5000                             # of the polyline for a curve, 1e-6 of
 
 def ring(modes=8, radius=2.0, std=0.15):
     """Round Gaussians evenly spaced on a circle: the test for a dropped mode."""
-    angle = 2 * pi * np.arange(checks.size(modes, "modes")) / modes    # linspace(0, 2 pi, modes) repeats 0
+    angle = 2 * pi * np.arange(checks.size(modes, "modes")) / modes
     return _round(checks.positive(radius, "radius") * _unit(angle), std)
 
 
@@ -59,12 +50,12 @@ def spirals(std=0.10, radius=3.0, turns=1.25):
 
 
 def pinwheel(arms=5, radius=2.0, length=0.5, twist=0.6, std=0.10):
-    """Curved arms that fade out at both ends, made of needles along their tangents.
+    """Curved arms that fade out at both ends, made of narrow Gaussians (needles) along them.
 
     Arm a is the curve c(t) = t (cos, sin)(2 pi a / arms + twist t), after Johnson et al. 2016,
-    "Composing graphical models with neural networks".  Its 11 needles are Gaussians at
-    t = radius + length (-2.5, -2, ..., 2.5) with the covariances
-    (length/2)^2 c'(t) c'(t)^T + std^2 I and weights that fall as a Gaussian in t.
+    "Composing graphical models with neural networks".  Its 11 needles have means c(t), t = radius +
+    length (-2.5, -2, ..., 2.5), covariances (length/2)^2 c'(t) c'(t)^T + std^2 I and weights that
+    are Gaussian in t.
     """
     radius, length, std = (checks.positive(value, name) for value, name in
                            ((radius, "radius"), (length, "length"), (std, "std")))
@@ -78,7 +69,7 @@ def pinwheel(arms=5, radius=2.0, length=0.5, twist=0.6, std=0.10):
 
 
 def checkerboard(side=4, width=1.5):
-    """Uniform on the dark squares: walls, and a density that is zero in between."""
+    """Uniform on the dark squares: the density jumps to zero at their edges."""
     return Checkerboard(side, width)
 
 
@@ -100,12 +91,12 @@ def _unit(angle):
 def _round(means, std):
     """Equal weights, and the covariance std^2 I at each of the means."""
     K, D = means.shape
-    covariance = checks.positive(std, "std") ** 2 * np.eye(D)
-    return GaussianMixture(means, np.broadcast_to(covariance, (K, D, D)), np.full(K, 1 / K))
+    covariances = np.broadcast_to(checks.positive(std, "std") ** 2 * np.eye(D), (K, D, D))
+    return GaussianMixture(means, covariances, np.full(K, 1 / K))
 
 
 def _along(curves, std):
-    """Round Gaussians at most one std apart along each curve, a fine polyline (points, 2)."""
+    """Round Gaussians at most one std apart along each curve, a polyline (POINTS, 2)."""
     checks.positive(std, "std")
     means = []
     for curve in curves:

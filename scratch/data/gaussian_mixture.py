@@ -21,7 +21,6 @@ Checked in tests/data/test_gaussian_mixture.py::test_log_prob_and_posterior_equa
 Checked in tests/data/test_gaussian_mixture.py::test_score_is_the_gradient_of_log_prob
 Checked in tests/data/test_gaussian_mixture.py::test_denoise_is_the_posterior_mean_by_quadrature
 Checked in tests/data/test_gaussian_mixture.py::test_joint_is_marginal_times_conditional
-Symbols: N rows, D data, K components.
 """
 from dataclasses import dataclass
 from functools import cached_property
@@ -56,12 +55,12 @@ class GaussianMixture:
             raise ValueError(f"means must have shape (K, D), got {means.shape}")
         K, D = means.shape
         if weights.shape != (K,) or not (weights > 0).all() or abs(weights.sum() - 1) > 1e-6:
-            raise ValueError(f"weights must be {K} positive numbers that sum to 1, got {checks.brief(weights)} "
-                             f"with sum {weights.sum():g}")
+            raise ValueError(f"weights must be {K} positive numbers that sum to 1, "
+                             f"got {checks.brief(weights)} with sum {weights.sum():g}")
         weights = weights / weights.sum()                                         # without their rounding
         covariances, factors = checks.covariances(self.covariances, "covariances", (K, D, D))
         whiten = np.linalg.inv(factors)                                           # L_k^-1
-        center = weights @ means               # subtracted from x first: far from 0 it saves digits
+        center = weights @ means               # subtracted from x first, which saves digits far from 0
         cumulative = np.cumsum(weights)
         log_det = np.log(np.diagonal(factors, axis1=1, axis2=2)).sum(axis=1)      # of L_k, (K,)
         fields = dict(
@@ -77,9 +76,7 @@ class GaussianMixture:
     def __repr__(self):
         return f"GaussianMixture(K={len(self.weights)}, D={self.dim})"
 
-    @property
-    def dim(self):
-        return self.means.shape[1]
+    dim = property(lambda self: self.means.shape[1])                              # D
 
     def mean(self):
         """E x, (D,)."""
@@ -89,8 +86,6 @@ class GaussianMixture:
         """Cov x = E[S_k] + Cov[m_k], (D, D)."""
         away = self.means - self.mean()
         return np.einsum("k,kij->ij", self.weights, self.covariances) + (self.weights * away.T) @ away
-
-    # ---- density and samples ----
 
     def sample(self, n, rng):
         """n independent draws (n, D): a component k each, then x = m_k + L_k eps."""
@@ -110,7 +105,10 @@ class GaussianMixture:
 
     def score(self, x):
         """grad log p(x), (N, D)."""
-        return self._by_chunks(self._score, x)
+        def of_chunk(x):
+            _, r, z = self._posterior(x)
+            return -(r[:, None, :] * z).reshape(len(x), -1) @ self._whiten.T      # S^-1 (m - x) = -L^-T z  (3)
+        return self._by_chunks(of_chunk, x)
 
     def _posterior(self, x):
         """log p(x) (N,), the r_k(x) (N, K), and the whitened z_k (N, D, K) that they come from."""
@@ -121,22 +119,16 @@ class GaussianMixture:
         total = r.sum(axis=1, keepdims=True)
         return (peak + np.log(total))[:, 0], r / total, z                         # (1), (2)
 
-    def _score(self, x):
-        _, r, z = self._posterior(x)
-        return -(r[:, None, :] * z).reshape(len(x), -1) @ self._whiten.T         # S^-1 (m - x) = -L^-T z  (3)
-
     def _by_chunks(self, function, x):
         """function(x), some rows at a time: 160,000 rows of 200 components would take 500 MB."""
         x = double_rows(x, self.dim)
         rows = max(1, CHUNK // self._offset.size)
         return np.concatenate([function(x[i:i + rows]) for i in range(0, len(x), rows)])
 
-    # ---- distributions made from this one ----
-
     def noised(self, sigma):
         """The distribution of x + sigma eps, eps ~ N(0, I)."""
-        variance = checks.positive(sigma, "sigma") ** 2
-        return GaussianMixture(self.means, self.covariances + variance * np.eye(self.dim), self.weights) # (4)
+        noisy = self.covariances + checks.positive(sigma, "sigma") ** 2 * np.eye(self.dim)
+        return GaussianMixture(self.means, noisy, self.weights)                   # (4)
 
     def denoise(self, x, sigma):
         """E[x0 | x0 + sigma eps = x], (N, D): no other denoiser has a smaller mean square error."""
@@ -156,14 +148,11 @@ class GaussianMixture:
         return GaussianMixture(self.means[:, axes], self.covariances[:, axes][:, :, axes], self.weights)
 
     def conditional(self, axes, values):
-        """The distribution of the remaining coordinates, in their order, given x[axes] = values.
-
-        Components whose weight r_k(values) underflows to 0 are left out.
-        """
+        """The distribution of the remaining coordinates, in their order, given x[axes] = values."""
         given = self._axes(axes, most=self.dim - 1)
         values = checks.constant(values, "values", (len(given),))
         weights = self.marginal(given).posterior(values[None])[0]                 # (K,)  (7)
-        keep = weights > 0
+        keep = weights > 0                                  # without the weights that underflow to 0
         free = [i for i in range(self.dim) if i not in given]
         means, S = self.means[keep], self.covariances[keep]
         across = S[:, free][:, :, given]                                          # cov(free, given)
@@ -177,10 +166,9 @@ class GaussianMixture:
             raise TypeError(f"axes must be a list of coordinate numbers, got {checks.brief(axes)}")
         axes = [checks.size(axis, "each axis", minimum=0) for axis in axes]
         if not 1 <= len(axes) <= most or len(set(axes)) < len(axes) or max(axes) >= self.dim:
-            raise ValueError(f"axes must be 1 to {most} different numbers below {self.dim}, got {checks.brief(axes)}")
+            raise ValueError(f"axes must be 1 to {most} different numbers below {self.dim}, "
+                             f"got {checks.brief(axes)}")
         return axes
-
-    # ---- quadrature ----
 
     def bounds(self):
         """A box (D, 2): 8 standard deviations around each mean, which miss 2 Phi(-8) < 2e-15."""

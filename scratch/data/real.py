@@ -1,16 +1,16 @@
 """Real data that ship inside matplotlib, read offline: one MRI slice of a head.
 
-s1045.ima.gz is a sagittal slice of 256 x 256 pixels, stored as big-endian 16-bit integers:
-211 gray levels from 0 to 215.  (matplotlib's gallery reads it little-endian, which gives the same
-picture times 256.)  The air around the head was set to exactly 0: 57 % of all pixels.
+s1045.ima.gz is a sagittal slice of 256 x 256 pixels, stored as big-endian 16-bit integers: 211 gray
+levels from 0 to 215.  (matplotlib's gallery reads it little-endian, which multiplies it by 256.)
+The air around the head was set to exactly 0: 57 % of all pixels.
 
-Training and held-out patches share no pixel: the slice is cut into small blocks all over the head,
-and every fourth block is held out.  Training patches overlap inside their block, so that there are
-more of them.  Held-out patches do not overlap, which keeps their standard error nearly right.
+Training and held-out patches share no pixel: the slice is cut into blocks, and every fourth block
+is held out.  Training patches overlap inside their block, so that there are more of them.  Held-out
+patches do not overlap, which keeps their standard error nearly right.
 
-A density on integers has no upper bound, because it can put a spike on each.  So a draw u ~
-Uniform[0, 1) is added to every pixel.  The log density of level + u bounds the log probability of
-the level from below (Theis et al. 2016, "A note on the evaluation of generative models", 3.1).
+A density can have a spike at each integer, without an upper bound.  So a draw u ~ Uniform[0, 1) is
+added to every pixel.  Then E_u log p(level + u) is at most the log probability of the level (Theis
+et al. 2016, "A note on the evaluation of generative models", 3.1).
 """
 import gzip
 from pathlib import Path
@@ -32,11 +32,10 @@ def mri_slice():
 
 
 def mri_patches(size, rng):
-    """Patches of tissue, train (N, size^2) and held_out (M, size^2).
+    """Patches without a pixel of air (level 0): train (N, size^2) and held_out (M, size^2).
 
-    A patch counts as tissue if none of its pixels is 0, the level of the air.
-    Pixels are (level + u - MRI_CENTER) / MRI_SCALE, row by row.  A density per gray level
-    is smaller than one in these units by the factor MRI_SCALE for each pixel.
+    Pixels are (level + u - MRI_CENTER) / MRI_SCALE, row by row.  A density in gray levels is one in
+    these units divided by MRI_SCALE for each pixel.
 
     >>> train, held_out = mri_patches(3, np.random.default_rng(0))
     >>> train.shape, held_out.shape
@@ -50,9 +49,8 @@ def mri_patches(size, rng):
     windows = sliding_window_view(blocks, (size, size), axis=(2, 3))              # (16, 16, ., ., size, size)
     row, column = np.indices((side, side))
     held = (row + 2 * column) % 4 == 0                                            # a staggered quarter
-    parts = windows[~held], windows[held][:, ::size, ::size]
-    patches = [part.reshape(-1, size * size) for part in parts]
-    tissue = [part[part.min(axis=1) > 0] for part in patches]
+    parts = [part.reshape(-1, size * size) for part in (windows[~held], windows[held][:, ::size, ::size])]
+    tissue = [part[part.min(axis=1) > 0] for part in parts]
     return tuple((levels + rng.random(levels.shape) - MRI_CENTER) / MRI_SCALE for levels in tissue)
 
 

@@ -1,20 +1,18 @@
-"""A change of variables for any model of real vectors: rows in their own units, the model in its own.
+"""A change of variables around any model of real vectors: rows have units, the model has none.
 
-The models here are made for distributions of mean about 0 and standard deviation about 1.5, the
-scale of LAWS.  Rows in other units (minutes, dollars, seconds since 1970) are mapped there and back:
+The models here are made for mean about 0 and standard deviation about 1.5, as in LAWS.  Rows in
+other units (minutes, dollars, seconds since 1970) are mapped there and back:
 
-    x = shift + z A,      z = (x - shift) A^-1                                             (1)
+    x = shift + z A,      z = (x - shift) A^-1                                               (1)
 
 A is diagonal, one scale a column, or a full matrix that also removes the correlations (whitening).
 The density is divided by the factor by which (1) stretches volumes,
 
-    log p_x(x) = log p_z(z) - log |det A|                                                  (2)
+    log p_x(x) = log p_z(z) - log |det A|                                                    (2)
 
-so a loss in nats grows by log |det A|.  All other losses, and every gradient in theta, are those of
-the model at z.
+so a loss in nats grows by log |det A|.  Other losses, and every gradient in theta, are those at z.
 Checked in tests/data/test_standardized.py::test_the_density_has_mass_1_in_the_units_of_the_data
 Checked in tests/data/test_standardized.py::test_the_loss_and_its_gradient
-
 Symbols: N rows, D data, P parameters.  x is in the units of the data, z in those of the model.
 """
 from dataclasses import dataclass, replace
@@ -28,7 +26,7 @@ from scratch.learning.training import USUAL_STD
 
 
 def standardize(model, rows, whiten=False):
-    """model for rows (n, D) like these: their z have mean 0 and the standard deviation of the model.
+    """model for rows (n, D) like these: z has mean 0 and std sigma_data of the model, or 1.5.
 
     whiten: remove the correlations too, along the eigenvectors of the correlation matrix.
 
@@ -47,7 +45,7 @@ def standardize(model, rows, whiten=False):
     if not whiten:
         return Standardized(model, mean, std / wanted)
     z = (rows - mean) / std
-    variances, axes = np.linalg.eigh(z.T @ z / len(z))      # in units of std: no unit of length matters
+    variances, axes = np.linalg.eigh(z.T @ z / len(z))      # of the correlation matrix
     if variances[0] < 1e-12:                                # dependent up to rounding; by hand
         raise ValueError(f"to whiten, the columns of the {len(z)} rows must be linearly independent")
     return Standardized(model, mean, np.sqrt(variances[:, None]) * axes.T * std / wanted)
@@ -57,9 +55,9 @@ def standardize(model, rows, whiten=False):
 class Standardized:
     """model after the change of variables (1): rows go in, and come out, in the units of the data.
 
-    shift: D numbers.  scale: D positive numbers, the diagonal of A, or the D rows of A.  Both become
-    tuples, so that models can be compared and hashed.  Rows come out in float64, because float32
-    cannot hold a large shift and a small scale.
+    shift: D numbers.  scale: D positive numbers, the diagonal of A, or the D rows of A (tuples, so
+    that models can be compared and hashed).  Rows come out in float64: float32 holds no large shift
+    with a small scale.
     """
     model: object
     shift: tuple
@@ -85,23 +83,19 @@ class Standardized:
 
     @property
     def recipe(self):
-        """The model's recipe.  A setting that changes along the run changes inside."""
+        """The model's recipe; its anneal changes the inner model."""
         anneal = self.model.recipe.anneal
         return replace(self.model.recipe, anneal=anneal and (
             lambda outer, done: replace(outer, model=anneal(outer.model, done))))
 
-    # ---- the change of variables ----
-
     def to_model(self, x):
-        """z (N, D) for x (N, D), in float64, in which a large shift leaves digits to z."""
+        """z (N, D) for x (N, D), in float64: a large shift would leave few digits in float32."""
         z, A = checks.rows(x, self.dim) - np.array(self.shift), self.A
         return z / A if A.ndim == 1 else z @ np.linalg.inv(A)                               # (1)
 
     def to_data(self, z):
         """x (N, D) for z (N, D), in float64."""
         return np.array(self.shift) + (z * self.A if self.A.ndim == 1 else z @ self.A)      # (1)
-
-    # ---- the model's methods, in the units of the data ----
 
     def loss(self, theta, x, noise):
         """The model's loss at z, plus log |det A| if it is in nats, and its gradient (P,)."""
@@ -129,7 +123,7 @@ class Standardized:
         return self.to_data(self.model.decode(theta, code))
 
     def complete(self, theta, known, n, rng, **options):
-        """n rows (n, D) that agree with the dict `known`, coordinate -> value; the rest is drawn."""
+        """n rows (n, D) drawn with the coordinates in the dict `known` at their values."""
         if self.A.ndim == 2:
             raise ValueError("a whitened model cannot complete: each coordinate of z mixes all columns of x")
         known = checks.known(known, self.dim)

@@ -6,21 +6,22 @@ Input: log p(k|x) of N rows and C classes, (N, C), from the log_posterior of any
     log loss     L = -1/N sum_n log p(y_n|x_n), in nats                                      (2)
 
 Calibration.  Of all rows with a predicted p = 0.8, 80 % should be positive.  `reliability` sorts
-the rows by p and cuts them into bins b of equal count N_b, but never between equal p.  Let p_b be the
-mean of p in a bin, f_b the frequency of positives.  The expected calibration error and its floor are
+the rows by p and cuts them into bins b of equal count N_b, but never between equal p.  Let p_b be
+the mean of p in bin b and f_b the frequency of positives.  The expected calibration error and its
+floor are
 
     ECE   = sum_b N_b/N |f_b - p_b|                                                          (3)
     floor = sum_b N_b/N sqrt(2 p_b (1 - p_b) / (pi N_b)).                                    (4)
 
-(4) is the expectation of (3) for true probabilities.  Then f_b - p_b is nearly N(0, s^2) with
-s^2 = p_b (1 - p_b) / N_b, and E |f_b - p_b| = s sqrt(2/pi).
+For true probabilities (4) is the expectation of (3): f_b - p_b is then nearly N(0, s^2) with
+s^2 = p_b (1 - p_b) / N_b, so that E |f_b - p_b| = s sqrt(2/pi).
 Checked in tests/discriminative/test_classification.py::test_ece_of_true_probabilities_is_the_floor
 
 Temperature scaling (Guo et al. 2017, "On Calibration of Modern Neural Networks").  Overconfident
 logits are divided by one number T, fitted on validation rows: p_T(k|x) is proportional to
-p(k|x)^(1/T).  The log loss is convex in b = 1/T, and the best T is the root of its derivative
+p(k|x)^(1/T).  The log loss is convex in b = 1/T, and at its minimum its derivative is 0:
 
-    dL/db = 1/N sum_n [ E_(k ~ p_T) log p(k|x_n) - log p(y_n|x_n) ].                         (5)
+    dL/db = 1/N sum_n [ E_(k ~ p_T) log p(k|x_n) - log p(y_n|x_n) ]                          (5)
 Checked in tests/discriminative/test_classification.py::test_temperature_is_the_minimum_of_the_nats
 """
 from typing import NamedTuple
@@ -99,7 +100,7 @@ def temperature(log_posterior, y):
     """The T > 0 with the least log loss of softmax(log_posterior / T) on these validation rows."""
     log_posterior, y = _checked(log_posterior, y)
     own = checks.finite(log_posterior, "log_posterior")[np.arange(len(y)), y]
-    ends = np.log(1e-3), np.log(1e3)                        # of log b, by hand: wide enough for any use
+    ends = np.log(1e-3), np.log(1e3)                        # of log b; by hand, not swept
 
     def derivative(log_b):
         p = np.exp(log_softmax(np.exp(log_b) * log_posterior)[0])

@@ -4,14 +4,14 @@ A detector is a function from windows (n, size^2) to scores (n,).  The steps of 
 
     score_map       the score of the window around every pixel
     suppress        non-maximum suppression: of all marks within a radius, keep the best
-    match           a mark is a hit if a structure lies within reach and no better mark claimed it
+    match           a mark is a hit if some structure within a radius belongs to no better mark
     free_response   the free-response ROC (FROC): sensitivity against false marks per picture, over
                     all thresholds (Bunch et al. 1978, "A free-response approach")
 
 Training windows come from `Insertion`: background windows, half of them with the structure added.
-Most windows are easy, so random ones contain few of the negatives that a detector gets wrong.
-Hard negative mining (`hardest`) selects those for a second training (Sung and Poggio 1998,
-"Example-based learning for view-based human face detection").
+Among random windows few are negatives that a detector gets wrong.  Hard negative mining (`hardest`)
+selects those for a second training (Sung and Poggio 1998, "Example-based learning for view-based
+human face detection").
 
 The baseline is the matched filter.  For Gaussian backgrounds with mean m and covariance S, the log
 likelihood ratio of "with template t" to "without" is linear in the window x:
@@ -22,7 +22,6 @@ No detector then has a larger area under its ROC (Neyman and Pearson 1933, "On t
 Most Efficient Tests of Statistical Hypotheses").  Pictures are not Gaussian, so a network's gain
 over (1) is due to features beyond mean and covariance.
 Checked in tests/discriminative/test_detection.py::test_the_matched_filter_is_the_likelihood_ratio
-
 Symbols: H, W height and width of a picture, D = size^2 pixels of a window.
 """
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from scratch import checks
-from scratch.discriminative.labeled import join, not_negative
+from scratch.discriminative.labeled import join
 
 
 def windows(picture, size):
@@ -49,7 +48,7 @@ def score_map(score, picture, size, mask=None):
     mask = np.ones(view.shape[:2], bool) if mask is None else checks.labels(mask, "mask")
     if mask.shape != view.shape[:2] or mask.dtype != bool:
         raise ValueError(f"mask must be bool of shape {view.shape[:2]}, got {mask.dtype}, {mask.shape}")
-    scores = np.full(mask.shape, -np.inf)
+    scores = np.full(view.shape[:2], -np.inf)
     if mask.any():
         scores[mask] = _scored(score, view[mask].reshape(-1, size * size))
     return scores
@@ -79,8 +78,7 @@ def suppress(scores, radius):
     reach = np.arange(-radius, radius + 1)
     disk = reach[:, None] ** 2 + reach ** 2 <= radius ** 2
     free = np.pad(scores > -np.inf, radius)                 # padding, so that no disk is cut at an edge
-    places = []
-    order = np.argsort(-scores, axis=None, kind="stable")
+    order, places = np.argsort(-scores, axis=None, kind="stable"), []
     for i, j in zip(*np.unravel_index(order, scores.shape)):
         if free[i + radius, j + radius]:
             places.append((i, j))
@@ -90,11 +88,11 @@ def suppress(scores, radius):
 
 
 def match(marks, structures, radius):
-    """Which marks are hits, (n,) bool: the best one within radius claims a structure (of m, 2)."""
+    """Which marks are hits, (n,) bool: each takes the nearest structure (of m, 2) still free."""
     structures = checks.constant(structures, "structures")
     if not isinstance(marks, Marks) or structures.size and structures.shape[1:] != (2,):
         raise TypeError(f"match needs Marks and structures (m, 2), got {type(marks)}, {structures.shape}")
-    structures, radius = structures.reshape(-1, 2), not_negative(radius, "radius")
+    structures, radius = structures.reshape(-1, 2), checks.nonnegative(radius, "radius")
     free, hits = np.ones(len(structures), bool), np.zeros(len(marks.places), bool)
     for n, place in enumerate(marks.places):
         distance = np.where(free, np.hypot(*(structures - place).T), np.inf)
@@ -124,7 +122,7 @@ def matched_filter(template, backgrounds=None, noise=0.0):
 
     m and S are the moments of backgrounds (n, D), plus noise^2 I in S; without any, 0 and I.
     """
-    template, noise = checks.constant(template, "template").ravel(), not_negative(noise, "noise")
+    template, noise = checks.constant(template, "template").ravel(), checks.nonnegative(noise, "noise")
     mean, weights = np.zeros(template.size), template
     if backgrounds is not None:
         backgrounds = checks.rows(backgrounds, template.size, "backgrounds")
@@ -139,7 +137,7 @@ def matched_filter(template, backgrounds=None, noise=0.0):
 
 @dataclass(frozen=True, eq=False)
 class Insertion:
-    """A distribution of windows: a background (class 0) or one plus the template (class 1), 1/2 each.
+    """Windows: a background (class 0) or a background plus the template (class 1), 1/2 each.
 
     hard: hard negatives, if any; a fraction `hard_share` of class 0 is drawn from them.
     """
@@ -149,7 +147,8 @@ class Insertion:
     hard_share: float = 0.5                                                       # by hand, not swept
 
     def __post_init__(self):
-        checks.fields(self, hard_share=not_negative, template=lambda x, name: checks.constant(x, name).ravel(),
+        checks.fields(self, hard_share=checks.nonnegative,
+                      template=lambda x, name: checks.constant(x, name).ravel(),
                       backgrounds=lambda x, name: checks.rows(x, self.template.size, name),
                       hard=lambda x, name: x if x is None else checks.rows(x, self.template.size, name))
         if self.hard_share > 1:

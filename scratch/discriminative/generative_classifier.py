@@ -3,10 +3,9 @@
     log p(x, k) = log p(x|k) + log p(k)                                                      (1)
     p(k|x)      = p(x, k) / p(x),       p(x) = sum_k p(x, k)                                 (2)
 
-A GenerativeClassifier holds one distribution ("law") of x per class, any object with log_prob(x),
-and the class priors p(k), called `shares`.  From the joint p(x, y) it can also draw labeled rows,
-which p(y|x) alone cannot.  Built from the true distributions it is the Bayes
-classifier: its posterior is exact and its error the least possible.
+A GenerativeClassifier holds one distribution ("law") of x per class and the class priors p(k),
+called `shares`.  It has the joint p(x, y), so it can also draw labeled rows.  Built from the true
+distributions it is the Bayes classifier: its posterior is exact and its error the least possible.
 
 The distributions may be known (data/) or learned by gradient (`Learned`: a model and its theta).
 Gaussians of maximum likelihood have a closed form (Fisher 1936, "The Use of Multiple Measurements
@@ -14,20 +13,19 @@ in Taxonomic Problems"):
 
     m_k = mean of class k,    S_k = 1/N_k sum over class k of (x - m_k) (x - m_k)^T          (3)
 
-shared: all classes have the pooled S = sum_k N_k/N S_k, and the boundaries are planes (linear
-discriminant analysis; without it, quadratic discriminant analysis).  naive: S keeps its diagonal
-only, which assumes independent coordinates within a class (Gaussian naive Bayes).  With a shared
-covariance the posterior is exactly that of a softmax regression:
+This is quadratic discriminant analysis (QDA).  shared=True: all classes have the pooled covariance
+S = sum_k N_k/N S_k, and the boundaries are planes (linear discriminant analysis, LDA).  naive=True:
+S_k keeps its diagonal only, which assumes independent coordinates in a class (Gaussian naive
+Bayes).  With a shared covariance the posterior is exactly that of a softmax regression:
 
     log p(k|x) = w_k^T x + b_k - log sum_j exp(w_j^T x + b_j),
     w_k = S^-1 m_k,    b_k = log p(k) - 1/2 m_k^T S^-1 m_k                                   (4)
 
-Both have the same set of boundaries; one maximizes p(x, y), the other p(y|x) (Ng and Jordan 2001,
-"On Discriminative vs. Generative Classifiers").
+Both models have the same set of posteriors, but LDA maximizes p(x, y) and softmax regression p(y|x)
+(Ng and Jordan 2001, "On Discriminative vs. Generative Classifiers").
 Checked in tests/discriminative/test_generative_classifier.py::test_posterior_is_bayes_rule
 Checked in tests/discriminative/test_generative_classifier.py::test_moments_are_the_naive_loop
 Checked in tests/discriminative/test_generative_classifier.py::test_a_shared_covariance_is_a_softmax
-
 Symbols: N rows, N_k rows of class k, D inputs, C classes.
 """
 from dataclasses import dataclass
@@ -53,7 +51,7 @@ class GenerativeClassifier:
     def __post_init__(self):
         laws, shares = self.laws, checks.constant(self.shares, "shares")
         if (not isinstance(laws, (tuple, list)) or len(laws) < 2
-                or not all(hasattr(law, "log_prob") and not isinstance(law, type) for law in laws)):
+                or not all(checks.has(law, "log_prob") for law in laws)):
             raise TypeError(f"laws must be at least 2 objects with log_prob(x), got {checks.brief(laws)}")
         if shares.shape != (len(laws),) or not (shares > 0).all() or abs(shares.sum() - 1) > 1e-6:
             raise ValueError(f"shares must be {len(laws)} positive numbers that sum to 1, "
@@ -85,10 +83,9 @@ class GenerativeClassifier:
         """n labeled rows (n, D + 1): y from the priors, then x from p(x|y) (ancestral sampling)."""
         n, rng = checks.size(n, "n"), checks.generator(rng)
         y = rng.choice(len(self.laws), size=n, p=self.shares)
-        drawn = {k: self.laws[k].sample(int(np.sum(y == k)), rng) for k in np.unique(y)}
-        x = np.empty((n, next(iter(drawn.values())).shape[1]))
-        for k, rows in drawn.items():
-            x[y == k] = rows
+        drawn = np.concatenate([self.laws[k].sample(int(np.sum(y == k)), rng) for k in np.unique(y)])
+        x = np.empty(drawn.shape)
+        x[np.argsort(y, kind="stable")] = drawn             # class 0 was drawn first
         return join(x, y)
 
 
@@ -99,7 +96,7 @@ class Learned:
     theta: np.ndarray
 
     def __post_init__(self):
-        if not (hasattr(self.model, "log_prob") and hasattr(self.model, "sample")):
+        if not checks.has(self.model, "log_prob", "sample"):
             raise TypeError(f"model must have log_prob and sample, got {checks.brief(self.model)}")
 
     def log_prob(self, x):
@@ -112,7 +109,7 @@ class Learned:
 
 
 def learn_classes(rows, classes, learn):
-    """The classifier with distribution learn(x) for each class's rows x, and class frequencies as priors.
+    """The classifier with learn(x) for each class's rows x, and class frequencies as priors.
 
     An example of learn: lambda x: Learned(model, fit(model, model.init(rng), x, rng, steps=1000))
     """

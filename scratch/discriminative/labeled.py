@@ -2,18 +2,17 @@
 
     rows = [x_1 ... x_D, y]                    (N, D + 1)
 
-The N rows are one array, so that a shuffle keeps each label with its input.  y is one of C classes,
-stored as the float 0.0, 1.0, ... C-1, or a real number.
+The N rows are one array, so that a shuffle keeps each label with its input.  y is a real number, or
+one of C classes, stored as the float 0.0, 1.0, ... C-1.
 
 Every discriminative model here minimizes 1/N sum_n loss_n + penalty/2 |w|^2.  The biases are not
 penalized, so that a shift of all the data shifts the boundary with it.  Where the loss is in nats
 per row, so is the penalty: 1/N of the negative log density of a prior w ~ N(0, 1 / (penalty N)).
 """
-import numbers
-
 import numpy as np
 
 from scratch import checks
+from scratch.kernels.stable import log_softmax
 
 
 def join(x, y):
@@ -55,27 +54,18 @@ def labeled_inputs(model, theta, rows, classes=None):
 
 
 def most_probable(log_p):
-    """The class with the largest of log_p (N, C), (N,); an error where no class has mass or one is NaN."""
-    none = ~np.isfinite(log_p.max(axis=1))                  # the maximum of a row with NaN is NaN
-    if none.any():
-        raise ValueError(f"no class has mass, or one is NaN, at {none.sum()} of {len(log_p)} rows of x")
+    """The class (N,) of the largest log_p (N, C); an error if no class has mass, or one is NaN."""
+    bad = ~np.isfinite(log_p.max(axis=1))                   # the maximum of a row with NaN is NaN
+    if bad.any():
+        raise ValueError(f"no class has mass, or one is NaN, at {bad.sum()} of {len(log_p)} rows of x")
     return np.argmax(log_p, axis=1)
-
-
-def not_negative(value, name):
-    """value as a finite Python float of at least 0, which does not widen float32."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, got {checks.brief(value)}")
-    if checks.finite(value, name) < 0:
-        raise ValueError(f"{name} must be at least 0, got {value}")
-    return float(value)
 
 
 class LabeledModel:
     """What every model of labeled rows inherits: the checks of its fields, a loss without noise."""
 
     def __post_init__(self):
-        checks.fields(self, dim=checks.size, penalty=not_negative)
+        checks.fields(self, dim=checks.size, penalty=checks.nonnegative)
         if "classes" in self.__dataclass_fields__:
             checks.fields(self, classes=lambda value, name: checks.size(value, name, minimum=2))
 
@@ -85,7 +75,11 @@ class LabeledModel:
 
 
 class ClassProbabilities:
-    """The methods that follow from log_posterior(theta, x), for classifiers to inherit."""
+    """What classifiers inherit: all that follows from scores(theta, x), one logit a class."""
+
+    def log_posterior(self, theta, x):
+        """log p(k|x) for every class, (N, C)."""
+        return log_softmax(self.scores(theta, x))[0]
 
     def log_prob(self, theta, rows):
         """log p(y|x) of each row's own class (not log p(x, y)), (N,) nats."""

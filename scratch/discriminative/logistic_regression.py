@@ -22,9 +22,8 @@ Checked in tests/discriminative/test_logistic_regression.py::test_gradient_in_ev
 Checked in tests/discriminative/test_logistic_regression.py::test_hessian_is_the_derivative
 Symbols: N rows, D inputs, C classes, X (N, D), X~ = [X, 1], dw the gradient of L in w.
 
-The penalty does not act on the bias.  At the minimum db = 0, so the mean of p over the rows is
-the fraction of ones among them, for any penalty.  Without a penalty dw = 0 too, and the
-errors p - y are uncorrelated with every coordinate of x.
+At the minimum db = 0, so the mean of p over the rows is the fraction of ones among them, for any
+penalty.  Without a penalty X^T da = 0 too: the errors p - y are uncorrelated with each coordinate.
 Checked in tests/discriminative/test_logistic_regression.py::test_mean_p_is_the_class_fraction
 
 The Hessian does not depend on y and is positive semidefinite, so the loss is convex.  Newton's
@@ -45,7 +44,8 @@ from scratch.kernels.stable import log_sigmoid, log_softmax, sigmoid
 class LogisticRegression(Convex, ClassProbabilities):
     """p(y|x) for y in {0, 1}; theta = [w_1 ... w_D, b].  Rows carry their class in the last column.
 
-    Inherited: size, blocks, init, draw_noise, fit (newton.py), log_prob, predict (labeled.py).
+    Inherited: size, blocks, init, fit, scores: a (1), the log odds of class 1, (N,)  (newton.py);
+    draw_noise, log_prob, predict (labeled.py).
 
     >>> model = LogisticRegression(dim=1, penalty=0.1)
     >>> theta = model.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [2.0, 1.0]]))
@@ -74,13 +74,8 @@ class LogisticRegression(Convex, ClassProbabilities):
         x, _ = split_classes(rows, self.dim, 2)
         a = self.scores(theta, x)
         p, q = sigmoid(a)[0], sigmoid(-a)[0]                # 1 - p would lose the digits of a small q
-        x1 = _with_ones(x)
+        x1 = np.hstack([x, np.ones((len(x), 1))])                                 # X~, (N, D + 1)
         return x1.T @ ((p * q / len(x))[:, None] * x1) + self._penalty_hessian()  # (P, P)  (4)
-
-    def scores(self, theta, x):
-        """The logit a, that is the log odds of class 1, (N,)."""
-        theta, x = checks.inputs(self, theta, x)
-        return x @ theta[:-1] + theta[-1]                                         # (1)
 
     def log_posterior(self, theta, x):
         """log p(y|x) for both classes, (N, 2)."""
@@ -92,8 +87,9 @@ class LogisticRegression(Convex, ClassProbabilities):
 class SoftmaxRegression(Convex, ClassProbabilities):
     """p(y|x) for y in 0 ... C-1, C = classes; theta = [W (D, C), b (C,)].  Rows as above.
 
-    A constant added to all logits changes nothing, so two classes have twice the weights that one
-    logit needs: C = 2 with penalty 2c is LogisticRegression with penalty c.
+    Inherited: as above, and log_posterior (6).  A constant added to all logits changes nothing, so
+    two classes have twice the weights that one logit needs: C = 2 with penalty 2c is
+    LogisticRegression with penalty c.
     """
     dim: int
     _: KW_ONLY
@@ -123,13 +119,13 @@ class SoftmaxRegression(Convex, ClassProbabilities):
         """The second derivative H of the loss, (P, P)."""
         x, _ = split_classes(rows, self.dim, self.classes)
         p = np.exp(self.log_posterior(theta, x))                                  # (N, C)
-        x1 = _with_ones(x)
+        x1 = np.hstack([x, np.ones((len(x), 1))])                                 # X~, (N, D + 1)
         products = (x1[:, :, None] * p[:, None, :]).reshape(len(x), -1)           # x~_i p_k, (N, P)
         H = -products.T @ products / len(x)                                       # (8), where k and l differ
         blocks = H.reshape(self.dim + 1, self.classes, self.dim + 1, self.classes)
         for k in range(self.classes):
             blocks[:, k, :, k] = 0
-            blocks[:, k, :, k] = -blocks[:, k].sum(axis=2)  # (8): 1 - p_k is the sum of the others
+            blocks[:, k, :, k] = -blocks[:, k].sum(axis=2)  # p_k (1 - p_k) = sum of p_k p_l over l != k
         return H + self._penalty_hessian()                                        # (P, P)  (8)
 
     def scores(self, theta, x):
@@ -137,12 +133,3 @@ class SoftmaxRegression(Convex, ClassProbabilities):
         theta, x = checks.inputs(self, theta, x)
         W, b = np.split(theta.reshape(-1, self.classes), [-1])
         return x @ W + b                                                          # (5)
-
-    def log_posterior(self, theta, x):
-        """log p(y|x) for every class, (N, C)."""
-        return log_softmax(self.scores(theta, x))[0]                              # (6)
-
-
-def _with_ones(x):
-    """X~ = [X, 1], (N, D + 1)."""
-    return np.hstack([x, np.ones((len(x), 1))])

@@ -15,16 +15,15 @@ with W the weights of all layers, without the biases.
 
 The mean m and the log standard deviation l are outputs of the network (Nix and Weigend 1994,
 "Estimating the mean and variance of the target probability distribution").  dl vanishes where the
-standard deviation equals the size of the errors.  dtheta is the vector-Jacobian product (pullback)
-of the network with da, or with dm and dl, plus the term dW = penalty W                        d(1).
+standard deviation equals the size of the errors.  The vector-Jacobian product (pullback) of the
+network maps da, or dm and dl, to dtheta, and the penalty adds dW = penalty W                d(1).
 Checked in tests/discriminative/test_neural_network.py::test_gradient_in_every_parameter
 Checked in tests/discriminative/test_neural_network.py::test_the_spread_of_the_errors_is_learned
 
 The expectation of -log p(y|x) under the data is the conditional entropy H(y|x) plus the expected
 KL(p_data(y|x) || p(y|x)), the excess of a model.  On the training rows the loss may fall below the
-entropy; stop_early uses validation rows instead.
-
-Symbols: N rows, D inputs, C classes, P parameters, a logits.
+entropy, so stop_early uses validation rows.
+Symbols: N rows, D inputs, C classes, P parameters.
 """
 from dataclasses import KW_ONLY, dataclass
 
@@ -43,35 +42,23 @@ from scratch.learning.training import Recipe
 class _Network(LabeledModel):
     """The perceptron of both models: its size, its start, and the penalty on its weights."""
 
-    # Rates swept here from 1e-3 to 2e-2, 1,000 steps on two spirals and on a regression: 5e-3 ends
-    # 0.002 nats above the entropy, 1e-3 0.01 to 0.06, 2e-2 0.001.  beta2 = 0.99 is by hand; in the
-    # same runs 0.999 is as good from a rate of 5e-3 on.
+    # Rates swept here, 1,000 steps on two spirals and on a regression: the loss ends above the
+    # entropy by 0.01 to 0.06 nats at 1e-3, 0.002 at 5e-3, 0.001 at 2e-2.  beta2 = 0.99 is by hand;
+    # 0.999 is as good from a rate of 5e-3 on.
     recipe = Recipe(Adam(5e-3, beta2=0.99), batch_size=512)
 
     def __post_init__(self):
         super().__post_init__()
-        object.__setattr__(self, "hidden", checks.widths(self.hidden))
+        checks.fields(self, hidden=checks.widths)
 
-    @property
-    def widths(self):
-        """The widths of the network's layers, from D to its outputs."""
-        return (self.dim, *self.hidden, self.outputs)
-
-    @property
-    def size(self):
-        """The length P of theta."""
-        return mlp_size(self.widths)
-
-    @property
-    def blocks(self):
-        """Where each W and b stands in theta."""
-        return mlp_blocks(self.widths)
+    widths = property(lambda self: (self.dim, *self.hidden, self.outputs))        # of all layers
+    size = property(lambda self: mlp_size(self.widths))                           # P
+    blocks = property(lambda self: mlp_blocks(self.widths))                       # where each W, b stands
 
     def init(self, rng, dtype=np.float32):
         """Random theta (P,); the last layer is weak, so that p(y|x) starts nearly constant in x."""
         theta = mlp_init(rng, self.widths, dtype)
-        W, _ = mlp_views(theta, self.widths)[-1]
-        W *= 0.1                                            # by hand, not swept
+        mlp_views(theta, self.widths)[-1][0][...] *= 0.1    # its W; by hand, not swept
         return theta
 
     def _decay(self, theta):
@@ -87,6 +74,7 @@ class Classifier(_Network, ClassProbabilities):
     """p(y|x) for y in 0 ... C-1, C = classes.  Rows carry their class in the last column.
 
     hidden: the widths of the hidden layers; with none this is SoftmaxRegression.
+    Inherited: log_posterior (2), log_prob, predict (labeled.py).
 
     >>> model = Classifier(dim=2, classes=3)
     >>> theta = model.init(np.random.default_rng(0))
@@ -120,10 +108,6 @@ class Classifier(_Network, ClassProbabilities):
         """a(x), the logits of the classes, (N, C)."""
         theta, x = checks.inputs(self, theta, x)
         return mlp(theta, x, self.widths)[0]
-
-    def log_posterior(self, theta, x):
-        """log p(y|x) for every class, (N, C)."""
-        return log_softmax(self.scores(theta, x))[0]                              # (2)
 
 
 @dataclass(frozen=True)

@@ -1,23 +1,23 @@
-"""Newton's method for a convex loss L(theta), which proves that a minimum exists, or that none does.
+"""Newton's method for a convex loss L(theta), with a proof that a minimum exists or that none does.
 
     H step = -g,         theta <- theta + t step,       g, H first and second derivative of L (1)
     L(theta + t step) <= L(theta) + 1e-4 t g^T step                                          (2)
 
 For logistic regression this is iteratively reweighted least squares (Bishop 2006, "Pattern
 Recognition and Machine Learning", section 4.3.3).  Near the minimum each step squares the error.
-Far away the full step, t = 1, may overshoot, so t is halved until (2) holds (Armijo's condition,
-with the 1e-4 of Nocedal and Wright 2006, "Numerical Optimization", section 3.1).
+Far away the full step, t = 1, may increase the loss, so t is halved until (2) holds (Armijo's
+condition, with the 1e-4 of Nocedal and Wright 2006, "Numerical Optimization", section 3.1).
 Checked in tests/discriminative/test_newton.py::test_convergence_is_quadratic
 
-Does a minimum exist?  Write the bias as the weight of one more coordinate of x that is always 1,
-and s_n = +1 or -1 for the class of row n.  A vector v separates the data if every margin
+Existence of a minimum.  The bias is the weight of a further coordinate of x that is always 1, and
+s_n = +1 or -1 is the class of row n.  A vector v separates the data if its margins m_n obey
 
     m_n = s_n v^T x_n >= 0, and at least one is greater than 0.                              (3)
 
-Along such a v the loss without a penalty falls without end, and no minimum exists.  If there is no
+Without a penalty the loss falls along such a v without end, and no minimum exists.  If there is no
 such v, a minimum exists (Albert and Anderson 1984, "On the existence of maximum likelihood
-estimates in logistic regression models").  Newton's step tells the two cases apart.  Let p_n be the
-probability of row n's own class, and d_n the change of that class's logit by a full step:
+estimates in logistic regression models").  Newton's step decides between the two cases.  Let p_n be
+the probability of row n's own class, and d_n the change of that class's logit by a full step:
 
     N g = -sum_n (1 - p_n) s_n x_n,         N H = sum_n p_n (1 - p_n) x_n x_n^T,
     d_n = s_n step^T x_n.                                                                    (4)
@@ -33,15 +33,14 @@ and sum to 1, so by (5) a weighted mean is 1:
 
 Some p_n d_n is therefore at least 1, and p_n < 1, so d_n > 1.  On separable data every Newton step,
 from any theta, moves some logit by more than 1 (for the softmax, a difference of two logits).
+Conversely, a step that moves no logit by 1 proves that a minimum exists.
 Checked in tests/discriminative/test_newton.py::test_a_weighted_mean_of_the_moves_is_one
 Checked in tests/discriminative/test_newton.py::test_steps_on_separable_data_move_a_logit_by_one
 
-Conversely, a step that moves no logit by 1 proves that a minimum exists.  A step that moves none
-by 1e-8 would be followed by one of about 1e-16, so the method stops there.
-
-Logits that move by 1 in every step prove nothing: the minimum may be far away.  A separation is
-claimed only for a v in hand, from the linear program max sum_n m_n subject to 0 <= m_n <= 1.  With a
-penalty on w, v has biases only, and exists only if a class has no rows.
+A step that moves no logit by 1e-8 would be followed by one of about 1e-16: the method stops there.
+If a logit moves by 1 in every step, the minimum may only be far away.  `Separable` is raised only
+for a v that was found, as theta itself or by the linear program max sum_n m_n subject to 0 <= m_n
+<= 1.  With a penalty on w, v has biases only, and exists only if a class has no rows.
 Checked in tests/discriminative/test_newton.py::test_separation_is_claimed_only_if_it_is_proved
 
 A constant c added to x changes b alone, to b - w^T c.  x is centered, so that no digits are lost.
@@ -58,8 +57,8 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
 SUSPICIOUS = 30                # steps, after which separable rows have p within exp(-30) of 1
-MOST_STEPS = 500               # a minimum with logits near 500 is reached in time, and exp(-500) > 0
-ARRIVED = 1e-4                 # a larger move is no minimum; chosen by hand, not swept
+MOST_STEPS = 500               # enough for a minimum with logits near 500, and exp(-500) > 0
+ARRIVED = 1e-4                 # of L-BFGS: a larger move is no minimum; chosen by hand, not swept
 SMALL = 1e-8                   # derived: its square is below the rounding error of a float64
 
 
@@ -83,11 +82,11 @@ def newton(model, rows, theta=None):
     for step_number in range(MOST_STEPS):
         if step_number == SUSPICIOUS:
             refuse_separable(model, theta, rows)
-        arrived = moved <= SMALL
+        arrived = moved <= SMALL                            # by the step before
         loss, dtheta = model.loss(theta, rows)
         step, moved = newton_step(model, theta, rows, dtheta)
         yield Iterate(with_bias_at(model, theta, -mean), loss, float(np.linalg.norm(dtheta)), moved)
-        if arrived:
+        if arrived:                                         # H is flat in more directions than at 0?
             ranks = [np.linalg.matrix_rank(scaled_hessian(model, at, rows)[0]) for at in (theta, 0 * theta)]
             if model.penalty == 0 and ranks[0] < ranks[1]:
                 raise RuntimeError("no minimum was found: in some direction the loss is flat up to rounding. "
@@ -164,7 +163,7 @@ def with_bias_at(model, theta, origin):
 
 
 def refuse_separable(model, theta, rows):
-    """Raise Separable if theta or the linear program's v has margins (3) of at least 0, up to rounding."""
+    """Raise Separable if theta or the linear program's v separates the data (3), up to rounding."""
     x, y = split_classes(rows, model.dim, model.classes)
     x1 = np.hstack([x * (model.penalty == 0), np.ones((len(x), 1))])              # (N, D + 1)
     others = (y[:, None] + np.arange(1, model.classes)) % model.classes           # (N, C - 1)
@@ -172,8 +171,7 @@ def refuse_separable(model, theta, rows):
     A = np.einsum("nkc,nd->nkdc", one[y][:, None] - one[others], x1)              # m = A v  (3)
     A = A.reshape(-1, model.size)
     unit = np.maximum(np.abs(A).max(axis=0), 1e-300)
-    A = A / unit
-    v = unit * theta
+    A, v = A / unit, unit * theta
     if not _separates(A, v):
         found = milp(-A.sum(axis=0), constraints=LinearConstraint(A, 0, 1), bounds=Bounds(-np.inf, np.inf)).x
         v = np.zeros(model.size) if found is None else found
@@ -192,30 +190,28 @@ def _separates(A, v):
 class Convex(LabeledModel):
     """What a linear model with a convex loss inherits; theta = [W (D, outputs), b (outputs,)].
 
-    The model adds loss(theta, rows), hessian(theta, rows) and scores(theta, x), linear in theta.
+    The model adds loss(theta, rows) and hessian(theta, rows).
     """
-    outputs, classes = 1, 2    # one logit; the softmax has its own
+    outputs, classes = 1, 2    # one logit; the softmax has its own, and its own scores
 
-    # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: 3e-2 ends 1e-8 above the minimum
-    # (softmax: 1e-3, better with 0.1), 3e-3 ends 5e-4 to 5e-2 above it.
+    # Not for fit.  Rates swept here from 3e-3 to 0.3, 600 steps: the loss ends above its minimum by
+    # 1e-8 at 3e-2 (softmax: 1e-3, less at 0.1) and by 5e-4 to 5e-2 at 3e-3.
     recipe = Recipe(Adam(3e-2), batch_size=512)
 
-    @property
-    def size(self):
-        """The length P of theta."""
-        return (self.dim + 1) * self.outputs
-
-    @property
-    def blocks(self):
-        """Where the weights and the biases stand in theta."""
-        weights = self.dim * self.outputs
-        return {"W": slice(0, weights), "b": slice(weights, self.size)}
+    size = property(lambda self: (self.dim + 1) * self.outputs)                   # P
+    blocks = property(lambda self: {"W": slice(0, self.size - self.outputs),      # where they stand
+                                    "b": slice(self.size - self.outputs, self.size)})
 
     def init(self, rng, dtype=np.float32):
         """Small random theta (P,); any start leads to the same minimum (0.1 by hand, not swept)."""
         return checks.generator(rng).normal(0, 0.1, self.size).astype(checks.dtype(dtype))
 
     fit = minimum
+
+    def scores(self, theta, x):
+        """w^T x + b, (N,): the log odds of class 1, or positive on the side of class 1 (SVM)."""
+        theta, x = checks.inputs(self, theta, x)
+        return x @ theta[:-1] + theta[-1]
 
     def _penalty_hessian(self):
         """The second derivative of penalty/2 |W|^2: penalty diag(1, ..., 1, 0, ..., 0)."""

@@ -4,11 +4,11 @@ Input: a predicted mean and standard deviation of y for every x, (N,) each.
 
     nats        L = -1/N sum_n log N(y_n; mean_n, std_n^2)       the log loss, in nats       (1)
     transform   u = Phi((y - mean) / std)                        uniform if the density is true  (2)
-    coverage    1/N sum_n 1[|u_n - 1/2| <= level/2]              equals level if it is true  (3)
+    coverage    1/N sum_n 1[|u_n - 1/2| <= level/2]              near level if it is true    (3)
 
-(1) is in expectation the conditional entropy H(y|x) plus KL(p_data(y|x) || N(mean, std^2)).
-(2) is the probability integral transform (Dawid 1984, "Statistical Theory: The Prequential
-Approach"), Phi the distribution function of N(0, 1).
+The expectation of (1) is the conditional entropy H(y|x) plus KL(p_data(y|x) || N(mean, std^2)).
+Phi is the distribution function of N(0, 1), and (2) is the probability integral transform
+(Dawid 1984, "Statistical Theory: The Prequential Approach").
 Checked in tests/discriminative/test_regression.py::test_of_the_true_density_nats_are_its_entropy
 Checked in tests/discriminative/test_regression.py::test_coverage_is_its_level_for_the_true_density
 """

@@ -23,19 +23,18 @@ their squares estimates its variance (with M (M - 1) for M^2, as in a sample var
     error = sum_i (u_i - A) / M + sum_j (v_j - A) / N                                        (6)
     Var A = sum_i (u_i - A)^2 / (M (M - 1)) + sum_j (v_j - A)^2 / (N (N - 1)).               (7)
 
-Scores of neighbors in one picture are not independent.  Their terms are then summed within each
-cluster before they are squared (Obuchowski 1997, "Nonparametric Analysis of Clustered ROC Curve
-Data").  Then M / (M - 1) in (7) becomes G / (G - 1), with G the number of clusters that hold
-positives, and likewise for the negatives.  For two detectors on the same items the terms are
-subtracted first: this keeps covariances.
+Scores of neighbors in one picture are not independent.  The terms of such a cluster are summed
+before they are squared (Obuchowski 1997, "Nonparametric Analysis of Clustered ROC Curve Data").
+Then M / (M - 1) in (7) becomes G / (G - 1), with G the number of clusters that hold positives, and
+likewise for the negatives.  For the difference of two areas on the same items, the terms are
+subtracted before they are squared, so that their covariance counts.
 Checked in tests/discriminative/test_roc.py::test_stderr_is_delongs
 Checked in tests/discriminative/test_roc.py::test_the_error_of_clusters_is_the_scatter_of_repeats
 
-Where all positives score above all negatives, (7) is 0 but A may be less than 1.  Since Var A is at
-most A (1 - A) / min(M, N) (Birnbaum and Klose 1957, "Bounds for the variance of the Mann-Whitney
-statistic"), the error and the interval are Wilson's (scratch/estimate.py) for min(M, N) trials.
+Where all positives score above all negatives, (7) is 0 although the true area may be less than 1.
+Since Var A is at most A (1 - A) / min(M, N) (Birnbaum and Klose 1957, "Bounds for the variance of
+the Mann-Whitney statistic"), error and interval are Wilson's (estimate.py) for min(M, N) trials.
 Checked in tests/discriminative/test_roc.py::test_a_perfect_area_has_an_error
-
 Symbols: M positives, N negatives, A area, G clusters.
 """
 import numpy as np
@@ -80,7 +79,7 @@ def _area(positive, negative):
     """A, and the terms (M,) and (N,) of its error (6)."""
     positive, negative = _scores(positive, "positive"), _scores(negative, "negative")
     M, N = len(positive), len(negative)
-    if min(M, N) < 2:
+    if M < 2 or N < 2:
         raise ValueError(f"a standard error needs at least 2 positives and 2 negatives, got {M} and {N}")
     ranks = rankdata(np.concatenate([positive, negative]))                        # ties have their mean rank
     u = (ranks[:M] - rankdata(positive)) / N                # (M,)  (4): rank among all - among positives

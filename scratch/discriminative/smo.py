@@ -13,26 +13,26 @@ Optimality.  Let r be the gradient of D without its epsilon term.  D changes at 
 beta_i increases, and at the rate -v_j as beta_j decreases:
 
     r   = t - K beta                                                                         (2)
-    u_i = r_i + up_i,    up_i   = -epsilon if beta_i >= 0, else +epsilon; -inf at beta_i = high_i
-    v_j = r_j + down_j,  down_j = +epsilon if beta_j <= 0, else -epsilon; +inf at beta_j = low_j (3)
+    u_i = r_i + up_i,    up_i = -epsilon if beta_i >= 0, else epsilon; -inf if beta_i = high_i
+    v_j = r_j + down_j,  down_j = epsilon if beta_j <= 0, else -epsilon; inf if beta_j = low_j   (3)
 
-Moving weight from row j to row i keeps the sum and changes D at the rate u_i - v_j.  A pair with
-u_i > v_j is a violating pair.  The Karush-Kuhn-Tucker conditions hold if and only if there is no
-violating pair, that is, if there is a number b, the bias, with
+If beta_i increases as much as beta_j decreases, the sum stays and D changes at the rate u_i - v_j.
+The Karush-Kuhn-Tucker conditions hold if and only if no pair has u_i > v_j (a violating pair).
+Then there is a number b, the bias, with
 
     max_i u_i <= b <= min_j v_j.                                                             (4)
 
 Step (Platt 1999, "Fast Training of Support Vector Machines Using Sequential Minimal Optimization").
-Take the i with the largest u_i, and the j with the largest predicted rise of D.  (Fan, Chen and
-Lin 2005, "Working Set Selection Using Second Order Information")
+Take the i with the largest u_i, and the j with the largest predicted rise of D (Fan, Chen and Lin
+2005, "Working Set Selection Using Second Order Information"):
 
     rise_j = (u_i - v_j)^2 / (2 c_j),    c_j = K_ii + K_jj - 2 K_ij                          (5)
-    move   = (u_i - v_j) / c_j,                                                              (6)
+    move   = (u_i - v_j) / c_j                                                               (6)
 
-shortened where beta_i or beta_j would leave its box or pass 0, where |beta| has its kink.
+The move ends earlier where beta_i or beta_j reaches an end of its box, or 0, the kink of |beta|.
 
-Columns in very different units need millions of such steps.  Every CHECK_EVERY steps the rows F
-strictly inside their boxes therefore move at once towards the maximum of D over them (Newton's step):
+Columns in very different units need millions of such steps.  Every CHECK_EVERY steps, therefore,
+all rows F strictly inside their boxes move towards the maximum of D over them (Newton's step d):
 
     K_FF d + lambda 1 = r_F - epsilon sign(beta_F),      sum_F d = 0.                        (7)
 Checked in tests/discriminative/test_smo.py::test_columns_in_different_units_do_not_take_millions_of_steps
@@ -48,7 +48,6 @@ No term of (9) is negative.  Since D <= max D = min P <= P, a gap of 1e-6 P prov
 the minimum by at most one part in a million.
 Checked in tests/discriminative/test_smo.py::test_the_karush_kuhn_tucker_conditions_hold
 Checked in tests/discriminative/test_smo.py::test_primal_and_gap_are_the_formulas
-
 Symbols: N rows, D the dual objective (not the data dimension), C the bound of the box.
 """
 from typing import NamedTuple
@@ -56,11 +55,10 @@ from typing import NamedTuple
 import numpy as np
 
 from scratch import checks
-from scratch.discriminative.labeled import not_negative
 
 CHECK_EVERY = 200              # steps between two computations of the gap; by hand, not swept
 MOST_STEPS = 1_000_000         # about a minute at N = 1,000; by hand
-MOST_FREE = 300                # rows in (7), so that it takes about as long as the steps between; by hand
+MOST_FREE = 300                # rows F in (7): about as costly as the steps between; by hand
 LEAST_CURVATURE = 1e-12        # for rows with equal kernels, as in Fan, Chen and Lin 2005
 
 
@@ -81,7 +79,7 @@ def maximize_dual(K, target, low, high, epsilon=0.0, tolerance=1e-6, most_steps=
     """
     target, low = checks.constant(target, "target"), checks.constant(low, "low")
     high, K, n = checks.constant(high, "high"), checks.rows(K, target.size, "K"), (target.size,)
-    epsilon, tolerance = not_negative(epsilon, "epsilon"), checks.positive(tolerance, "tolerance")
+    epsilon, tolerance = checks.nonnegative(epsilon, "epsilon"), checks.positive(tolerance, "tolerance")
     if (K.shape, target.shape, low.shape, high.shape) != (2 * n, n, n, n):
         raise ValueError(f"K must be square with one target, low and high for each row, got {K.shape}, "
                          f"{target.shape}, {low.shape}, {high.shape}")

@@ -25,22 +25,21 @@ Kernel, with the hinge (Cortes and Vapnik 1995, "Support-Vector Networks"):
     Model     f(x)    = sum_n beta_n k(x_n, x) + b,      k(x, z) = phi(x)^T phi(z)           (5)
     Loss      P(w, b) = 1/N sum_n max(0, 1 - m_n) + penalty/2 |w|^2                          (6)
 
-As sum_n beta_n = 0, the kernel x^T z may be computed about the mean c of x, where no digits are lost:
+The linear kernel loses no digits if the mean c of x is subtracted first.  As sum_n beta_n = 0,
 f(x) = sum_n beta_n (x_n - c)^T (x - c) + b + w^T c.
 Checked in tests/discriminative/test_svm.py::test_a_constant_added_to_a_column_moves_the_bias_alone
 
-P / penalty is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of the textbooks.
-smo.py solves the dual.  Rows outside the margin have beta = 0.  The others are the support vectors,
-with |beta| = C if they lie inside the margin.  Regression has no loss in a tube of half-width
-epsilon (Vapnik 1995, "The Nature of Statistical Learning Theory"):
+P / penalty is 1/2 |w|^2 + C sum_n max(0, 1 - m_n) with C = 1 / (penalty N), the C of the
+textbooks.  smo.py solves the dual.  Rows with m_n > 1 have beta = 0.  The others are the support
+vectors, with |beta| = C if m_n < 1.  Regression has no loss for errors of at most epsilon (Vapnik
+1995, "The Nature of Statistical Learning Theory"):
 
     Loss      P(w, b) = 1/N sum_n max(0, |y_n - f(x_n)| - epsilon) + penalty/2 |w|^2         (7)
 
-Every feasible dual value is at most the minimum of P, so the duality gap, primal - dual, bounds
-the error of any answer.
+Every feasible dual value is at most the minimum of P, so the duality gap, primal - dual, bounds how
+far P lies above its minimum.
 Checked in tests/discriminative/test_svm.py::test_primal_is_the_objective_and_the_gap_is_small
 Checked in tests/discriminative/test_svm.py::test_the_tube_is_the_objective
-
 Symbols: N rows, D inputs, S support vectors, C the bound of the dual's box.
 """
 from dataclasses import KW_ONLY, dataclass
@@ -57,10 +56,10 @@ from scratch.discriminative.smo import MOST_STEPS, maximize_dual
 
 @dataclass(frozen=True)
 class LinearSVM(Convex):
-    """f(x) = w^T x + b; theta = [w_1 ... w_D, b].  Rows end with their class, 0 or 1."""
+    """f(x) = w^T x + b, `scores`; theta = [w_1 ... w_D, b].  Rows end with their class, 0 or 1."""
     dim: int
     _: KW_ONLY
-    penalty: float = 1e-3      # C = 1 at N = 1,000 rows; by hand, not swept.  (4) needs > 0
+    penalty: float = 1e-3      # C = 1 at N = 1,000 rows; by hand, not swept.  (4) divides by it
 
     def __post_init__(self):
         checks.fields(self, penalty=checks.positive)
@@ -71,10 +70,10 @@ class LinearSVM(Convex):
         theta, x, y = labeled_inputs(self, theta, rows, classes=2)
         w, b, s = theta[:-1], theta[-1], (2 * y - 1).astype(x.dtype)
         f = x @ w + b                                                             # (N,)  (1)
-        short = np.where(np.real(s * f) < 1, 1 - s * f, 0)                        # (N,) max(0, 1 - m_n)
-        loss = np.sum(short * short) / len(x) + self.penalty / 2 * np.sum(w * w)  # (2)
+        hinge = np.where(np.real(s * f) < 1, 1 - s * f, 0)                        # (N,) max(0, 1 - m_n)
+        loss = np.sum(hinge * hinge) / len(x) + self.penalty / 2 * np.sum(w * w)  # (2)
 
-        df = -2 * s * short / len(x)                                              # (N,)  d(2)
+        df = -2 * s * hinge / len(x)                                              # (N,)  d(2)
         dw = x.T @ df + self.penalty * w                                          # (D,)  d(1)
         db = np.sum(df)                                                           # d(1)
         return loss, np.append(dw, db)
@@ -82,28 +81,23 @@ class LinearSVM(Convex):
     def hessian(self, theta, rows):
         """The second derivative H of the loss away from its kinks, (P, P)."""
         x, y = split_classes(rows, self.dim, 2)
-        inside = x[(2 * y - 1) * self.scores(theta, x) < 1]
-        inside = np.hstack([inside, np.ones((len(inside), 1))])
+        x1 = np.hstack([x, np.ones((len(x), 1))])                                 # x~, (N, D + 1)
+        inside = x1[(2 * y - 1) * self.scores(theta, x) < 1]
         return 2 / len(x) * inside.T @ inside + self._penalty_hessian()           # (P, P)  (3)
 
     def primal_and_dual(self, theta, rows):
         """P (2) at theta and D (4) at a feasible alpha: their difference bounds the error."""
         x, y = split_classes(rows, self.dim, 2)
         s = 2 * y - 1
-        alpha = 2 * np.maximum(1 - s * self.scores(theta, x), 0)                  # optimal at the minimum
+        alpha = 2 * np.maximum(1 - s * self.scores(theta, x), 0)                  # the best at the minimum
         sums = np.bincount(y, alpha, minlength=2)
         alpha *= (sums.min() / np.maximum(sums, 1e-300))[y]                       # sum_n s_n alpha_n = 0
         w = (s * alpha) @ x / (self.penalty * len(x))                             # (D,)  (4)
         dual = np.mean(alpha - alpha * alpha / 4) - self.penalty / 2 * (w @ w)    # (4)
         return float(self.loss(theta, rows)[0]), float(dual)
 
-    def scores(self, theta, x):
-        """f(x), (N,): positive on the side of class 1."""
-        theta, x = checks.inputs(self, theta, x)
-        return x @ theta[:-1] + theta[-1]                                         # (1)
-
     def predict(self, theta, x):
-        """The side of the boundary that x is on, (N,)."""
+        """The class on whose side of the boundary x lies, (N,)."""
         return (checks.finite(self.scores(theta, x), "f(x)") > 0).astype(int)
 
 
@@ -154,13 +148,13 @@ class _KernelMachine:
         if not isinstance(machine, SupportVectors):
             raise TypeError(f"machine must be what fit returned, got {checks.brief(machine)}")
         x = checks.rows(x, self.dim).astype(float)
-        if len(machine.x) == 0:                             # a tube that holds every y
+        if len(machine.x) == 0:                             # no error above epsilon: f is a constant
             return np.full(len(x), machine.bias)
         c, shift = self._center(machine.x, machine.beta)
         return self.kernel(x - c, machine.x - c) @ machine.beta + (machine.bias + shift)        # (5)
 
     def _center(self, x, beta):
-        """The c (D,) to subtract from x, and w^T c, by which b grows: 0 but for the linear kernel."""
+        """The c (D,) to subtract from x, and w^T c, added to b; 0 if the kernel is not linear."""
         c = x[0] + (x - x[0]).mean(axis=0) if self.kernel is linear else np.zeros(self.dim)
         return c, beta @ (x - c) @ c
 
@@ -180,10 +174,7 @@ class KernelSVM(_KernelMachine):
     """KernelSVM(dim, *, penalty, kernel): classification (6).  fit holds an N x N matrix."""
 
     def fit(self, rows, tolerance=1e-6, *, most_steps=MOST_STEPS):
-        """SupportVectors with a duality gap of at most tolerance times (6), or an error after most_steps.
-
-        Columns of very different scales take many steps: divide each by its standard deviation first.
-        """
+        """SupportVectors with a gap of at most tolerance times (6), or an error after most_steps."""
         x, y = split_classes(rows, self.dim, 2)
         if y.min() == y.max():
             raise ValueError(f"rows must hold both classes, got only class {y[0]}")
@@ -204,7 +195,7 @@ class KernelSVR(_KernelMachine):
         checks.fields(self, epsilon=checks.positive)
 
     def fit(self, rows, tolerance=1e-6, *, most_steps=MOST_STEPS):
-        """SupportVectors with a duality gap of at most tolerance times (7), as KernelSVM.fit."""
+        """As KernelSVM.fit, with (7) in place of (6)."""
         x, y = split_numbers(rows, self.dim)
         box = np.full(len(y), 1 / (self.penalty * len(y)))
         y, middle = y.astype(float), y.mean(dtype=float)    # a constant added to y changes b alone

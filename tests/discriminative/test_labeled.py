@@ -48,8 +48,8 @@ def test_labels_stay_with_their_rows_in_the_training_loops_batches(rng):
     (lambda: split_classes(np.full((3, 3), -1.0), 2, 2), ValueError, "classes 0 ... 1, got -1.0"),
     (lambda: split_classes(np.full((3, 3), np.nan), 2, 2), ValueError, "finite"),
     (lambda: split_numbers(np.zeros((3, 3), complex), 2), TypeError, "must be real"),
-    (lambda: LogisticRegression(2, penalty=-0.1), ValueError, "penalty must be at least 0"),
-    (lambda: LogisticRegression(2, penalty=np.inf), ValueError, "penalty must be finite"),
+    (lambda: LogisticRegression(2, penalty=-0.1), ValueError, "penalty must be a non-negative finite number"),
+    (lambda: LogisticRegression(2, penalty=np.inf), ValueError, "penalty must be a non-negative finite number, got inf"),
 ])
 def test_bad_input_is_named(call, error, says):
     with pytest.raises(error, match=says):
@@ -83,9 +83,9 @@ def test_lists_frames_and_booleans_are_taken():
     (lambda: join(np.zeros((2, 1)), ["a", "b"]), "y must hold real numbers"),
     (lambda: join(np.zeros((2, 1)), [[1], [1, 2]]), "y must hold real numbers"),
     (lambda: split_classes(np.full((2, 2), 1e300), 1, 2), "classes 0 ... 1, got 1e"),
-    (lambda: LogisticRegression(2, penalty="a"), "penalty must be a number, got 'a'"),
-    (lambda: LogisticRegression(2, penalty=True), "penalty must be a number, got True"),
-    (lambda: LogisticRegression(2, penalty=np.ones(9)), "penalty must be a number, got an array of shape"),
+    (lambda: LogisticRegression(2, penalty="a"), "penalty must be a non-negative number, got 'a'"),
+    (lambda: LogisticRegression(2, penalty=True), "penalty must be a non-negative number, got True"),
+    (lambda: LogisticRegression(2, penalty=np.ones(9)), "penalty must be a non-negative number, got an array of shape"),
     (lambda: SoftmaxRegression(2, classes=2.0), "classes must be an integer"),
 ])
 def test_what_is_refused_is_named(call, says):

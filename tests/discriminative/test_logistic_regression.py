@@ -163,7 +163,7 @@ def test_the_distribution_of_the_labels_is_recovered(rng):
 
 @pytest.mark.parametrize("call, error, says", [
     (lambda: LogisticRegression(0), ValueError, "dim must be at least 1"),
-    (lambda: LogisticRegression(2, penalty=-1.0), ValueError, "penalty must be at least 0"),
+    (lambda: LogisticRegression(2, penalty=-1.0), ValueError, "penalty must be a non-negative finite number"),
     (lambda: SoftmaxRegression(2, classes=1), ValueError, "classes must be at least 2"),
     (lambda: LogisticRegression(2).loss(np.zeros(3), np.zeros((4, 2))), ValueError, r"shape \(n, 3\)"),
     (lambda: LogisticRegression(2).loss(np.zeros(4), np.zeros((4, 3))), ValueError, "theta must have shape"),

@@ -185,7 +185,7 @@ def test_weight_decay_shrinks_the_weights(rng):
     (lambda rng: Classifier(2, classes=1, hidden=(4,)), ValueError, "classes must be at least 2"),
     (lambda rng: Classifier(2, classes=2, hidden=4), TypeError, "hidden must be a tuple"),
     (lambda rng: Classifier(2, classes=2, hidden=(0,)), ValueError, "each of hidden"),
-    (lambda rng: Regressor(2, hidden=(4,), penalty=-1), ValueError, "penalty must be at least 0"),
+    (lambda rng: Regressor(2, hidden=(4,), penalty=-1), ValueError, "penalty must be a non-negative finite number"),
     (lambda rng: CLASSIFIER.loss(CLASSIFIER.init(rng), np.full((2, 4), 4.0)), ValueError, "classes 0 ... 3, got 4"),
     (lambda rng: CLASSIFIER.loss(CLASSIFIER.init(rng), np.zeros((2, 3))), ValueError, r"rows must have shape \(n, 4\)"),
     (lambda rng: REGRESSOR.loss(REGRESSOR.init(rng), np.full((2, 4), np.nan)), ValueError, "rows must be finite"),
