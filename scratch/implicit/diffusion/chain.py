@@ -2,25 +2,22 @@
 
 Step.       q(x_t | x_(t-1)) = N(sqrt(1 - beta_t) x_(t-1), beta_t I),      t = 1 ... T           (1)
 
-The mean shrinks by the factor that keeps unit variance: (1 - beta_t) + beta_t = 1.  With
-independent e, e', e'' ~ N(0, I), two steps in a row have the distribution of one longer step,
-
+The mean shrinks by the factor that keeps unit variance: (1 - beta_t) + beta_t = 1.  Variances of
+independent e, e', e'' ~ N(0, I) add, so two steps have the distribution of a longer one,
     sqrt(a') (sqrt(a) x + sqrt(1 - a) e) + sqrt(1 - a') e'  ~  sqrt(a a') x + sqrt(1 - a a') e''
 
-because Gaussian noise adds in variance.  So with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t:
+and t steps, with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t, have
 
 Marginal.   q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)                                   (2)
 
 Posterior.  q(x_(t-1) | x_t, x_0) is proportional to q(x_t | x_(t-1)) q(x_(t-1) | x_0), a product of
 two Gaussians in x_(t-1).  Precisions add, and means are weighted by them:
-
     1 / btilde_t = a_t / beta_t + 1 / (1 - abar_(t-1))
     btilde_t     = beta_t (1 - abar_(t-1)) / (1 - abar_t)                                        (3)
     mean         = btilde_t (sqrt(a_t) x_t / beta_t + sqrt(abar_(t-1)) x_0 / (1 - abar_(t-1)))
                  = [sqrt(abar_(t-1)) beta_t x_0 + sqrt(a_t) (1 - abar_(t-1)) x_t] / (1 - abar_t) (4)
 
 Sigma form.  Divided by sqrt(abar_t), x_t is data plus noise:
-
     x_t / sqrt(abar_t) = x_0 + sigma_t eps,      sigma_t^2 = (1 - abar_t) / abar_t               (5)
 
 So a denoiser E[x_0 | x_0 + sigma eps], exact or learned, serves the chain as well.
@@ -29,9 +26,8 @@ Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eqs. 2, 4, 6
 Checked in tests/implicit/diffusion/test_chain.py::test_step_by_step_is_the_closed_form_at_every_t
 Checked in tests/implicit/diffusion/test_chain.py::test_posterior_is_brute_force_conditioning
 Checked in tests/implicit/diffusion/test_chain.py::test_sigma_form_is_data_plus_noise
-
 Arrays run over t = 0 ... T, and t = 0 is the data: abar_0 = 1, beta_0 = 0, sigma_0 = 0.
-So `array[t]` is the symbol with the index t; a shift by one is the classic error here.
+So `array[t]` is the symbol with the index t.  A shift by one is the usual error here.
 Symbols: N rows, D data, T steps; t is one integer, or (N,) of them, one for each row.
 """
 from dataclasses import dataclass
@@ -49,10 +45,7 @@ MOST_BETA, COSINE_OFFSET = 0.999, 0.008                     # Nichol and Dhariwa
 # ---- schedules: abar as a curve over u = t / T in [0, 1], from 1 down ----
 
 def linear(u):
-    """abar(u) of the chain of 1,000 steps whose beta_t grows linearly: from 1 to 4e-5.
-
-    A shorter chain reads the same curve at fewer places.
-    """
+    """abar(u) of 1,000 steps with beta_t linear in t, from 1 to 4e-5, for any number of steps."""
     log_curve = np.concatenate([[0.0], np.cumsum(np.log1p(-HO_BETAS))])
     return np.exp(np.interp(checks.constant(u, "u") * len(HO_BETAS), np.arange(len(log_curve)), log_curve))
 
@@ -80,17 +73,15 @@ class Chain:
 
     def __post_init__(self):
         checks.fields(self, steps=checks.size, schedule=checks.function)
+        self.alpha_bar                                      # checks the schedule
+
+    @cached_property
+    def alpha_bar(self):
+        """abar_t (T + 1,), with no beta_t above 0.999: the cosine would end with abar_T = 0."""
         curve = np.asarray(self.schedule(np.arange(self.steps + 1) / self.steps))
         if curve.shape != (self.steps + 1,) or not (abs(curve[0] - 1) < 1e-12 and (np.diff(curve) < 0).all()
                                                     and curve[-1] > -1e-12):
             raise ValueError("schedule must fall from abar(0) = 1 and stay above 0")
-
-    # ---- the constants, (T + 1,) each ----
-
-    @cached_property
-    def alpha_bar(self):
-        """abar_t, with no beta_t above 0.999: the cosine would end with abar_T = 0."""
-        curve = self.schedule(np.arange(self.steps + 1) / self.steps)
         return _frozen(np.cumprod(np.concatenate([[1.0], np.maximum(curve[1:] / curve[:-1], 1 - MOST_BETA)])))
 
     @cached_property
@@ -109,8 +100,6 @@ class Chain:
         a = self.alpha_bar
         return _frozen(np.concatenate([[0.0], self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])]))         # (3)
 
-    # ---- the distributions ----
-
     def step(self, x, t, eps):
         """x_t from x_(t-1) = x and eps ~ N(0, I), (N, D)."""
         x, t = self._at(x, t)
@@ -120,14 +109,14 @@ class Chain:
     def noised(self, x0, t, eps):
         """x_t from x_0 and eps ~ N(0, I), (N, D), at once; t = 0 gives x_0 back."""
         x0, t = self._at(x0, t, first=0)
-        alpha_bar = self.alpha_bar[t]
-        return _column(np.sqrt(alpha_bar), x0) * x0 + _column(np.sqrt(1 - alpha_bar), x0) * eps      # (2)
+        a = self.alpha_bar[t]
+        return _column(np.sqrt(a), x0) * x0 + _column(np.sqrt(1 - a), x0) * eps                     # (2)
 
     def posterior_mean(self, x, x0, t):
         """The mean (N, D) of q(x_(t-1) | x_t, x_0); the covariance is posterior_variance[t] I."""
         x, t = self._at(x, t)
-        of_x0, of_x = self.posterior_weights(t)
-        return _column(of_x0, x) * x0 + _column(of_x, x) * x
+        of_x0, of_x = (_column(weight, x) for weight in self.posterior_weights(t))
+        return of_x0 * x0 + of_x * x                                                                # (4)
 
     def posterior_weights(self, t):
         """The weights of x_0 and of x_t in the posterior mean, each of the shape of t."""
