@@ -125,7 +125,7 @@ class GAN:
         return self._generator(generator, z)[0]
 
     def logits(self, theta, x):
-        """C(x), (N,): estimates log p / q; relativistic: plus a constant; wasserstein: does not."""
+        """C(x), (N,): it estimates log p / q, under relativistic plus a constant, but not under wasserstein."""
         theta, x = checks.inputs(self, theta, x)
         return self._discriminator(self.split(theta)[1], x)[0]
 

@@ -6,7 +6,7 @@ The mean shrinks by the factor that keeps unit variance: (1 - beta_t) + beta_t =
 independent e, e', e'' ~ N(0, I) add, so two steps have the distribution of a longer one,
     sqrt(a') (sqrt(a) x + sqrt(1 - a) e) + sqrt(1 - a') e'  ~  sqrt(a a') x + sqrt(1 - a a') e''
 
-and t steps, with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t, have
+So with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t:
 
 Marginal.   q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)                                   (2)
 
@@ -31,7 +31,6 @@ So `array[t]` is the symbol with the index t.  A shift by one is the usual error
 Symbols: N rows, D data, T steps; t is one integer, or (N,) of them, one for each row.
 """
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Callable
 
 import numpy as np
@@ -39,7 +38,7 @@ import numpy as np
 from scratch import checks
 
 HO_BETAS = np.linspace(1e-4, 0.02, 1000)                    # Ho et al. 2020, section 4
-MOST_BETA, COSINE_OFFSET = 0.999, 0.008                     # Nichol and Dhariwal 2021, at eq. 17
+MOST_BETA, COSINE_OFFSET = 0.999, 0.008                     # Nichol and Dhariwal 2021, at eq. 17: so abar_T > 0
 
 
 # ---- schedules: abar as a curve over u = t / T in [0, 1], from 1 down ----
@@ -63,6 +62,8 @@ def cosine(u):
 class Chain:
     """T = steps Gaussian steps from data to noise along a schedule, u in [0, 1] -> abar.
 
+    Constants (T + 1,): alpha_bar, beta, sigma, and posterior_variance, the btilde of (3).
+
     >>> chain = Chain(steps=1000)
     >>> x = chain.noised(np.ones((2, 3)), 1000, eps=np.zeros((2, 3)))
     >>> print(f"{x[0, 0]:.5f} of x_0 is left under {chain.sigma[1000]:.1f} times as much noise")
@@ -73,32 +74,17 @@ class Chain:
 
     def __post_init__(self):
         checks.fields(self, steps=checks.size, schedule=checks.function)
-        self.alpha_bar                                      # checks the schedule
-
-    @cached_property
-    def alpha_bar(self):
-        """abar_t (T + 1,), with no beta_t above 0.999: the cosine would end with abar_T = 0."""
         curve = np.asarray(self.schedule(np.arange(self.steps + 1) / self.steps))
         if curve.shape != (self.steps + 1,) or not (abs(curve[0] - 1) < 1e-12 and (np.diff(curve) < 0).all()
                                                     and curve[-1] > -1e-12):
             raise ValueError("schedule must fall from abar(0) = 1 and stay above 0")
-        return _frozen(np.cumprod(np.concatenate([[1.0], np.maximum(curve[1:] / curve[:-1], 1 - MOST_BETA)])))
-
-    @cached_property
-    def beta(self):
-        """The variance that step t adds."""
-        return _frozen(np.concatenate([[0.0], 1 - self.alpha_bar[1:] / self.alpha_bar[:-1]]))
-
-    @cached_property
-    def sigma(self):
-        """The noise in x_t relative to the data in it."""
-        return _frozen(np.sqrt((1 - self.alpha_bar) / self.alpha_bar))                              # (5)
-
-    @cached_property
-    def posterior_variance(self):
-        """btilde_t; 0 at t = 1, because x_0 is given."""
-        a = self.alpha_bar
-        return _frozen(np.concatenate([[0.0], self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])]))         # (3)
+        a = np.cumprod(np.concatenate([[1.0], np.maximum(curve[1:] / curve[:-1], 1 - MOST_BETA)]))  # abar_t
+        beta = np.concatenate([[0.0], 1 - a[1:] / a[:-1]])
+        btilde = np.concatenate([[0.0], beta[1:] * (1 - a[:-1]) / (1 - a[1:])])                     # (3)
+        sigma = np.sqrt((1 - a) / a)                                                                # (5)
+        for name, array in dict(alpha_bar=a, beta=beta, sigma=sigma, posterior_variance=btilde).items():
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     def step(self, x, t, eps):
         """x_t from x_(t-1) = x and eps ~ N(0, I), (N, D)."""
@@ -142,8 +128,3 @@ class Chain:
 def _column(values, x):
     """Constants of one t, or one per row, as a column in the dtype of x: float32 stays float32."""
     return np.asarray(values).astype(x.real.dtype).reshape(-1, 1)
-
-
-def _frozen(array):
-    array.flags.writeable = False
-    return array

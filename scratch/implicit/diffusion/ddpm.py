@@ -43,7 +43,6 @@ Checked in tests/implicit/diffusion/test_ddpm.py::test_elbo_is_the_full_sweep_in
 Symbols: N batch (n rows), D data, P parameters, T steps.  noise is (t (N,), eps (N, D)).
 """
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
 from typing import Callable
 
 import numpy as np
@@ -75,12 +74,7 @@ class DDPM(OnNetwork):
 
     def __post_init__(self):
         super().__post_init__()
-        self.chain                                          # its constructor checks steps and schedule
-
-    @cached_property
-    def chain(self):
-        """The chain of noise that is undone."""
-        return Chain(self.steps, self.schedule)
+        object.__setattr__(self, "chain", Chain(self.steps, self.schedule))       # the one that is undone
 
     def draw_noise(self, rng, n):
         """t (n,), uniform on 1 ... T, and eps (n, D)."""
