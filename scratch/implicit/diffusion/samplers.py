@@ -154,10 +154,11 @@ def _reverse_sde(denoise, x, sigmas, rng, ratio=None):
     rng = checks.generator(rng)
     for sigma, lower in pairwise(sigmas):
         denoised = denoise(x, sigma)
-        x = denoised + (lower / sigma) ** 2 * (x - denoised)                                     # (4)
-        if lower > 0:
-            x = x + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng)                           # (4)
-        if lower > 0 and ratio is not None:
+        mean = denoised + (lower / sigma) ** 2 * (x - denoised)                                  # (4)
+        if lower == 0:
+            return mean
+        x = mean + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng)                            # (4)
+        if ratio is not None:
             dt, score = 2 * (ratio * lower) ** 2, (denoise(x, lower) - x) / lower ** 2           # (1)
             x = x + dt * score + sqrt(2 * dt) * noise_like(x, rng)                               # (8)
     return x
