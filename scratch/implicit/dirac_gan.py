@@ -79,7 +79,7 @@ class DiracGAN:
     def field(self, state):
         """v = (dL_G/dtheta, dL_D/dpsi) at state = (theta, psi): a training step goes against it."""
         theta, psi = checks.constant(state, "state", (2,))
-        game = self._game(theta * psi)
+        game = self.objective(np.zeros(1), np.array([theta * psi]))               # C(data) = 0, C(fake) = u
         dtheta = game.dgenerator[0] * psi                                         # (1)
         dpsi = game.dfake[0] * theta + (self.r1 + self.r2) * psi
         if self.gradient_penalty:
@@ -91,12 +91,8 @@ class DiracGAN:
         """dv/d(theta, psi) at the equilibrium, (2, 2)."""
         if self.gradient_penalty:
             raise ValueError("the gradient penalty (|psi| - 1)^2 has a kink at psi = 0: there is no Jacobian")
-        game = self._game(0.0)
+        game = self.objective(np.zeros(1), np.zeros(1))                           # u = 0
         return np.array([[0.0, game.dgenerator[0]], [game.dfake[0], self.r1 + self.r2]])    # (2)
-
-    def _game(self, u):
-        """The objective for one datum, whose logit is 0, and one sample, whose logit is u."""
-        return self.objective(np.zeros(1), np.array([u]))
 
     def simultaneous(self, h, jacobian):
         """The matrix of a step near the equilibrium when both players start from the old state."""

@@ -89,7 +89,6 @@ class GAN:
             ddiscriminator = pull(dlogits, None) + dmixed
         losses = np.array([game.generator_loss, game.discriminator_loss])         # (3)
         losses[1] += self.gamma * np.sum(penalty) / n                             # (4)
-
         dfake = game.dgenerator[:, None] * v[n:]                                  # (N, D)  (5)
         dgenerator, _ = pull_generator(dfake, need_dx=False)                      # d(1)
         return losses, np.concatenate([dgenerator, ddiscriminator])

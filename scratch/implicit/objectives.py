@@ -42,42 +42,35 @@ class Objective(NamedTuple):
 
 def minimax(real, fake):
     """The first game, L_G = -L_D (Goodfellow et al. 2014, "Generative Adversarial Nets", eq. 1)."""
-    loss, pull = softplus(fake)
-    return non_saturating(real, fake)._replace(generator_loss=-np.mean(loss),     # (1)
-                                               dgenerator=pull(_dmean(fake, -1)))           # d(1)
+    loss, dfake = _mean_softplus(fake)
+    return non_saturating(real, fake)._replace(generator_loss=-loss, dgenerator=-dfake)         # (1), d(1)
 
 
 def non_saturating(real, fake):
     """The generator raises log sigmoid(C(G)) instead (Goodfellow et al. 2014, section 3)."""
-    at_real, pull_real = softplus(-real)
-    at_fake, pull_fake = softplus(fake)
-    of_generator, pull_generator = softplus(-fake)
-    return Objective(
-        np.mean(of_generator), np.mean(at_real) + np.mean(at_fake),               # (2)
-        -pull_real(_dmean(real)), pull_fake(_dmean(fake)), -pull_generator(_dmean(fake)))       # d(2)
+    (at_real, dreal), (at_fake, dfake) = _mean_softplus(-real), _mean_softplus(fake)
+    of_generator, dgenerator = _mean_softplus(-fake)
+    return Objective(of_generator, at_real + at_fake, -dreal, dfake, -dgenerator)               # (2), d(2)
 
 
 def wasserstein(real, fake):
     """A difference of expectations (Arjovsky et al. 2017, "Wasserstein GAN", eq. 2)."""
-    return Objective(
-        -np.mean(fake), np.mean(fake) - np.mean(real),                            # (3)
-        _dmean(real, -1), _dmean(fake), _dmean(fake, -1))                         # d(3)
+    dreal, dfake = np.full_like(real, -1 / len(real)), np.full_like(fake, 1 / len(fake))
+    return Objective(-np.mean(fake), np.mean(fake) - np.mean(real), dreal, dfake, -dfake)       # (3), d(3)
 
 
 def relativistic(real, fake):
     """Each sample against the datum in its row (Huang et al. 2024, "The GAN is dead", eq. 2;
     Jolicoeur-Martineau 2019, "The relativistic discriminator")."""
-    of_discriminator, pull_discriminator = softplus(fake - real)
-    of_generator, pull_generator = softplus(real - fake)
-    dfake = pull_discriminator(_dmean(fake))
-    return Objective(
-        np.mean(of_generator), np.mean(of_discriminator),                         # (4)
-        -dfake, dfake, -pull_generator(_dmean(fake)))                             # d(4)
+    of_discriminator, dfake = _mean_softplus(fake - real)
+    of_generator, dreal = _mean_softplus(real - fake)
+    return Objective(of_generator, of_discriminator, -dfake, dfake, -dreal)                     # (4), d(4)
 
 
-def _dmean(values, sign=1):
-    """The gradient of sign times the mean of the values, (N,)."""
-    return np.full_like(values, sign / len(values))
+def _mean_softplus(logits):
+    """The mean of log(1 + e^logits), and its gradient (N,)."""
+    values, pull = softplus(logits)
+    return np.mean(values), pull(np.full_like(logits, 1 / len(logits)))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ Loss.    The discriminator's loss is a sum over x and can be minimized at each x
     log 2 - L(C) / 2 <= JS(p, q)                                                          (4)
 
 too low by half of the excess loss L(C) - L(C*).  A training curve does not show this excess: L is
-2 log 2 for perfect samples and the best C, and for any samples and C = 0.
+2 log 2 for perfect samples with the best C, and for any samples with C = 0.
 
 The relativistic loss compares pairs (Huang et al. 2024, "The GAN is dead; long live the GAN!"):
     L(C) = E_{x ~ p, y ~ q} softplus(C(y) - C(x))                                         (5)

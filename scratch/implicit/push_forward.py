@@ -51,7 +51,7 @@ class PushForward:
     """
     z: np.ndarray                                                                 # (V, 2) corners
     x: np.ndarray                                                                 # (V, 2) their images G(z)
-    triangles: np.ndarray                                                         # (T, 3) numbers of corners
+    triangles: np.ndarray                                                         # (T, 3) rows of z and x
 
     @classmethod
     def of(cls, generator, tolerance=TOLERANCE):
@@ -132,7 +132,7 @@ def _edge_keys(triangles):
 def _covering(x, corners, triangles):
     """Yield (point (m,), triangle over it (m, 3), weights of the corners (m, 3), twice the area).
 
-    Both triangles at an edge compute the side of a point alike: none falls between them or into both.
+    Both triangles at an edge use its ends in the same order: no point falls between or into both.
     """
     for point, number in _candidates(x, corners, triangles):
         triangle = triangles[number]
