@@ -14,7 +14,7 @@ Loss.    The objectives of objectives.py, for one datum and one sample:
 
 R1 and R2 add gamma/2 psi^2 each to L_D, and WGAN-GP adds lambda (|psi| - 1)^2.
 
-Gradient.   Each player descends its own loss.  Let a = dL_D/du at u = 0, and c the sum of both gamma
+Gradient.   Each player descends its own loss.  Let a = dL_D/du at u = 0, c the sum of both gamma
 (2 gamma for zero_centered).  The game's vector field, and its Jacobian at theta = psi = 0, are
     v = (dL_G/du psi,   dL_D/du theta + c psi)                                            (1)
     J = [[0, -a], [a, c]]                                                                 (2)
@@ -23,15 +23,15 @@ Rates.   A step of length h multiplies the distance to the equilibrium by the sp
     simultaneous   I - h J                                                                (3)
     alternating    (I - h J, row of psi only) (I - h J, row of theta only)                (4)
 
-In (4) theta moves first, and psi is updated at the new theta.  For complex eigenvalues (c below about
-2 a) the radii are sqrt(1 - h c + h^2 a^2) and sqrt(1 - h c).  With c = 0, (3) spirals outward and
-(4) orbits.  For larger c the eigenvalues are real, and one of them is slow.
+In (4) theta moves first, and psi is updated at the new theta.  For complex eigenvalues (c below
+about 2 a) the radii are sqrt(1 - h c + h^2 a^2) and sqrt(1 - h c).  With c = 0, (3) spirals outward
+and (4) orbits.  For larger c the eigenvalues are real, and one of them is slow.
 
 WGAN-GP.   The penalty has a kink at psi = 0, so J does not exist.  Under wasserstein, for psi > 0,
     v = (-psi,   theta - 2 lambda (1 - psi))                                              (5)
 
-and psi < 0 is the mirror image.  Near (0, 0) psi moves away from 0 at the speed 2 lambda, so the game
-cannot rest at its equilibrium (Mescheder et al., section 3).  theta rests only where psi = 0.  As
+and psi < 0 is the mirror image.  Near (0, 0) psi moves away from 0 at the speed 2 lambda, so the
+game cannot rest at its equilibrium (Mescheder et al., section 3).  theta rests only at psi = 0.  As
 psi -> 0 from above, psi rests only at theta = 2 lambda, and from below only at -2 lambda.  The
 generator is wrong at both.  Beside the first, J = [[0, -1], [1, 2 lambda]] has the eigenvalues
 lambda +- sqrt(lambda^2 - 1).  If they are real, lambda >= 1, the game comes to rest there.  If they
@@ -79,7 +79,7 @@ class DiracGAN:
     def field(self, state):
         """v = (dL_G/dtheta, dL_D/dpsi) at state = (theta, psi): a training step goes against it."""
         theta, psi = checks.constant(state, "state", (2,))
-        game = self.objective(np.zeros(1), np.array([theta * psi]))               # C(data) = 0, C(fake) = u
+        game = self.objective(np.zeros(1), np.array([theta * psi]))               # C of data, of samples
         dtheta = game.dgenerator[0] * psi                                         # (1)
         dpsi = game.dfake[0] * theta + (self.r1 + self.r2) * psi
         if self.gradient_penalty:

@@ -56,8 +56,8 @@ class GAN:
     objective: Callable = relativistic
     penalty: Penalty = None                 # by default that of the objective, and its gamma
     gamma: float = None                     # 0: no penalty
-    # Of the sines of x and of z, for details of a width down to 1/32.  With higher ones C fits noise
-    # between the data, with lower ones it misses details.  Chosen by hand, not swept.
+    # Of the sines of x and of z, for details of a width down to 1/32.  With higher ones C fits
+    # noise between the data, with lower ones it misses details.  Chosen by hand, not swept.
     frequencies: tuple = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
@@ -124,7 +124,7 @@ class GAN:
         return self._generator(generator, z)[0]
 
     def logits(self, theta, x):
-        """C(x), (N,): it estimates log p / q, under relativistic plus a constant, but not under wasserstein."""
+        """C(x), (N,): log p / q as estimated; relativistic adds a constant, wasserstein estimates none."""
         theta, x = checks.inputs(self, theta, x)
         return self._discriminator(self.split(theta)[1], x)[0]
 
@@ -200,7 +200,7 @@ def _frequencies(values, name):
 def sines(x, frequencies):
     """f (M, F) for x (M, D), and df/dx (M, F / D, D): each feature depends on one coordinate of x.
 
-    A perceptron of x learns smooth functions first, one of sines finer ones too (Tancik et al. 2020,
+    A perceptron of x learns smooth functions first, of sines finer ones too (Tancik et al. 2020,
     "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains").
     """
     k = np.asarray(frequencies, x.real.dtype)[:, None]                            # (k, 1)

@@ -56,7 +56,7 @@ class LinearGAN(GAN):
 
     @property
     def discriminator_widths(self):
-        """Those of one linear layer on the features (x, x x^T): its weights are r and Q, its bias is c."""
+        """Of a linear layer on the features (x, x x^T): its weights are r and Q, its bias is c."""
         return (self.dim + self.dim ** 2, 1)
 
     def _discriminator(self, discriminator, points):

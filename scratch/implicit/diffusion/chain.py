@@ -38,7 +38,7 @@ import numpy as np
 from scratch import checks
 
 HO_BETAS = np.linspace(1e-4, 0.02, 1000)                    # Ho et al. 2020, section 4
-MOST_BETA, COSINE_OFFSET = 0.999, 0.008                     # Nichol and Dhariwal 2021, at eq. 17: so abar_T > 0
+MOST_BETA, COSINE_OFFSET = 0.999, 0.008      # Nichol and Dhariwal 2021, at eq. 17: so abar_T > 0
 
 
 # ---- schedules: abar as a curve over u = t / T in [0, 1], from 1 down ----

@@ -16,7 +16,8 @@ Network. For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the varian
 The first term is the best linear estimate of eps - x0, and s / sqrt(V) is the std of its error.
 All lengths are in units of sigma_data / 1.5: noise N(0, I) fits data of any scale, and s is 1.5.
 
-Gradient. dv = 2/(N D) (v - (eps - x0)), dF = s / sqrt(V) dv, then the network's vector-Jacobian product.
+Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv.  The network's pullback
+(vector-Jacobian product) takes dF to dtheta.
 
 Diffusion. With sigma = t / (1 - t), x = x_t / (1 - t) = x0 + sigma eps is that of denoiser.py.
 Given x_t, the expectation of (1) is x_t = (1 - t) E[x0 | x_t] + t E[eps | x_t], so

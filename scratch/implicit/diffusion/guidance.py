@@ -71,7 +71,8 @@ def classifier_free_guidance(conditional, unconditional, *, w=None, scale=None):
     checks.function(conditional, "conditional"), checks.function(unconditional, "unconditional")
     if (w is None) == (scale is None):
         raise TypeError(f"give exactly one of w and scale = 1 + w, by name; got w = {w}, scale = {scale}")
-    return autoguidance(conditional, unconditional, scale=scale if w is None else 1 + checks.number(w, "w"))   # (3)
+    scale = scale if w is None else 1 + checks.number(w, "w")
+    return autoguidance(conditional, unconditional, scale=scale)                                    # (3)
 
 
 def autoguidance(good, bad, *, scale):
