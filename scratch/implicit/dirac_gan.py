@@ -1,8 +1,8 @@
 """The Dirac-GAN: the smallest game in which the training of a GAN can be computed by hand.
 
 Model.   All data lie at 0.  The generator is one number theta, the place of all samples.  The
-discriminator is one number psi, D(x) = psi x: D(data) = 0, D(fake) = psi theta = u, dD/dx = psi.
-(Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?")
+discriminator is one number psi, C(x) = psi x: C(data) = 0, C(fake) = psi theta = u, dC/dx = psi
+(Mescheder et al. 2018, "Which Training Methods for GANs do actually Converge?").
 
 Loss.    The objectives of objectives.py, for one datum and one sample:
 
@@ -14,33 +14,28 @@ Loss.    The objectives of objectives.py, for one datum and one sample:
 
 R1 and R2 add gamma/2 psi^2 each to L_D, and WGAN-GP adds lambda (|psi| - 1)^2.
 
-Gradient.   Each player descends its own loss.  Let a = dL_D/du at u = 0, and c the sum of both
-gamma (2 gamma for the zero_centered penalty of gan.py).  The vector field of the game, and its
-Jacobian at the equilibrium theta = psi = 0, are
-
+Gradient.   Each player descends its own loss.  Let a = dL_D/du at u = 0, c the sum of both gamma
+(2 gamma for zero_centered).  The game's vector field, and its Jacobian at theta = psi = 0, are
     v = (dL_G/du psi,   dL_D/du theta + c psi)                                            (1)
     J = [[0, -a], [a, c]]                                                                 (2)
 
 Rates.   A step of length h multiplies the distance to the equilibrium by the spectral radius of
-
     simultaneous   I - h J                                                                (3)
     alternating    (I - h J, row of psi only) (I - h J, row of theta only)                (4)
 
-In (4) theta moves first, and psi then answers the new theta.  Without penalty J only rotates.  (3)
-has the radius sqrt(1 + h^2 a^2) > 1, an outward spiral, and (4) has the radius 1, an orbit.  With
-c the radii are sqrt(1 - h c + h^2 a^2) and sqrt(1 - h c).  This holds for complex eigenvalues, c
-below about 2 a.  Beyond it they are real, and one is slow.
+In (4) theta moves first, and psi is updated at the new theta.  For complex eigenvalues (c below
+about 2 a) the radii are sqrt(1 - h c + h^2 a^2) and sqrt(1 - h c).  With c = 0, (3) spirals outward
+and (4) orbits.  For larger c the eigenvalues are real, and one of them is slow.
 
 WGAN-GP.   The penalty has a kink at psi = 0, so J does not exist.  Under wasserstein, for psi > 0,
-
     v = (-psi,   theta - 2 lambda (1 - psi))                                              (5)
 
-and psi < 0 is the mirror image.  Near (0, 0) a step moves psi away from 0 at the speed 2 lambda,
-whatever h, and the game cannot rest at its equilibrium (Mescheder et al., section 3).  theta rests
-only where psi = 0.  As psi -> 0 from above, psi rests only at theta = 2 lambda; on the other side,
-only at -2 lambda.  The generator is wrong at both.  Beside the first, J = [[0, -1], [1, 2 lambda]]
-has the eigenvalues lambda +- sqrt(lambda^2 - 1).  For lambda >= 1 they are real, and the game comes
-to rest.  For lambda < 1 they are complex: the path turns across psi = 0 and never rests.
+and psi < 0 is the mirror image.  Near (0, 0) psi moves away from 0 at the speed 2 lambda, so the
+game cannot rest at its equilibrium (Mescheder et al., section 3).  theta rests only at psi = 0.  As
+psi -> 0 from above, psi rests only at theta = 2 lambda, and from below only at -2 lambda.  The
+generator is wrong at both.  Beside the first, J = [[0, -1], [1, 2 lambda]] has the eigenvalues
+lambda +- sqrt(lambda^2 - 1).  If they are real, lambda >= 1, the game comes to rest there.  If they
+are complex, the path turns across psi = 0 and never rests.
 
 Continuous time.   For h -> 0, minimax and wasserstein conserve theta^2 + psi^2.  non_saturating
 and relativistic change it at the rate -2 u tanh(u/2) <= 0.  This term is of fourth order:
@@ -84,7 +79,7 @@ class DiracGAN:
     def field(self, state):
         """v = (dL_G/dtheta, dL_D/dpsi) at state = (theta, psi): a training step goes against it."""
         theta, psi = checks.constant(state, "state", (2,))
-        game = self._game(theta * psi)
+        game = self.objective(np.zeros(1), np.array([theta * psi]))               # C of data, of samples
         dtheta = game.dgenerator[0] * psi                                         # (1)
         dpsi = game.dfake[0] * theta + (self.r1 + self.r2) * psi
         if self.gradient_penalty:
@@ -96,22 +91,17 @@ class DiracGAN:
         """dv/d(theta, psi) at the equilibrium, (2, 2)."""
         if self.gradient_penalty:
             raise ValueError("the gradient penalty (|psi| - 1)^2 has a kink at psi = 0: there is no Jacobian")
-        game = self._game(0.0)
+        game = self.objective(np.zeros(1), np.zeros(1))                           # u = 0
         return np.array([[0.0, game.dgenerator[0]], [game.dfake[0], self.r1 + self.r2]])    # (2)
-
-    def _game(self, u):
-        """The objective for one datum, whose logit is 0, and one sample, whose logit is u."""
-        return self.objective(np.zeros(1), np.array([u]))
 
     def simultaneous(self, h, jacobian):
         """The matrix of a step near the equilibrium when both players start from the old state."""
         return np.eye(2) - h * jacobian                                           # (3)
 
     def alternating(self, h, jacobian):
-        """The same when theta moves first, and psi then answers the new theta."""
-        first, second = np.eye(2), np.eye(2)
-        first[0] -= h * jacobian[0]
-        second[1] -= h * jacobian[1]
+        """The same when theta moves first, and psi is updated at the new theta."""
+        step, first, second = self.simultaneous(h, jacobian), np.eye(2), np.eye(2)
+        first[0], second[1] = step[0], step[1]
         return second @ first                                                     # (4)
 
     def rate(self, h, update):
@@ -122,22 +112,20 @@ class DiracGAN:
     def simulate(self, start, h, steps, alternating=False):
         """The path (steps + 1, 2) of (theta, psi) from `start`, without linearization."""
         h, path = checks.positive(h, "h"), np.empty((checks.size(steps, "steps") + 1, 2))
-        self.field(start)                                   # checks it
-        path[0] = start
+        path[0] = checks.constant(start, "state", (2,))
         for t, (theta, psi) in enumerate(path[:-1]):
-            field = self.field((theta, psi))
-            theta -= h * field[0]
+            dtheta, dpsi = self.field((theta, psi))
+            theta -= h * dtheta
             if alternating:
-                field = self.field((theta, psi))
-            path[t + 1] = theta, psi - h * field[1]
+                _, dpsi = self.field((theta, psi))
+            path[t + 1] = theta, psi - h * dpsi
         return path
 
 
 def measured_rate(path):
     """The factor per step of a path near its equilibrium, measured on the path alone.
 
-    The 2 x 2 matrix that takes each state to the next is fitted by least squares.  Its spectral
-    radius, unlike a ratio of two distances, does not depend on where the path ends.
+    It is the spectral radius of the 2 x 2 matrix, by least squares, from each state to the next.
     """
     path = checks.rows(path, 2, "path")
     if len(path) < 3:

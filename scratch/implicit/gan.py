@@ -1,27 +1,23 @@
 """Generative adversarial network (Goodfellow et al. 2014, "Generative Adversarial Nets").
 
 Model.   A generator turns noise into samples, a discriminator gives each point a logit:
-
     fake = G(z),   z ~ N(0, I)                                                            (1)
     C(x), with the gradient v(x) = dC/dx                                                  (2)
 
-For a fixed generator the best C is log p(x) / q(x), the density of the data over that of the
-samples (optimal_discriminator.py).  q has no formula; push_forward.py measures it for L = D = 2.
+For a fixed generator the best C is log p / q, with the densities p of data and q of samples
+(optimal_discriminator.py).  q has no formula, and push_forward.py measures it for L = D = 2.
 
 Loss.    Each player has its own, in expectation over data x and noise z (objectives.py):
-
     L_G, L_D = objective(C(x), C(fake))                                                   (3)
     L_D += gamma E penalty(v)              without it the game may circle (dirac_gan.py)  (4)
 
 Gradient.   theta = [generator, discriminator], and dtheta is the vector field of the game: each
 block is the gradient of that player's loss (Mescheder et al. 2017, "The Numerics of GANs").
-L_D is pulled back from dC and, through (4), from dv: a vector-Jacobian product of second order
-(mlp_slope in kernels/dense.py).  L_G reaches the generator through its samples alone:
-
+L_D depends on C and, through (4), on v: its vector-Jacobian product is of second order (mlp_slope
+in kernels/dense.py).  L_G depends on the generator through its samples alone:
     dfake = dL_G/dC(fake) v(fake)                                                         (5)
 
 Both networks read fixed features f of their input, with frequencies k:
-
     f = [x, sin(k x), cos(k x)],   so that v = sum over f of  dC/df df/dx                 (6)
 
 Checked in tests/implicit/test_gan.py::test_the_losses_are_those_of_the_papers
@@ -49,8 +45,7 @@ class GAN:
 
     The default is the relativistic game with R1 and R2.  The game of 2014, on the bare inputs, is
     GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=()).
-
-    >>> model, rng = GAN(2), np.random.default_rng(0)               # C = 0 everywhere: log 2 for each
+    >>> model, rng = GAN(2), np.random.default_rng(0)               # theta = 0, so C = 0: log 2 each
     >>> model.loss(np.zeros(model.size), rng.normal(size=(4, 2)), model.draw_noise(rng, 4))[0]
     array([0.69314718, 0.69314718])
     """
@@ -61,8 +56,8 @@ class GAN:
     objective: Callable = relativistic
     penalty: Penalty = None                 # by default that of the objective, and its gamma
     gamma: float = None                     # 0: no penalty
-    # Of the sines of x and of z, for details of a width down to 1/32.  With higher frequencies C
-    # fits noise between the data, with lower ones it misses details.  Chosen by hand, not swept.
+    # Of the sines of x and of z, for details of a width down to 1/32.  With higher ones C fits
+    # noise between the data, with lower ones it misses details.  Chosen by hand, not swept.
     frequencies: tuple = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
     latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
@@ -81,9 +76,7 @@ class GAN:
         fake, pull_generator = self._generator(generator, z)                      # (N, D)  (1)
         logits, v, pull = self._discriminator(discriminator, np.concatenate([x, fake]))     # (2 N,)  (2)
         game = self.objective(logits[:n], logits[n:])                             # (3)
-        losses = np.array([game.generator_loss, game.discriminator_loss])
         dlogits = np.concatenate([game.dreal, game.dfake])                        # d(3)
-
         if self.gamma == 0:
             penalty, ddiscriminator = 0.0, pull(dlogits, None)
         elif self.penalty.at == "data and samples":         # v is computed there already
@@ -92,10 +85,10 @@ class GAN:
         else:
             _, v_mixed, pull_mixed = self._discriminator(discriminator, mix * x + (1 - mix) * fake)
             penalty, dv = self.penalty.function(v_mixed)
-            dmixed = np.zeros(n, x.dtype), self.gamma / n * dv
-            ddiscriminator = pull(dlogits, None) + pull_mixed(*dmixed)            # d(4)
+            dmixed = pull_mixed(np.zeros(n, x.dtype), self.gamma / n * dv)        # d(4)
+            ddiscriminator = pull(dlogits, None) + dmixed
+        losses = np.array([game.generator_loss, game.discriminator_loss])         # (3)
         losses[1] += self.gamma * np.sum(penalty) / n                             # (4)
-
         dfake = game.dgenerator[:, None] * v[n:]                                  # (N, D)  (5)
         dgenerator, _ = pull_generator(dfake, need_dx=False)                      # d(1)
         return losses, np.concatenate([dgenerator, ddiscriminator])
@@ -113,13 +106,12 @@ class GAN:
         def pull(dlogits, dv):
             along = None if dv is None else (df_dx * dv[:, None, :]).reshape(f.shape)       # d(6)
             return pull_mlp(dlogits[:, None], along)[0]
-
         return y[:, 0], v, pull
 
     def draw_noise(self, rng, n):
         """z ~ N(0, I) (N, L), and mix ~ U(0, 1) (N, 1), the weights of the data in the mixtures."""
-        n = checks.size(n, "n")
-        return checks.generator(rng).standard_normal((n, self.latent)), rng.random((n, 1))
+        z = checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent))
+        return z, rng.random((n, 1))
 
     def sample(self, theta, n, rng):
         """n rows G(z), (n, D)."""
@@ -127,12 +119,12 @@ class GAN:
 
     def generate(self, theta, z):
         """G(z) (N, D) for z (N, L)."""
-        generator, _ = self.split(theta)
+        generator = self.split(theta)[0]
         z = checks.rows(z, self.latent, "z").astype(generator.dtype, copy=False)
         return self._generator(generator, z)[0]
 
     def logits(self, theta, x):
-        """C(x), (N,): estimates log p / q; relativistic: plus a constant; wasserstein: does not."""
+        """C(x), (N,): log p / q as estimated; relativistic adds a constant, wasserstein estimates none."""
         theta, x = checks.inputs(self, theta, x)
         return self._discriminator(self.split(theta)[1], x)[0]
 
@@ -208,7 +200,7 @@ def _frequencies(values, name):
 def sines(x, frequencies):
     """f (M, F) for x (M, D), and df/dx (M, F / D, D): each feature depends on one coordinate of x.
 
-    A perceptron of x learns smooth functions first; of sines, finer ones too (Tancik et al. 2020,
+    A perceptron of x learns smooth functions first, of sines finer ones too (Tancik et al. 2020,
     "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains").
     """
     k = np.asarray(frequencies, x.real.dtype)[:, None]                            # (k, 1)

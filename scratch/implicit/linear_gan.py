@@ -1,20 +1,16 @@
 """The linear GAN: its equilibrium has a closed form, against which the whole game is tested.
 
 Model.   For Gaussian data N(m, S) (Feizi et al. 2017, "Understanding GANs: the LQG Setting"):
-
     G(z) = z A + b,   z ~ N(0, I),   so that q = N(b, A^T A)                              (1)
     C(x) = 1/2 x^T P x + r^T x + c,   P = (Q + Q^T) / 2,   v = dC/dx = P x + r            (2)
 
 Loss.    That of gan.py.  log p(x) / q(x) of two Gaussians is quadratic, so C can equal it, with
-
     Q* = (A^T A)^-1 - S^-1,   r* = S^-1 m - (A^T A)^-1 b,   c* = log p(0) / q(0)          (3)
 
-At the equilibrium both distributions are the same.  It determines A^T A but not A:
-
+At the equilibrium both distributions are the same, which determines A^T A but not A:
     A^T A = S,   b = m,   Q = 0,   r = 0,   c = 0 (if the objective depends on c)         (4)
 
 Gradient.   With sums over rows,
-
     dP = 1/2 sum dC x x^T + sum dv x^T,   dr = sum dC x + sum dv,   dc = sum dC           d(2)
     dQ = (dP + dP^T) / 2
 
@@ -60,12 +56,13 @@ class LinearGAN(GAN):
 
     @property
     def discriminator_widths(self):
-        """As if one linear layer on the features (x, x x^T): r, Q and c, in this order."""
+        """Of a linear layer on the features (x, x x^T): its weights are r and Q, its bias is c."""
         return (self.dim + self.dim ** 2, 1)
 
     def _discriminator(self, discriminator, points):
         """C (M,), v (M, D), and pull(dlogits, dv) -> ddiscriminator."""
-        r, Q, c = self._coefficients(discriminator)
+        W, c = mlp_views(discriminator, self.discriminator_widths)[0]
+        r, Q = W[:self.dim, 0], W[self.dim:, 0].reshape(self.dim, self.dim)
         P = (Q + Q.T) / 2
         Px = points @ P                                                           # (M, D)
         logits, v = 0.5 * np.sum(Px * points, axis=1) + points @ r + c, Px + r    # (2)
@@ -75,13 +72,7 @@ class LinearGAN(GAN):
             dP = 0.5 * (dlogits[:, None] * points).T @ points + dv.T @ points     # d(2)
             dr = dlogits @ points + dv.sum(axis=0)
             return np.concatenate([dr, ((dP + dP.T) / 2).ravel(), [dlogits.sum()]])
-
         return logits, v, pull
-
-    def _coefficients(self, discriminator):
-        """r (D,), Q (D, D) and c (1,): views."""
-        W, c = mlp_views(discriminator, self.discriminator_widths)[0]
-        return W[:self.dim, 0], W[self.dim:, 0].reshape(self.dim, self.dim), c
 
     def covariance(self, theta):
         """A^T A, (D, D)."""

@@ -2,19 +2,17 @@
 
 Loss.   An objective takes the logits C(x) at data and C(G) at samples and returns the losses of
 both players.  With softplus(a) = log(1 + e^a), in expectation over data and samples:
-
                      discriminator's L_D                    generator's L_G
     minimax          softplus(-C(x)) + softplus(C(G))       -softplus(C(G))               (1)
     non_saturating   softplus(-C(x)) + softplus(C(G))       softplus(-C(G))               (2)
     wasserstein      C(G) - C(x)                            -C(G)                         (3)
     relativistic     softplus(C(G) - C(x))                  softplus(C(x) - C(G))         (4)
 
-Where C(G) is very negative, (1) leaves the generator without a gradient and (2) does not.  In (3)
-C is the Wasserstein critic, whose gradient must have a length of at most 1.  (4) compares pairs
-of a datum and a sample, so that data of a mode without samples still act on the generator.
+Where C(G) is very negative, L_G has no gradient in (1) but has one in (2).  In (3) C is the
+Wasserstein critic, whose gradient must have a length of at most 1.  (4) compares pairs of a datum
+and a sample, so that data of a mode without samples still act on the generator.
 
 Penalty.   L_D grows by gamma times the expectation of a function of v = dC/dx:
-
     zero_centered    1/2 |v|^2       at data and at samples, R1 and R2                    (5)
     one_centered     (|v| - 1)^2     at random mixtures of the two, WGAN-GP               (6)
 
@@ -44,45 +42,35 @@ class Objective(NamedTuple):
 
 def minimax(real, fake):
     """The first game, L_G = -L_D (Goodfellow et al. 2014, "Generative Adversarial Nets", eq. 1)."""
-    caught, pull = softplus(fake)
-    return non_saturating(real, fake)._replace(
-        generator_loss=-np.mean(caught),                                          # (1)
-        dgenerator=pull(_dmean(fake, -1)))                                        # d(1)
+    loss, dfake = _mean_softplus(fake)
+    return non_saturating(real, fake)._replace(generator_loss=-loss, dgenerator=-dfake)         # (1), d(1)
 
 
 def non_saturating(real, fake):
     """The generator raises log sigmoid(C(G)) instead (Goodfellow et al. 2014, section 3)."""
-    missed, pull_missed = softplus(-real)
-    caught, pull_caught = softplus(fake)
-    refused, pull_refused = softplus(-fake)
-    return Objective(
-        np.mean(refused), np.mean(missed) + np.mean(caught),                      # (2)
-        -pull_missed(_dmean(real)), pull_caught(_dmean(fake)), -pull_refused(_dmean(fake)))     # d(2)
+    (at_real, dreal), (at_fake, dfake) = _mean_softplus(-real), _mean_softplus(fake)
+    of_generator, dgenerator = _mean_softplus(-fake)
+    return Objective(of_generator, at_real + at_fake, -dreal, dfake, -dgenerator)               # (2), d(2)
 
 
 def wasserstein(real, fake):
     """A difference of expectations (Arjovsky et al. 2017, "Wasserstein GAN", eq. 2)."""
-    return Objective(
-        -np.mean(fake), np.mean(fake) - np.mean(real),                            # (3)
-        _dmean(real, -1), _dmean(fake), _dmean(fake, -1))                         # d(3)
+    dreal, dfake = np.full_like(real, -1 / len(real)), np.full_like(fake, 1 / len(fake))
+    return Objective(-np.mean(fake), np.mean(fake) - np.mean(real), dreal, dfake, -dfake)       # (3), d(3)
 
 
 def relativistic(real, fake):
-    """Each sample against the datum in its row (Huang et al. 2024, "The GAN is dead", eq. 2).
-
-    After Jolicoeur-Martineau 2019, "The relativistic discriminator".
-    """
-    caught, pull_caught = softplus(fake - real)
-    refused, pull_refused = softplus(real - fake)
-    dfake = pull_caught(_dmean(fake))
-    return Objective(
-        np.mean(refused), np.mean(caught),                                        # (4)
-        -dfake, dfake, -pull_refused(_dmean(fake)))                               # d(4)
+    """Each sample against the datum in its row (Huang et al. 2024, "The GAN is dead", eq. 2;
+    Jolicoeur-Martineau 2019, "The relativistic discriminator")."""
+    of_discriminator, dfake = _mean_softplus(fake - real)
+    of_generator, dreal = _mean_softplus(real - fake)
+    return Objective(of_generator, of_discriminator, -dfake, dfake, -dreal)                     # (4), d(4)
 
 
-def _dmean(values, sign=1):
-    """The gradient of sign times the mean of the values, (N,)."""
-    return np.full_like(values, sign / len(values))
+def _mean_softplus(logits):
+    """The mean of log(1 + e^logits), and its gradient (N,)."""
+    values, pull = softplus(logits)
+    return np.mean(values), pull(np.full_like(logits, 1 / len(logits)))
 
 
 @dataclass(frozen=True)

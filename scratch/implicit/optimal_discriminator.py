@@ -2,22 +2,19 @@
 
 Model.   p is the distribution of the data, q that of the samples, C the logit of a discriminator.
 
-Loss.    The discriminator's loss is a sum over places x and can be minimized at each place alone:
-
+Loss.    The discriminator's loss is a sum over x and can be minimized at each x alone:
     L(C) = int p softplus(-C) + q softplus(C)                                             (1)
     dL/dC(x) = q sigmoid(C) - p sigmoid(-C) = 0   ->   C*(x) = log p(x) / q(x)            (2)
     L(C*) = 2 log 2 - 2 JS(p, q)                                                          (3)
 
 (Goodfellow et al. 2014, "Generative Adversarial Nets", Proposition 1 and Theorem 1; their value is
 -L.)  Hence every discriminator gives a lower bound of the Jensen-Shannon divergence,
-
     log 2 - L(C) / 2 <= JS(p, q)                                                          (4)
 
-which misses half of its excess loss L(C) - L(C*).  A training curve does not show this excess: the
-loss is flat at 2 log 2 for perfect samples, and just so for a discriminator that is constant.
+too low by half of the excess loss L(C) - L(C*).  A training curve does not show this excess: L is
+2 log 2 for perfect samples with the best C, and for any samples with C = 0.
 
 The relativistic loss compares pairs (Huang et al. 2024, "The GAN is dead; long live the GAN!"):
-
     L(C) = E_{x ~ p, y ~ q} softplus(C(y) - C(x))                                         (5)
 
 By Bayes, the log odds that x and not y is the datum are log p(x) q(y) / (p(y) q(x)) = C*(x) - C*(y).
@@ -63,10 +60,10 @@ def cell_masses(log_p, log_q, bounds, n=300):
 def discriminator_loss(logits, p, q):
     """L = sum p softplus(-C) + q softplus(C) in nats, and its gradient in each of the logits."""
     logits, p, q = _table(logits, p, q)
-    missed, pull_missed = softplus(-logits)
-    caught, pull_caught = softplus(logits)
-    value = p @ np.where(p > 0, missed, 0) + q @ np.where(q > 0, caught, 0)       # (1), 0 log 0 = 0
-    return value, pull_caught(q) - pull_missed(p)                                 # d(1) = (2)
+    at_data, pull_data = softplus(-logits)
+    at_samples, pull_samples = softplus(logits)
+    value = p @ np.where(p > 0, at_data, 0) + q @ np.where(q > 0, at_samples, 0)  # (1), 0 log 0 = 0
+    return value, pull_samples(q) - pull_data(p)                                  # d(1) = (2)
 
 
 def relativistic_loss(logits, p, q):
@@ -75,9 +72,9 @@ def relativistic_loss(logits, p, q):
     Logits must be finite, and cells no more than a few thousand: all pairs are formed.
     """
     logits, p, q = _table(logits, p, q)
-    confused, pull = softplus(logits - logits[:, None])                           # (i real, j fake)
+    loss, pull = softplus(logits - logits[:, None])                               # (i datum, j sample)
     d = pull(p[:, None] * q)
-    return p @ confused @ q, d.sum(axis=0) - d.sum(axis=1)                        # (5), d(5)
+    return p @ loss @ q, d.sum(axis=0) - d.sum(axis=1)                            # (5), d(5)
 
 
 def js_lower_bound(logits, p, q):

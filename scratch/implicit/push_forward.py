@@ -1,24 +1,22 @@
 """The density of a GAN's samples, measured on a mesh.  An instrument for figures: skip it at first.
 
 Model.   x = G(z), z ~ N(0, I), in two dimensions.  The density sums over all preimages of x:
-
     q(x) = sum over z with G(z) = x of  N(z; 0, I) / |det dG/dz|                          (1)
 
 Mesh.    The plane of z is cut into triangles, in each of which G is taken to be linear.  An image
 triangle that covers x holds one preimage: the weights of x in its corners give z, and the ratio of
 the two areas is |det dG/dz|.  Halving an edge (a, b) shows how far the image bends off the chord:
-
     s = G(a) + G(b) - 2 G((a + b) / 2)                                                    (2)
     change = 4 max over d of |s x d| / |d1 x d2|,   d, d1, d2 image edges, x cross product (3)
 
 Along the edge dG changes by 4 s, and its determinant by the fraction (3).  Errors of neighboring
 triangles have opposite signs, so their effect on an expectation of log q is of order mass change^2.
-Edges are cut until this is below the tolerance in each triangle; at a fold change counts as 1.
-Triangles share their edges, so the image has no cracks.
+Edges are cut until this is below the tolerance in each triangle.  change counts as at most 1, for
+folds.  Triangles share their edges, so the image has no cracks.
 
 Result.  -inf: x has no preimage, as outside a fold of G.  With data there, KL(p || q) is infinite.
-Large: at a fold det dG/dz is 0 and q grows as 1 / sqrt(distance), with a finite mass.  Mass below 1:
-G collapses a region to a curve, which has no density, and KL(q || p) is infinite.
+At a fold det dG/dz is 0 and q grows as 1 / sqrt(distance), with a finite mass.  A mass below 1: G
+collapses a region to a curve, which has no density, and KL(q || p) is infinite.
 Checked in tests/implicit/test_push_forward.py::test_density_of_known_maps
 """
 from dataclasses import dataclass
@@ -53,7 +51,7 @@ class PushForward:
     """
     z: np.ndarray                                                                 # (V, 2) corners
     x: np.ndarray                                                                 # (V, 2) their images G(z)
-    triangles: np.ndarray                                                         # (T, 3) numbers of corners
+    triangles: np.ndarray                                                         # (T, 3) rows of z and x
 
     @classmethod
     def of(cls, generator, tolerance=TOLERANCE):
@@ -134,8 +132,7 @@ def _edge_keys(triangles):
 def _covering(x, corners, triangles):
     """Yield (point (m,), triangle over it (m, 3), weights of the corners (m, 3), twice the area).
 
-    Both triangles at an edge compute the side of a point from the same ends in the same order: no
-    point falls between them or into both.
+    Both triangles at an edge use its ends in the same order: no point falls between or into both.
     """
     for point, number in _candidates(x, corners, triangles):
         triangle = triangles[number]
@@ -186,7 +183,8 @@ def _runs(counts):
 
 def _images(generator, z):
     """generator(z), checked, as float64."""
-    x = np.concatenate([checks.array(generator(z[i:i + CHUNK]), "generator(z)", 1) for i in range(0, len(z), CHUNK)])
+    x = np.concatenate([checks.array(generator(z[i:i + CHUNK]), "generator(z)", 1)
+                        for i in range(0, len(z), CHUNK)])
     if x.shape != z.shape or x.dtype.kind != "f":
         raise ValueError(f"generator must take z {z.shape} to floats x of the same shape, "
                          f"got dtype {x.dtype} of shape {x.shape}")

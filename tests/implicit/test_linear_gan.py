@@ -7,6 +7,7 @@ from scratch.divergence.closed_form import kl_gaussians
 from scratch.implicit.gan import minimax, non_saturating, one_centered, relativistic, wasserstein, zero_centered
 from scratch.implicit.linear_gan import LinearGAN
 from scratch.implicit.push_forward import PushForward
+from scratch.kernels.dense import mlp_views
 from scratch.learning.gradient_check import gradient, gradient_error
 from scratch.learning.training import fit
 
@@ -67,7 +68,8 @@ def test_log_prob_is_scipys_and_that_of_the_push_forward_mesh(rng):
 
 def with_best_discriminator(model, theta):
     """theta, with the discriminator of equation (3) for data N(MEAN, COVARIANCE)."""
-    r, Q, c = model._coefficients(model.split(theta)[1])    # views
+    W, c = mlp_views(model.split(theta)[1], model.discriminator_widths)[0]      # views
+    r, Q = W[:model.dim, 0], W[model.dim:, 0].reshape(model.dim, model.dim)
     b, precision, zero = theta[4:6], np.linalg.inv(model.covariance(theta)), np.zeros((1, 2))
     Q[...] = precision - np.linalg.inv(COVARIANCE)
     r[...] = np.linalg.solve(COVARIANCE, MEAN) - precision @ b

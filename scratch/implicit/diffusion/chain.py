@@ -2,25 +2,22 @@
 
 Step.       q(x_t | x_(t-1)) = N(sqrt(1 - beta_t) x_(t-1), beta_t I),      t = 1 ... T           (1)
 
-The mean shrinks by the factor that keeps unit variance: (1 - beta_t) + beta_t = 1.  With
-independent e, e', e'' ~ N(0, I), two steps in a row have the distribution of one longer step,
-
+The mean shrinks by the factor that keeps unit variance: (1 - beta_t) + beta_t = 1.  Variances of
+independent e, e', e'' ~ N(0, I) add, so two steps have the distribution of a longer one,
     sqrt(a') (sqrt(a) x + sqrt(1 - a) e) + sqrt(1 - a') e'  ~  sqrt(a a') x + sqrt(1 - a a') e''
 
-because Gaussian noise adds in variance.  So with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t:
+So with a_t = 1 - beta_t and abar_t = a_1 a_2 ... a_t:
 
 Marginal.   q(x_t | x_0) = N(sqrt(abar_t) x_0, (1 - abar_t) I)                                   (2)
 
 Posterior.  q(x_(t-1) | x_t, x_0) is proportional to q(x_t | x_(t-1)) q(x_(t-1) | x_0), a product of
 two Gaussians in x_(t-1).  Precisions add, and means are weighted by them:
-
     1 / btilde_t = a_t / beta_t + 1 / (1 - abar_(t-1))
     btilde_t     = beta_t (1 - abar_(t-1)) / (1 - abar_t)                                        (3)
     mean         = btilde_t (sqrt(a_t) x_t / beta_t + sqrt(abar_(t-1)) x_0 / (1 - abar_(t-1)))
                  = [sqrt(abar_(t-1)) beta_t x_0 + sqrt(a_t) (1 - abar_(t-1)) x_t] / (1 - abar_t) (4)
 
 Sigma form.  Divided by sqrt(abar_t), x_t is data plus noise:
-
     x_t / sqrt(abar_t) = x_0 + sigma_t eps,      sigma_t^2 = (1 - abar_t) / abar_t               (5)
 
 So a denoiser E[x_0 | x_0 + sigma eps], exact or learned, serves the chain as well.
@@ -29,13 +26,11 @@ Source: Ho et al. 2020, "Denoising Diffusion Probabilistic Models", eqs. 2, 4, 6
 Checked in tests/implicit/diffusion/test_chain.py::test_step_by_step_is_the_closed_form_at_every_t
 Checked in tests/implicit/diffusion/test_chain.py::test_posterior_is_brute_force_conditioning
 Checked in tests/implicit/diffusion/test_chain.py::test_sigma_form_is_data_plus_noise
-
 Arrays run over t = 0 ... T, and t = 0 is the data: abar_0 = 1, beta_0 = 0, sigma_0 = 0.
-So `array[t]` is the symbol with the index t; a shift by one is the classic error here.
+So `array[t]` is the symbol with the index t.  A shift by one is the usual error here.
 Symbols: N rows, D data, T steps; t is one integer, or (N,) of them, one for each row.
 """
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Callable
 
 import numpy as np
@@ -43,16 +38,13 @@ import numpy as np
 from scratch import checks
 
 HO_BETAS = np.linspace(1e-4, 0.02, 1000)                    # Ho et al. 2020, section 4
-MOST_BETA, COSINE_OFFSET = 0.999, 0.008                     # Nichol and Dhariwal 2021, at eq. 17
+MOST_BETA, COSINE_OFFSET = 0.999, 0.008      # Nichol and Dhariwal 2021, at eq. 17: so abar_T > 0
 
 
 # ---- schedules: abar as a curve over u = t / T in [0, 1], from 1 down ----
 
 def linear(u):
-    """abar(u) of the chain of 1,000 steps whose beta_t grows linearly: from 1 to 4e-5.
-
-    A shorter chain reads the same curve at fewer places.
-    """
+    """abar(u) of 1,000 steps with beta_t linear in t, from 1 to 4e-5, for any number of steps."""
     log_curve = np.concatenate([[0.0], np.cumsum(np.log1p(-HO_BETAS))])
     return np.exp(np.interp(checks.constant(u, "u") * len(HO_BETAS), np.arange(len(log_curve)), log_curve))
 
@@ -70,6 +62,8 @@ def cosine(u):
 class Chain:
     """T = steps Gaussian steps from data to noise along a schedule, u in [0, 1] -> abar.
 
+    Constants (T + 1,): alpha_bar, beta, sigma, and posterior_variance, the btilde of (3).
+
     >>> chain = Chain(steps=1000)
     >>> x = chain.noised(np.ones((2, 3)), 1000, eps=np.zeros((2, 3)))
     >>> print(f"{x[0, 0]:.5f} of x_0 is left under {chain.sigma[1000]:.1f} times as much noise")
@@ -84,32 +78,13 @@ class Chain:
         if curve.shape != (self.steps + 1,) or not (abs(curve[0] - 1) < 1e-12 and (np.diff(curve) < 0).all()
                                                     and curve[-1] > -1e-12):
             raise ValueError("schedule must fall from abar(0) = 1 and stay above 0")
-
-    # ---- the constants, (T + 1,) each ----
-
-    @cached_property
-    def alpha_bar(self):
-        """abar_t, with no beta_t above 0.999: the cosine would end with abar_T = 0."""
-        curve = self.schedule(np.arange(self.steps + 1) / self.steps)
-        return _frozen(np.cumprod(np.concatenate([[1.0], np.maximum(curve[1:] / curve[:-1], 1 - MOST_BETA)])))
-
-    @cached_property
-    def beta(self):
-        """The variance that step t adds."""
-        return _frozen(np.concatenate([[0.0], 1 - self.alpha_bar[1:] / self.alpha_bar[:-1]]))
-
-    @cached_property
-    def sigma(self):
-        """The noise in x_t relative to the data in it."""
-        return _frozen(np.sqrt((1 - self.alpha_bar) / self.alpha_bar))                              # (5)
-
-    @cached_property
-    def posterior_variance(self):
-        """btilde_t; 0 at t = 1, because x_0 is given."""
-        a = self.alpha_bar
-        return _frozen(np.concatenate([[0.0], self.beta[1:] * (1 - a[:-1]) / (1 - a[1:])]))         # (3)
-
-    # ---- the distributions ----
+        a = np.cumprod(np.concatenate([[1.0], np.maximum(curve[1:] / curve[:-1], 1 - MOST_BETA)]))  # abar_t
+        beta = np.concatenate([[0.0], 1 - a[1:] / a[:-1]])
+        btilde = np.concatenate([[0.0], beta[1:] * (1 - a[:-1]) / (1 - a[1:])])                     # (3)
+        sigma = np.sqrt((1 - a) / a)                                                                # (5)
+        for name, array in dict(alpha_bar=a, beta=beta, sigma=sigma, posterior_variance=btilde).items():
+            array.flags.writeable = False
+            object.__setattr__(self, name, array)
 
     def step(self, x, t, eps):
         """x_t from x_(t-1) = x and eps ~ N(0, I), (N, D)."""
@@ -120,14 +95,14 @@ class Chain:
     def noised(self, x0, t, eps):
         """x_t from x_0 and eps ~ N(0, I), (N, D), at once; t = 0 gives x_0 back."""
         x0, t = self._at(x0, t, first=0)
-        alpha_bar = self.alpha_bar[t]
-        return _column(np.sqrt(alpha_bar), x0) * x0 + _column(np.sqrt(1 - alpha_bar), x0) * eps      # (2)
+        a = self.alpha_bar[t]
+        return _column(np.sqrt(a), x0) * x0 + _column(np.sqrt(1 - a), x0) * eps                     # (2)
 
     def posterior_mean(self, x, x0, t):
         """The mean (N, D) of q(x_(t-1) | x_t, x_0); the covariance is posterior_variance[t] I."""
         x, t = self._at(x, t)
-        of_x0, of_x = self.posterior_weights(t)
-        return _column(of_x0, x) * x0 + _column(of_x, x) * x
+        of_x0, of_x = (_column(weight, x) for weight in self.posterior_weights(t))
+        return of_x0 * x0 + of_x * x                                                                # (4)
 
     def posterior_weights(self, t):
         """The weights of x_0 and of x_t in the posterior mean, each of the shape of t."""
@@ -153,8 +128,3 @@ class Chain:
 def _column(values, x):
     """Constants of one t, or one per row, as a column in the dtype of x: float32 stays float32."""
     return np.asarray(values).astype(x.real.dtype).reshape(-1, 1)
-
-
-def _frozen(array):
-    array.flags.writeable = False
-    return array

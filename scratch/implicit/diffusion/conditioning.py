@@ -1,19 +1,17 @@
 """Class-conditional diffusion: one network for p(x | c), for every class c, and for p(x).
 
 Model.   The denoiser of denoiser.py, whose network has a label c as one more input.  In training
-the class is withheld at random from some rows.  Their label is then -1, "none".  These rows are a
-fair sample of all rows, so the minimizers of the mean square are
+the class of some rows, chosen at random, is withheld: their label is -1, "none".  They are a fair
+sample of all rows, so the minimizers of the mean square are
     xhat(x, sigma, c) = E[x0 | x, c],           xhat(x, sigma, -1) = E[x0 | x]                 (1)
 
-By Bayes' rule they hold a classifier, which classifier-free guidance uses (guidance.py):
+By Bayes' rule they give a classifier's gradient, which classifier-free guidance uses (guidance.py):
     grad log p_sigma(c | x) = (xhat(x, sigma, c) - xhat(x, sigma, -1)) / sigma^2               (2)
 
 Loss and gradient are those of denoiser.py.  The label is an integer and has no gradient.
 Source: Ho and Salimans 2022, "Classifier-Free Diffusion Guidance", algorithm 1.
-
 Checked in tests/implicit/diffusion/test_conditioning.py::test_gradient_in_every_parameter
 Checked in tests/implicit/diffusion/test_conditioning.py::test_learns_each_class_and_all_together
-
 Symbols: N batch, D data, C classes.  noise is (eps (N, D), sigma (N,), withheld (N,)).
 """
 from dataclasses import KW_ONLY, dataclass, replace

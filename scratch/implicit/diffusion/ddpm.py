@@ -12,10 +12,9 @@ Variance.  The true q(x_(t-1) | x_t) averages the posterior over the unknown x_0
     btilde_t I + v_t^2 Cov[x_0 | x_t],      v_t = sqrt(abar_(t-1)) beta_t / (1 - abar_t)         (3)
 
 where v_t is the weight of x_0 in m_t.  This is btilde_t I for data at a single point and beta_t I
-for data N(0, I): the two choices of Ho et al.  Here it is beta_t.  It is not 0 at t = 1, so every
-factor is a density.  And it is tight: for T = 1000 and data N(0, s^2), s from 0.15 to 1.5, the
-bound is at most 0.012 nats per coordinate above the entropy.  With btilde_t, and beta_1 at t = 1,
-it is more than 0.4 above.
+for data N(0, I), the two choices of Ho et al.  (1) takes beta_t: it is not 0 at t = 1, so every
+factor is a density.  For T = 1000 and data N(0, s^2), s from 0.15 to 1.5, the bound is then at most
+0.012 nats per coordinate above the entropy.  With btilde_t (and beta_1 at t = 1) it is above 0.4.
 
 Bound.   In nats, by Jensen's inequality along the whole chain (their eq. 5), with t uniform in (5):
     -log p(x_0) <= E [L_T + L_(T-1) + ... + L_0]                                               (4)
@@ -26,27 +25,24 @@ Bound.   In nats, by Jensen's inequality along the whole chain (their eq. 5), wi
     w_t = beta_t / (2 a_t (1 - abar_t)),    a_t = 1 - beta_t                   (their eq. 12)  (8)
     c_t = D/2 (r - 1 - log r),    r = btilde_t / beta_t,    c_1 = D/2 log(2 pi beta_1)         (9)
 
-The means in (7) differ by v_t (x_0 - xhat); its square over 2 beta_t is w_t |eps - eps_hat|^2.
-L_0 is -log p(x_0 | x_1), and (7) holds for it with c_1.  (In Ho et al. x_0 is discrete.)
+The means in (7) differ by v_t (x_0 - xhat).  Its square over 2 beta_t is w_t |eps - eps_hat|^2.
+L_0 = -log p(x_0 | x_1) is the right side of (7) with c_1.  (In Ho et al. x_0 is discrete.)
 
 Loss.    L_simple / D = 1/D E |eps - eps_hat(x_t, t)|^2,    t uniform on 1 ... T              (10)
 
 Eq. 14 of Ho et al. sums over coordinates: it is D times (10).  (10) gives all t the same weight.
-(5) weighs t in proportion to w_t, which is 1/2 at t = 1 and beta_T / 2 at t = T, nearly.  So (10)
-puts more weight on noisy x_t.  For any weights the minimizer is E[eps | x_t].  Its loss is the
-floor.  A network adds 1/D E |E[eps | x_t] - eps_hat|^2.
+(5) gives t the weight w_t, nearly 1/2 at t = 1 and beta_T / 2 at t = T.  So (10) puts more weight
+on noisy x_t.  For any weights the minimizer is E[eps | x_t].  Its loss is the floor, to which a
+network adds 1/D E |E[eps | x_t] - eps_hat|^2.
 
-Gradient.  A mean square: deps_hat = 2/(N D) (eps_hat - eps).  The network's pullback
-(vector-Jacobian product) takes it to dtheta.
+Gradient.  deps_hat = 2/(N D) (eps_hat - eps), pulled back to dtheta (vector-Jacobian product).
 
 Checked in tests/implicit/diffusion/test_ddpm.py::test_gradient_in_every_parameter
 Checked in tests/implicit/diffusion/test_ddpm.py::test_bound_terms_are_kl_divergences
 Checked in tests/implicit/diffusion/test_ddpm.py::test_elbo_is_the_full_sweep_in_expectation
-
 Symbols: N batch (n rows), D data, P parameters, T steps.  noise is (t (N,), eps (N, D)).
 """
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
 from typing import Callable
 
 import numpy as np
@@ -63,7 +59,6 @@ class DDPM(OnNetwork):
     """T = steps learned reverse steps (1,000 in Ho et al.) for data of a scale near 1.
 
     Data in other units: see data/standardized.py.  eps_hat = 0 has the loss E eps^2 = 1:
-
     >>> model, noise = DDPM(1), (np.array([1, 1000]), np.array([[1.0], [-1.0]]))
     >>> float(model.loss(np.zeros(model.size), np.array([[0.5], [2.0]]), noise)[0])
     1.0
@@ -75,16 +70,11 @@ class DDPM(OnNetwork):
     schedule: Callable = linear
 
     recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)                       # by hand: see denoiser.py
-    sigma_data = 1.0                                        # derived: the chain keeps variance 1
+    sigma_data = 1.0                                        # s, derived: the chain keeps variance 1
 
     def __post_init__(self):
         super().__post_init__()
-        self.chain                                          # its constructor checks steps and schedule
-
-    @cached_property
-    def chain(self):
-        """The chain of noise that is undone."""
-        return Chain(self.steps, self.schedule)
+        object.__setattr__(self, "chain", Chain(self.steps, self.schedule))       # the one that is undone
 
     def draw_noise(self, rng, n):
         """t (n,), uniform on 1 ... T, and eps (n, D)."""
@@ -97,14 +87,10 @@ class DDPM(OnNetwork):
         error, pull = self._error(theta, x, noise)
         loss = np.sum(error * error) / error.size                                 # (10)
         deps_hat = error * (2 / error.size)                                       # d(10)
-        dtheta, _ = pull(deps_hat, need_dx=False)
-        return loss, dtheta
+        return loss, pull(deps_hat, need_dx=False)[0]
 
     def elbo(self, theta, x, noise):
-        """Minus one draw of (5), (N,) nats: an unbiased estimate of the bound by one evaluation.
-
-        The sum of T terms is T times the expectation of one of them drawn uniformly.
-        """
+        """Minus one draw of (5), (N,) nats: an unbiased estimate of the bound by one evaluation."""
         theta, x = checks.inputs(self, theta, x)
         error, _ = self._error(theta, x, noise)
         c, w = (part[noise[0]] for part in bound_coefficients(self.chain, self.dim))            # (N,)
@@ -125,25 +111,20 @@ class DDPM(OnNetwork):
         """E[x_0 | x_0 + sigma eps = x] as learned, (n, D), at x_t = x / sqrt(1 + sigma^2)."""
         sigma = checks.positive(sigma, "sigma")
         theta, scaled = checks.inputs(self, theta, checks.rows(x, self.dim) / (1 + sigma ** 2) ** 0.5)
-        eps_hat, _ = self.network(theta, scaled, _level(np.array(sigma)))
+        eps_hat, _ = self.network(theta, scaled, 0.25 * np.log(sigma))            # level with s = 1
         return x - sigma * eps_hat                                                # (2)
 
     def _error(self, theta, x, noise):
         """eps_hat - eps (N, D), and the network's pullback."""
         _, eps = checks.noise(noise, x, t=(len(x),), eps=x.shape)
-        t = noise[0]
+        t = noise[0]                                        # as integers
         if np.min(t) < 1:
             raise ValueError(f"noise must hold t from 1 on, got {np.min(t)}")
-        eps_hat, pull = self.network(theta, self.chain.noised(x, t, eps), _level(self.chain.sigma[t]))
+        eps_hat, pull = self.network(theta, self.chain.noised(x, t, eps), 0.25 * np.log(self.chain.sigma[t]))
         return eps_hat - eps, pull
 
 
-def _level(sigma):
-    """The level of network.py for s = 1: the chain takes data of variance 1."""
-    return 0.25 * np.log(sigma)
-
-
-# ---- the same for any denoiser in the sigma form, (x (n, D), sigma) -> E[x_0 | x_0 + sigma eps = x] ----
+# ---- for any denoiser in the sigma form, (x (n, D), sigma) -> E[x_0 | x_0 + sigma eps = x] ----
 
 def reverse_mean(chain, denoise, x, t):
     """The mean (n, D) of p(x_(t-1) | x_t = x); its covariance is beta_t I.  t is one integer."""

@@ -1,6 +1,6 @@
 """Diffusion: learn to remove noise of every level.  The shortest complete path through the idea.
 
-Process.  Data x0 (their distribution is the `law` of the code) are put under noise of level sigma,
+Process.  Noise of level sigma is added to data x0 (their distribution is the `law` of the code),
     x = x0 + sigma eps,      eps ~ N(0, I)                                                     (1)
 
 The best denoiser in mean square is xhat(x, sigma) = E[x0 | x].  It gives the score of the
@@ -12,8 +12,9 @@ differential equation (ODE) whose solutions have the density p_sigma at every si
 
 From sigma_max down to sigma_min it turns noise into data.  From sigma_min up it gives log p(x).
 
-Model.   A bare network would have to take inputs and give outputs of every size.  So its input is a
-scaled x, and it corrects a multiple of x (Karras et al., eq. 7).  For data of standard deviation s,
+Model.   A bare network would have to take inputs and give outputs of every size.  So the network F
+takes a scaled x and corrects a multiple of x (Karras et al., eq. 7).  For data of standard
+deviation (std) s,
     xhat(x, sigma) = c_skip x + c_out F(c_in x, c_noise)                                       (3)
     c_in    = 1 / sqrt(sigma^2 + s^2)         the input of F has variance 1                    (4)
     c_skip  = s^2 / (sigma^2 + s^2)           the best linear denoiser: it makes c_out smallest
@@ -24,19 +25,18 @@ scaled x, and it corrects a multiple of x (Karras et al., eq. 7).  For data of s
 Loss.    L = 1/D E |xhat(x, sigma) - x0|^2 / c_out^2 = 1/D E |F - target|^2                    (5)
          log(sigma / s) ~ N(m, v^2)                                                            (6)
 
-L is a mean square per coordinate, not nats.  For F = 0 and data of standard deviation s it is 1 at
-every level.  Its minimum is not 0 but the loss of E[x0 | x], the floor.  A network adds the excess
+L is a mean square per coordinate, not nats.  For F = 0 and data of std s it is 1 at every level.
+Its minimum is not 0 but the loss of E[x0 | x], the floor.  A network adds the excess
     1/D E |xhat(x, sigma) - E[x0 | x]|^2 / c_out^2                                             (7)
 
-Gradient.  L is a mean square in F, so dF = 2 / (N D) (F - target).  The pullback (vector-Jacobian
-product) of the network takes dF to dtheta.
+Gradient.  dF = 2/(N D) (F - target), which the network pulls back (vector-Jacobian product).
 
 Checked in tests/implicit/diffusion/test_denoiser.py::test_gradient_of_the_loss_in_every_parameter
 Checked in tests/implicit/diffusion/test_denoiser.py::test_samples_follow_the_density
-
 Symbols: N batch, D data, P parameters, s = sigma_data.  noise is (eps (N, D), sigma (N,)).
 """
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import ndtri
@@ -61,7 +61,6 @@ class Diffusion(OnNetwork):
     """A denoiser of data in `dim` coordinates, each with a standard deviation of about sigma_data.
 
     1.5 is near that of ring, grid and spirals (1.42 to 1.55).  With F = 0, (3) is linear in x:
-
     >>> model = Diffusion(1, sigma_data=2.0)
     >>> model.denoise(np.zeros(model.size), np.array([[5.0]]), sigma=1.0)     # 2^2 / (1^2 + 2^2) x
     array([[4.]])
@@ -89,13 +88,11 @@ class Diffusion(OnNetwork):
         eps, sigma = checks.noise(noise, x, eps=x.shape, sigma=(len(x),))
         c_skip, c_out, c_in, c_noise = self._scales(sigma[:, None])
         noisy = x + sigma[:, None] * eps                                          # (N, D)  (1)
-        target = (x - c_skip * noisy) / c_out                                     # (N, D)
         F, pull = self.network(theta, c_in * noisy, c_noise[:, 0])
-        error = F - target
+        error = F - (x - c_skip * noisy) / c_out                                  # F - target
         loss = np.sum(error * error) / error.size                                 # (5)
         dF = error * (2 / error.size)                                             # d(5)
-        dtheta, _ = pull(dF, need_dx=False)
-        return loss, dtheta
+        return loss, pull(dF, need_dx=False)[0]
 
     def denoise(self, theta, x, sigma):
         """E[x0 | x] as learned, (N, D); sigma > 0 is one number, or one for each row."""
@@ -127,9 +124,7 @@ class Diffusion(OnNetwork):
 
         Fewer steps or turns are biased; figures/implicit/diffusion/completion.py measures these.
         """
-        def sampler(denoise, x, sigmas):
-            return repaint(denoise, x, sigmas, known, rng, turns)
-        return self._from_noise(sampler, theta, n, rng, steps)
+        return self._from_noise(partial(repaint, known=known, rng=rng, turns=turns), theta, n, rng, steps)
 
     def floor(self, exact, x, rng):
         """The loss of the exact denoiser(x, sigma) = E[x0 | x], from rows x of its distribution."""

@@ -1,11 +1,11 @@
 """Flow matching: learn the velocity that carries noise to data along straight lines.
 
-Process. A line joins each datum x0 (of the data's distribution, `law`) to a noise eps ~ N(0, I):
+Process. A line joins each datum x0 to a noise eps ~ N(0, I):
     x_t = (1 - t) x0 + t eps,       dx_t/dt = eps - x0,         t = 0: data,  t = 1: noise     (1)
 
 (Lipman et al. 2023, "Flow Matching for Generative Modeling"; Liu et al. 2023, "Flow Straight and
-Fast").  Time runs against these papers, from data to noise, as sigma does in the other files.  Many
-lines cross at a point.  The best velocity there in mean square is v*(x, t) = E[eps - x0 | x_t = x].
+Fast").  Time runs against these papers, from data to noise, as sigma does in the other files.
+Lines cross.  The best velocity in mean square is their average, v*(x, t) = E[eps - x0 | x_t = x].
 The paths of dx/dt = v*(x, t) do not cross, and yet have the distribution of x_t at every t.
 
 Loss.    L = 1/D E |v(x_t, t) - (eps - x0)|^2,   t uniform: a mean square per coordinate       (2)
@@ -13,8 +13,8 @@ Loss.    L = 1/D E |v(x_t, t) - (eps - x0)|^2,   t uniform: a mean square per co
 Network. For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the variance of x_t, and
     v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)                (3)
 
-The first term is the best linear estimate of eps - x0; s / sqrt(V) is the size of its error.  All
-lengths are in units of u = sigma_data / 1.5: noise N(0, I) fits data of any scale, and s is 1.5.
+The first term is the best linear estimate of eps - x0, and s / sqrt(V) is the std of its error.
+All lengths are in units of sigma_data / 1.5: noise N(0, I) fits data of any scale, and s is 1.5.
 
 Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv.  The network's pullback
 (vector-Jacobian product) takes dF to dtheta.
@@ -26,21 +26,19 @@ Given x_t, the expectation of (1) is x_t = (1 - t) E[x0 | x_t] + t E[eps | x_t],
 Every sampler and likelihood of this folder takes this `denoise`, and an Euler step is the same.
 F is that of denoiser.py with the other sign.  Only the weights of the noise levels differ.
 
-Coupling. Lines between random pairs cross often: v* bends, and steps must be short.  Optimal
-transport in each batch pairs data and noise by short lines (Pooladian et al. 2023, "Multisample
-Flow Matching"; Tong et al. 2023, "Improving and Generalizing Flow-Based Generative Models").  Both
-ends keep their distributions, so the flow still ends at the data: `sample` and `log_prob` hold.
-But eps depends on x0 then: (4) is no denoiser of x0 + sigma eps, and samplers that add noise (DDIM
-with eta > 0, the SDE) sample a wrong distribution.
+Coupling. Lines between random pairs cross often, so paths are curved and steps must be short.
+Optimal transport in each batch pairs data and noise by short lines (Pooladian et al. 2023,
+"Multisample Flow Matching"; Tong et al. 2023, "Improving and Generalizing Flow-Based Generative
+Models").  Both ends keep their distributions, so `sample` and `log_prob` still hold.  But eps then
+depends on x0, and (4) is no denoiser of x0 + sigma eps.  Samplers that add noise (DDIM with
+eta > 0, the SDE) sample a wrong distribution.
 
-Density. Along a path d log p / dt = -div v (Chen et al. 2018, "Neural Ordinary Differential
-Equations"), so
+Density. On a path d log p/dt = -div v (Chen et al. 2018, "Neural Ordinary Differential Equations"):
     log p(x) = log N(x_1; 0, I) + integral of div v dt                                         (5)
 
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_gradient_in_every_parameter
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_density_is_that_of_likelihood_py
-
-Symbols: N batch, D data, P parameters, F the network, s standard deviation.  noise is (eps (N, D), t (N,)).
+Symbols: N batch, D data, P parameters, std standard deviation.  noise is (eps (N, D), t (N,)).
 """
 from dataclasses import KW_ONLY, dataclass
 from itertools import pairwise
@@ -51,13 +49,13 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from scratch import checks
+from scratch.implicit.diffusion.likelihood import in_chunks, runge_kutta
 from scratch.implicit.diffusion.network import OnNetwork
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import USUAL_STD, Recipe
 
 NEAREST_END = 1e-4             # level is infinite at t = 0 and 1, and held from here on; by hand, not swept
 GRADING = 1.5                  # times are u^GRADING, u in equal steps, finer near data; by hand, not swept
-CHUNK = 500                    # rows worked on at once by log_prob: they stay in the processor's cache
 
 
 # ---- couplings: rows x0 and eps (N, D) -> eps in the order in which it is paired with x0 ----
@@ -73,7 +71,7 @@ def minibatch_optimal_transport(x0, eps):
     return eps[linear_sum_assignment(cost.real)[1]]
 
 
-# ---- following a velocity(x, t) from times[0] to times[-1] ----
+# ---- following a velocity(x, t) from times[0] to times[-1]; order 4: likelihood.runge_kutta ----
 
 def euler(velocity, x, times):
     """Order 1: each step has the velocity at its start."""
@@ -90,18 +88,6 @@ def heun(velocity, x, times):
     return x
 
 
-def runge_kutta(velocity, x, times):
-    """Order 4: the classical rule."""
-    for t, later in pairwise(times):
-        h, middle = later - t, (t + later) / 2
-        v1 = velocity(x, t)
-        v2 = velocity(x + h / 2 * v1, middle)
-        v3 = velocity(x + h / 2 * v2, middle)
-        v4 = velocity(x + h * v3, later)
-        x = x + h / 6 * (v1 + 2 * v2 + 2 * v3 + v4)
-    return x
-
-
 def graded_times(steps):
     """0 ... 1, (steps + 1,), as Python floats, which leave float32 as it is."""
     return (np.linspace(0, 1, checks.size(steps, "steps") + 1) ** GRADING).tolist()
@@ -111,8 +97,7 @@ def graded_times(steps):
 class FlowMatching(OnNetwork):
     """A velocity for data in `dim` coordinates, each with a standard deviation of about sigma_data.
 
-    With F = 0, (3) is linear in x, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x, s = 1.5, in any unit:
-
+    With F = 0, (3) is linear in x_t, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x_t with s = 1.5:
     >>> model = FlowMatching(1, sigma_data=2.0)
     >>> model.velocity(np.zeros(model.size), np.array([[13.0]]), t=0.5)
     array([[-10.]])
@@ -132,8 +117,7 @@ class FlowMatching(OnNetwork):
     def draw_noise(self, rng, n):
         """eps (n, D), and t (n,), one from each n-th part of [0, 1]: then the loss varies less.
 
-        t is permuted, so that it is independent of a row's place even if the rows are sorted.
-        Training draws rows in random order, so denoiser.py leaves the permutation out.
+        t is permuted because rows may be sorted.  Training shuffles them: denoiser.py need not.
         """
         eps = checks.generator(rng).standard_normal((checks.size(n, "n"), self.dim))
         return eps, rng.permutation((np.arange(n) + rng.random(n)) / n)
@@ -150,8 +134,7 @@ class FlowMatching(OnNetwork):
         error = linear * x_t + rest * F - (eps - x)                               # (3)
         loss = np.sum(error * error) / error.size                                 # (2)
         dv = error * (2 / error.size)                                             # d(2)
-        dtheta, _ = pull(rest * dv, need_dx=False)                                # d(3)
-        return loss, dtheta
+        return loss, pull(rest * dv, need_dx=False)[0]                            # d(3)
 
     def sample(self, theta, n, rng, *, steps=32):
         """n rows (n, D): noise, carried along the flow by Heun's method."""
@@ -169,8 +152,7 @@ class FlowMatching(OnNetwork):
             return np.column_stack([pairs[0][0], sum(v_dot[:, i] for i, (_, v_dot) in enumerate(pairs))])
 
         start, times = np.column_stack([x, np.zeros(len(x))]), graded_times(steps)
-        parts = [start[i:i + CHUNK] for i in range(0, len(x), CHUNK)]
-        end = np.concatenate([runge_kutta(velocity, part, times) for part in parts])
+        end = in_chunks(lambda state: runge_kutta(velocity, state, times), start)
         log_z = self.dim / 2 * log(2 * pi * self.unit ** 2)
         return -0.5 * np.sum((end[:, :-1] / self.unit) ** 2, axis=1) - log_z + end[:, -1]           # (5)
 

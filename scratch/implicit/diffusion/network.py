@@ -5,22 +5,20 @@ s the level of the noise is 1/4 log(sigma / s) (the 1/4 is that of Karras et al.
 the Design Space of Diffusion Models", table 1).
     y = mlp([x, a_f sin(f x), a_f cos(f x), sin(w level), cos(w level), onehot(label)])        (1)
 
-A perceptron of raw coordinates learns the slow part of a function first and the fast part hardly
-at all.  Sines of its input cure that (Tancik et al. 2020, "Fourier Features Let Networks Learn
-High Frequency Functions in Low Dimensional Domains").  But detail of x finer than its noise holds
-no information about x0.  So each sine has the amplitude that it keeps in expectation when noise of
-standard deviation n, that of the noise in x, is added to its argument:
+A perceptron of raw coordinates learns low frequencies first and high ones hardly at all.  Sines of
+its input cure that (Tancik et al. 2020, "Fourier Features Let Networks Learn High Frequency
+Functions in Low Dimensional Domains").  But detail of x finer than its noise tells nothing of x0.
+So a_f is the factor by which noise n eps in x, eps ~ N(0, 1), shrinks the expectation of sin(f x):
     a_f = E[exp(i f n eps)] = exp(-1/2 f^2 n^2)              (Barron et al. 2021, "Mip-NeRF")  (2)
     n^2 = sigma^2 / (sigma^2 + s^2) = sigmoid(8 level)
 
-Gradient.  Frequencies are fixed, so features have no parameters.  For S = a sin(f x) and
-C = a cos(f x) the pullback (vector-Jacobian product) and the tangent (Jacobian-vector product) are
+Gradient.  For S = a sin(f x) and C = a cos(f x) the pullback (vector-Jacobian product) and the
+tangent (Jacobian-vector product) are
     dx += f (C dS - S dC)                                                                      (3)
     S_dot = f C x_dot,      C_dot = -f S x_dot                                                 (4)
 
 Checked in tests/implicit/diffusion/test_network.py::test_pullback_in_every_parameter_and_input
 Checked in tests/implicit/diffusion/test_network.py::test_tangent_is_the_derivative_along_x_dot
-
 Symbols: N batch, D data, F frequencies of x, W frequencies of the level, C classes, P parameters.
 """
 from dataclasses import dataclass, field
@@ -71,7 +69,7 @@ class OnNetwork:
 class Network:
     """(x (N, D), level: one or (N,)) -> y (N, D), with its pullback and its tangent.
 
-    label: a class 0 ... classes - 1, or one for each row; -1 or None for no class, zeros in (1).
+    label: a class 0 ... classes - 1, or one for each row; -1 or None: no class, zeros in (1).
     """
     dim: int
     hidden: tuple
@@ -101,8 +99,7 @@ class Network:
             if not need_dx:
                 return dtheta, None
             dS, dC = self._waves(dfeatures.T)
-            dx = dfeatures[:, :self.dim] + (f * (C * dS - S * dC)).sum(axis=0).T  # (3)
-            return dtheta, dx
+            return dtheta, dfeatures[:, :self.dim] + (f * (C * dS - S * dC)).sum(axis=0).T      # (3)
 
         return y, pull
 
@@ -118,7 +115,7 @@ class Network:
     def _features(self, x, level):
         """The input of mlp (N, widths[0]), and f (F, 1, 1), S and C (F, D, N) for (3) and (4).
 
-        Rows of x stand last until the end, because NumPy is fast along a long last axis.
+        Rows of x are the last axis until the end, because NumPy is fast along a long last axis.
         """
         f, w = _frequencies(x.real.dtype)
         level = np.broadcast_to(level, (len(x),)).astype(w.dtype)

@@ -1,42 +1,35 @@
 """How noise is added: a stochastic differential equation (SDE), its sigma form, and two ways back.
 
 Forward.   A linear SDE carries data x_0 to noise, t from 0 to 1:
-
     dx = f(t) x dt + g(t) dw                                                                 (1)
 
 Given x_0, its solution is Gaussian.  Put x = s(t) y with s = exp(int_0^t f).  By the product rule
 the drift cancels, dy = (g / s) dw, so
-
     x_t = s (x_0 + sigma eps),    eps ~ N(0, I),    sigma^2 = int_0^t (g / s)^2              (2)
 
-Thus x_t / s is the same Brownian motion for every linear SDE; only the time scale sigma(t)
+Thus x_t / s is the same Brownian motion for every linear SDE, and only its time scale sigma(t)
 differs (Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models",
 appendix B).  Networks and samplers need sigma alone (samplers.py).  "Variance preserving" (VP) is
-
     f = -beta / 2,  g^2 = beta:   s = exp(-B / 2),  sigma^2 = exp(B) - 1,  B = int_0^t beta   (3)
 
-because s^2 (1 + sigma^2) = 1 keeps data of variance 1 at 1.  It is the limit of chain.py.
+because s^2 (1 + sigma^2) = 1 keeps data of variance 1 at 1.  chain.py tends to it as T grows.
 
-Backward.  The density of x_t obeys the Fokker-Planck equation.  With score = grad log p and
-lap p = div(score p) it reads
-
+Backward.  The density p of x_t obeys the Fokker-Planck equation.  With score = grad log p and the
+Laplacian lap p = div grad p = div(score p) it reads
     dp/dt = -div(f x p) + g^2 / 2 lap p = -div[(f x - g^2 / 2 score) p]
 
-The right side is the flow of a density along the velocity in brackets, without noise.  This ODE,
-the "probability flow", has the densities of the SDE at every t and runs either way.  Taking
-g^2 / 2 lap p out of the divergence again, in t' = -t,
-
+So points that move with the velocity in brackets, without noise, have the densities of the SDE at
+every t.  This ODE, the "probability flow", runs either way.  In t' = -t the sign of the right side
+changes, and with g^2 / 2 lap p taken out of the divergence again it reads
     dp/dt' = div[(f x - g^2 score) p] + g^2 / 2 lap p
 
 which is the Fokker-Planck equation of an SDE that runs back (Anderson 1982, "Reverse-time diffusion
 equation models").  Written in t, with dt < 0:
-
     ODE   dx = (f x - g^2 / 2 score) dt                                                      (4)
     SDE   dx = (f x - g^2     score) dt + g dw                                               (5)
 
-Predictions.  Write x = a x_0 + b eps, a = s, b = s sigma.  A network may predict the expectation
-given x of x_0, of eps or of the velocity v, or the score.  Given x, each gives the others.
-
+Predictions.  Write x = a x_0 + b eps, a = s, b = s sigma.  A network may predict the score, or the
+expectation given x of x_0, of eps or of the velocity v.  Given x, each gives the others.
     x_0   = (x - b eps) / a                                                                  (6)
     eps   = (x - a x_0) / b                                                                  (7)
     score = grad log p_t(x) = E[-eps / b | x]     (as p_t = int p_0(x_0) N(x; a x_0, b^2 I))  (8)
@@ -50,7 +43,7 @@ Checked in tests/implicit/diffusion/test_processes.py::test_scale_and_sigma_solv
 Checked in tests/implicit/diffusion/test_processes.py::test_score_is_the_gradient_of_the_log_density
 Checked in tests/implicit/diffusion/test_processes.py::test_marginals_on_gaussian_data_are_exact
 Checked in tests/implicit/diffusion/test_processes.py::test_predictions_fit_known_data_and_noise
-Symbols: N rows, D data.
+Symbols: N rows, D data, w a Brownian motion, B the integral of beta.
 """
 from dataclasses import dataclass
 
@@ -75,8 +68,6 @@ class VP:
     def __post_init__(self):
         checks.positive(self.beta_min, "beta_min"), checks.positive(self.beta_max, "beta_max")
 
-    # ---- forward ----
-
     def drift(self, x, t):
         """f(t) x, (N, D)."""
         x = checks.rows(x)
@@ -98,13 +89,11 @@ class VP:
         """b, the standard deviation of x_t given x_0."""
         return self.scale(t) * self.sigma(t)                                      # (2)
 
-    # ---- backward ----
-
     def score(self, denoise, x, t):
         """grad log p_t(x), (N, D), from a denoiser of the sigma form y = x / s, for one t > 0."""
-        x, t = checks.rows(x), checks.positive(t, "t")
+        t = checks.positive(t, "t")
         s, sigma = float(self.scale(t)), float(self.sigma(t))
-        y = x / s
+        y = checks.rows(x) / s
         return (denoise(y, sigma) - y) / (s * sigma ** 2)                         # (7), (8)
 
     def probability_flow(self, x, t, score):

@@ -1,8 +1,7 @@
 """Samplers: from noise to data, with any denoiser, one noise level after the other.
 
-Everything is in the sigma form x_sigma = x0 + sigma eps, eps ~ N(0, I), and rests on one function,
-the denoiser D(x, sigma) = E[x0 | x_sigma = x], which gives the score of the noised distribution:
-
+Everything is in the sigma form x_sigma = x0 + sigma eps, eps ~ N(0, I).  The denoiser
+D(x, sigma) = E[x0 | x_sigma = x] gives the score of the noised distribution p_sigma:
     grad log p_sigma(x) = (D - x) / sigma^2                        (Tweedie; Robbins 1956)       (1)
 
 A sampler takes x with the distribution p_sigma at sigmas[0] down to sigmas[-1], usually 0.  With a
@@ -10,15 +9,13 @@ distribution ("law" in the code) whose denoiser is exact:
 
     sample = heun(law.denoise, law.noised(80.0).sample(n, rng), karras_sigmas(32))
 
-p_sigma is the distribution of a Brownian motion that starts at the data, at time sigma^2.
-Two equations run through these distributions backward (processes.py):
-
+p_sigma is the distribution at time sigma^2 of a Brownian motion that starts at the data.  Two
+equations run through these distributions backward (processes.py):
     ODE    dx = -sigma score dsigma = (x - D) / sigma dsigma       "probability flow"            (2)
     SDE    dx = -score d(sigma^2) + noise of variance -d(sigma^2)                                (3)
 
-The simplest step from sigma to lower holds D fixed, or the whole score.  The equation is then
-linear, and its exact solution has the form
-
+The simplest step from sigma to lower holds D or the whole score fixed.  The equation is then
+linear, and its exact solution is
     x' = D + keep (x - D) + add z,    z ~ N(0, I)                                                (4)
 
     method                     equation   fixed   keep                add^2
@@ -26,9 +23,9 @@ linear, and its exact solution has the form
     ddim with eta = 1          SDE        D       lower^2 / sigma^2   lower^2 (1 - lower^2/sigma^2)
     euler_maruyama             SDE        score   lower^2 / sigma^2   sigma^2 - lower^2
 
-The second row is ancestral sampling (DDPM), because it is also Bayes' rule: given x0 = D,
-x' given x is a Brownian bridge with this mean and variance.  All three are of order 1: their error
-falls as 1 / steps.  heun and dpm_solver_2m evaluate how D changes along the way and are of order 2.
+The second row is ancestral sampling (DDPM): by Bayes' rule, x' given x and x0 = D has this mean and
+variance (a Brownian bridge).  All three are of order 1: their error falls as 1 / steps.  heun and
+dpm_solver_2m measure how D changes along a step and are of order 2.
 
 Source: Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models".
 Checked in tests/implicit/diffusion/test_samplers.py::test_each_sampler_is_its_papers_algorithm
@@ -47,9 +44,8 @@ from scratch import checks
 def karras_sigmas(n, sigma_min=0.002, sigma_max=80.0, rho=7.0):
     """n levels from sigma_max down to sigma_min and then 0, (n + 1,): n steps.
 
-    Evenly spaced in sigma^(1/rho), so that the steps shrink nearly in proportion to sigma
-    (Karras et al. 2022, eq. 5; the three constants from their table 1).
-
+    Evenly spaced in sigma^(1/rho), so that steps are shorter where sigma is small (Karras et al.
+    2022, eq. 5; the three constants from their table 1).
     >>> karras_sigmas(3, 1.0, 9.0, rho=2.0)
     array([9., 4., 1., 0.])
     """
@@ -60,7 +56,7 @@ def karras_sigmas(n, sigma_min=0.002, sigma_max=80.0, rho=7.0):
     return np.append(np.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), n) ** rho, 0.0)
 
 
-# ---- along the probability flow: no noise, x at the start decides x at the end ----
+# ---- the ODE (2): no noise, so x at the start determines x at the end ----
 
 def euler(denoise, x, sigmas):
     """Order 1, one evaluation a step: follow the tangent (2)."""
@@ -89,16 +85,13 @@ def heun(denoise, x, sigmas):
 def dpm_solver_2m(denoise, x, sigmas):
     """Order 2, one evaluation a step: DPM-Solver++(2M), with alpha = 1.
 
-    In l = -log sigma, (2) is d(x / sigma)/dl = D / sigma, and a step has the length
-    h = log(sigma / lower):
-
+    In l = -log sigma, (2) is d(x / sigma)/dl = D / sigma.  A step of h = log(sigma / lower) is
         x'     = lower / sigma x + lower int exp(l) D dl                                         (5)
         middle = D + h / (2 h_before) (D - D_before)                                             (6)
 
-    With D fixed, (5) is Euler's step.  Fixing it at its value in the middle of the step instead,
-    on the line (6) through the last two evaluations, gains an order.  The first step has no D
-    before it, and a step to 0 has no middle.
-    (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Alg. 2.)
+    With D fixed, (5) is Euler's step.  With its value in the middle of the step, on the line (6)
+    through the last two evaluations, it is of order 2.  The first step has no D before it, a step
+    to 0 no middle.  (Lu et al. 2022, "DPM-Solver++: Fast Solver for Guided Sampling", Alg. 2.)
     """
     denoise, x, sigmas = sampler_arguments(denoise, x, sigmas)
     before = h_before = None
@@ -113,11 +106,10 @@ def dpm_solver_2m(denoise, x, sigmas):
     return x
 
 
-# ---- with noise: the end depends less and less on x at the start ----
+# ---- with noise ----
 
 def ddim(denoise, x, sigmas, eta, rng):
-    """eta = 0 is Euler's step, eta = 1 ancestral sampling (DDPM).
-
+    """eta = 0 is Euler's step, eta = 1 ancestral sampling (DDPM).  In (4),
         add = eta lower sqrt(1 - lower^2 / sigma^2),    keep^2 sigma^2 + add^2 = lower^2         (7)
 
     The noise in x' has variance lower^2: add^2 of it is fresh, and the rest is the present
@@ -142,38 +134,34 @@ def euler_maruyama(denoise, x, sigmas, rng):
     A step to 0 ends in D without noise, because no later step would remove it (Song et al. 2021,
     "Score-Based Generative Modeling through Stochastic Differential Equations", appendix E).
     """
-    denoise, x, sigmas = sampler_arguments(denoise, x, sigmas)
-    rng = checks.generator(rng)
-    for sigma, lower in pairwise(sigmas):
-        x = _reverse_diffusion(denoise, x, sigma, lower, rng)
-    return x
+    return _reverse_sde(denoise, x, sigmas, rng)
 
 
 def predictor_corrector(denoise, x, sigmas, rng, ratio=0.16):
-    """A step of the reverse SDE (3), then one of Langevin dynamics at the level reached:
-
+    """After each step of the reverse SDE (3) one of Langevin dynamics at the level reached:
         dx = score dt + sqrt(2 dt) z,    dt = 2 (ratio sigma)^2                                  (8)
 
-    The stationary distribution of (8) is p_sigma up to O(dt), so it corrects the distribution of
-    x: the variance V > sigma^2 of a Gaussian becomes V / (1 - dt / (2 V)).  In (8) the score's
-    displacement is `ratio` times as long as the noise's, if |score| = sqrt(dim) / sigma (Song
-    et al. 2021, "Score-Based ...", Alg. 2 and 4; 0.16 as in their code for CIFAR-10).
+    The stationary distribution of (8) is p_sigma up to O(dt): the variance V > sigma^2 of a
+    Gaussian becomes V / (1 - dt / (2 V)).  So (8) corrects the distribution of x.  The score moves
+    x `ratio` times as far as the noise does, if |score| = sqrt(dim) / sigma (Song et al. 2021,
+    "Score-Based ...", Alg. 2 and 4; 0.16 as in their code for CIFAR-10).
     """
+    return _reverse_sde(denoise, x, sigmas, rng, checks.positive(ratio, "ratio"))
+
+
+def _reverse_sde(denoise, x, sigmas, rng, ratio=None):
     denoise, x, sigmas = sampler_arguments(denoise, x, sigmas)
-    rng, ratio = checks.generator(rng), checks.positive(ratio, "ratio")
+    rng = checks.generator(rng)
     for sigma, lower in pairwise(sigmas):
-        x = _reverse_diffusion(denoise, x, sigma, lower, rng)
-        if lower > 0:
+        denoised = denoise(x, sigma)
+        mean = denoised + (lower / sigma) ** 2 * (x - denoised)                                  # (4)
+        if lower == 0:
+            return mean
+        x = mean + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng)                            # (4)
+        if ratio is not None:
             dt, score = 2 * (ratio * lower) ** 2, (denoise(x, lower) - x) / lower ** 2           # (1)
             x = x + dt * score + sqrt(2 * dt) * noise_like(x, rng)                               # (8)
     return x
-
-
-def _reverse_diffusion(denoise, x, sigma, lower, rng):
-    """x + (sigma^2 - lower^2) score + sqrt(sigma^2 - lower^2) z; a step to 0 ends in D."""
-    denoised = denoise(x, sigma)
-    mean = denoised + (lower / sigma) ** 2 * (x - denoised)                                      # (4)
-    return mean + sqrt(sigma ** 2 - lower ** 2) * noise_like(x, rng) if lower > 0 else mean
 
 
 # ---- shared by all samplers, those of completion.py too ----

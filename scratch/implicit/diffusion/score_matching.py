@@ -6,8 +6,7 @@ Model.   A network s(x), close to the score in Fisher's sense:
 Loss.    The score of the data is unknown, but three objectives differ from (1) by a constant only.
 
 Explicit (Hyvarinen 2005, "Estimation of Non-Normalized Statistical Models by Score Matching",
-theorem 1).  The cross term of (1) holds p grad log p = grad p.  Integrated by parts (p s -> 0 far
-out) it is the trace of ds/dx:
+theorem 1).  The cross term of (1) is -int s^T grad p = E_p tr(ds/dx), by parts (p s -> 0 far out):
     F(s) = J(s) + 1/2 E_p |grad log p|^2,      J(s) = E_p [ tr(ds/dx) + 1/2 |s|^2 ]            (2)
 
 Sliced (Song et al. 2019, "Sliced Score Matching", variance-reduced form).  If E v v^T = I, then
@@ -15,20 +14,18 @@ E v^T (ds/dx) v is the trace, and one tangent (Jacobian-vector product) replaces
     J(s) = E_p E_v [ v^T (ds/dx) v + 1/2 |s|^2 ]                                               (3)
 
 Denoising (Vincent 2011, "A Connection Between Score Matching and Denoising Autoencoders").  For
-x = x0 + sigma eps, grad log q(x | x0) = -eps / sigma, and its expectation given x is the score of
-p_sigma, the density of x:
+x = x0 + sigma eps of density p_sigma the score is E[grad log q(x | x0) | x] = E[-eps / sigma | x]:
     1/2 E |s(x) + eps / sigma|^2  =  1/2 E |s(x) - grad log p_sigma(x)|^2 + constant           (4)
 
 It has no derivative of s, but its minimizer is the score of p_sigma, not of p.  Taken at all sigma
-at once it trains diffusion models (denoiser.py).
+it trains diffusion models (denoiser.py).
 
-Gradient.  With dJ for the weight of a row in the loss, (2) and (3) have ds = dJ s and, for the
-tangent s_dot = (ds/dx) v, ds_dot = dJ v.  The pullback (vector-Jacobian product) of the tangent in
-kernels/dense.py turns both into dtheta.  (4) is a mean square: ds = dJ (s + eps / sigma).
+Gradient.  dJ is the weight of a row in the loss.  (2) and (3) have ds = dJ s and, for the tangent
+s_dot = (ds/dx) v, ds_dot = dJ v.  The pullback (vector-Jacobian product) of mlp_jvp in
+kernels/dense.py takes both to dtheta.  (4) has ds = dJ (s + eps / sigma).
 
 Checked in tests/implicit/diffusion/test_score_matching.py::test_gradient_in_every_parameter
 Checked in tests/implicit/diffusion/test_score_matching.py::test_explicit_is_distance_to_the_score
-
 Symbols: N batch, D data, P parameters.  noise is N(0, I), (N, D): v or eps.
 """
 from dataclasses import KW_ONLY, dataclass
@@ -67,7 +64,6 @@ def denoising(sigma):
         error = s + noise / sigma                                                 # (N, D)
         J = 0.5 * np.sum(error * error, axis=1)                                   # (N,)  (4)
         return J, lambda dJ: pull(dJ[:, None] * error)                            # d(4)
-
     return denoising_at_sigma
 
 
@@ -85,7 +81,6 @@ def _hyvarinen(model, theta, x, directions):
             dtheta = dtheta + pull_jvp(ds, dJ[:, None] * v)                       # d(2), d(3)
             ds = np.zeros_like(s)                           # 1/2 |s|^2 is in J once: the first pull has it
         return dtheta
-
     return J, pull
 
 
@@ -94,7 +89,6 @@ class ScoreNetwork(OnNetwork):
     """A network for the score of one distribution, fitted by explicit, sliced or denoising(sigma).
 
     For data of a scale near 1; in other units see data/standardized.py.  s = 0 has J = 0 by (2):
-
     >>> model = ScoreNetwork(2, objective=explicit)
     >>> float(model.loss(np.zeros(model.size), np.ones((4, 2)), np.ones((4, 2)))[0])
     0.0
@@ -119,9 +113,7 @@ class ScoreNetwork(OnNetwork):
         theta, x = checks.inputs(self, theta, x)
         noise, = checks.noise([noise], x, noise=x.shape)
         J, pull = self.objective(self, theta, x, noise)                           # (N,)
-        loss = np.sum(J) / x.size
-        dJ = np.full_like(J, 1 / x.size)
-        return loss, pull(dJ)
+        return np.sum(J) / x.size, pull(np.full_like(J, 1 / x.size))
 
     def score(self, theta, x):
         """s(x), (N, D)."""
@@ -140,7 +132,7 @@ class ScoreNetwork(OnNetwork):
         """n rows (n, D) by Langevin dynamics from N(0, I): x <- x + dt s(x) + sqrt(2 dt) N(0, I).
 
         Its stationary distribution is p up to O(dt): a variance V becomes V / (1 - dt / (2 V)).
-        But x moves slowly between modes, and s is learned only where data are.  Noise levels cure
+        But x moves slowly between modes, and s is learned only near data.  Many noise levels cure
         both (Song and Ermon 2019, "Generative Modeling by Estimating Gradients of the Data
         Distribution").  steps and dt are by hand, not swept.
         """
