@@ -10,15 +10,12 @@ from scratch.family_tree import BRANCHES, MODELS
 
 
 @pytest.mark.parametrize("name", runner.names())
-def test_computes_at_effort_quick_and_draws(name, tmp_path):
+def test_computes_at_effort_quick_and_draws(name):
     module = runner.load(name)
     assert isinstance(module.CLAIM, str) and module.CLAIM.endswith(".")
     results = runner.compute(name, "quick")
     assert not any(value.dtype.hasobject for value in results.values())         # no pickle
-    fig = runner.draw(name, results)
-    assert isinstance(fig, Figure)
-    fig.set_layout_engine("none")                           # half of the time, and tested by `python -m figures`
-    fig.savefig(tmp_path / "picture.png", dpi=30)
+    assert isinstance(runner.draw(name, results), Figure)   # as a file: .ci/run makes all of them
 
 
 def test_stored_results_are_those_of_todays_laws_and_models():
