@@ -24,15 +24,18 @@ from scratch.estimate import Estimate
 
 
 def k1(log_r):
+    """-log r: unbiased."""
     return -log_r                                                                 # (1)
 
 
 def k2(log_r):
+    """1/2 (log r)^2: biased, with little noise."""
     return 0.5 * log_r ** 2                                                       # (2)
 
 
 def k3(log_r):
-    """
+    """r - 1 - log r: unbiased and never negative.
+
     >>> k3(np.array([-0.1, 0.0, 0.1])).round(5)
     array([0.00484, 0.     , 0.00517])
     """
