@@ -241,7 +241,7 @@ class Sampler(Mean):
         return theta + rng.standard_normal((n, 2))
 
 
-@pytest.mark.parametrize("shift, scale", [(71.0, 13.0), (0.0, 13.0), (1.7e9, 1.0), (0.0, 0.01), (0.0, 0.0)])
+@pytest.mark.parametrize("shift, scale", [(71.0, 13.0), (-71.0, 1.0), (0.0, 13.0), (1.7e9, 1.0), (0.0, 0.01), (0.0, 0.0)])
 def test_rows_in_other_units_are_warned_about_with_the_remedy(shift, scale, rng):
     rows = np.stack([rng.standard_normal(50), shift + scale * rng.standard_normal(50)], axis=1)
     with pytest.warns(UserWarning, match=r"column 1 of data has mean .* use standardize\(model, rows\)"):
