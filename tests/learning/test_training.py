@@ -9,6 +9,7 @@ from scratch.explicit.mixture_em import MixtureEM
 from scratch.learning import training
 from scratch.learning.optimizers import SGD, Adam, average, constant
 from scratch.learning.training import Diverged, Recipe, batches, fit, train
+from tests.test_checks import Frame
 
 
 class Mean:
@@ -195,18 +196,6 @@ def test_the_default_recipe_decays_by_half_a_cosine():
 
 
 # ---- what people bring ----
-
-class Frame:
-    """Like a data frame: an array with a method `sample` of its own."""
-    def __init__(self, rows):
-        self.rows = rows
-
-    def __array__(self, dtype=None, copy=None):
-        return np.asarray(self.rows, dtype)
-
-    def sample(self, n):
-        raise AssertionError("not a law")
-
 
 def test_a_data_frame_is_rows_and_not_a_law(rng):
     rows = Law().sample(40, rng)
