@@ -1,20 +1,34 @@
-"""Compute, store and draw figures, so that an interrupted run leaves yesterday's in place.
+"""A figure is a module of this package that computes numbers, draws them, and states what they show.
 
-A figure is a module of this package with CLAIM, compute(effort, rng) and
-draw(results).  It may also say
+    SECTION = "1.5"             where it belongs: a key of SECTIONS
+    FINDING = "..."             its headline, at most 12 words
+    SETTINGS = "..."            the gray line at its foot
+    compute(effort, rng)        its results, a dict of arrays; `seeds` says how many independent runs they rest on
+    claim(results)              one sentence, at most 25 words, each number in it formatted from the results
+    checks(results)             {name: bool}, the inequalities on which headline and claim rest
+    draw(results)               a matplotlib Figure
 
-    STUDY = True       too long for the default run: redrawn from its stored
-                       results, computed anew by --studies
-    TIMING = True      it measures time, so it is computed alone, after the others
-    animate(results)   a matplotlib Animation, which becomes a GIF beside the picture
+It may also have
 
-Effort "full" writes results/NAME.npz and rendered/NAME.png, which stand in the
-repository.  Effort "quick" writes the same into quick/, which does not: a
-glance never replaces the real picture.
+    TIMING = True               it measures time, so it is computed alone, after the others
+    animate(results)            a matplotlib Animation, which becomes a GIF beside the picture
+    table(results)              text in Markdown, which becomes results/NAME.md
+    readme(results)             text in Markdown, which replaces the block of its name in the README
+
+A study takes too long for the default run, which redraws it from its stored results.  In place of
+compute it has
+
+    parts(effort)               the names of its parts, such as "ring gan 0"
+    compute_part(part, effort, rng)     the results of one part
+    gather(effort, parts)       the results of the figure, from {part: its results}
+
+--studies computes the parts that are not stored yet, or that other code made, and stores each as it
+ends.  So a run that is killed loses the parts in work and no other.
+
+Effort "full" writes results/NAME.npz and rendered/NAME.png, which stand in the repository.  Effort
+"quick" writes the same into quick/, which does not: a glance never replaces the real picture.
 """
 import importlib
-import io
-import os
 import tempfile
 import time
 import zlib
@@ -23,16 +37,27 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 
-from figures.style import SETTINGS
+from figures import provenance, store, style
 
 CODE = Path(__file__).parent
-HERE = CODE                     # where results and pictures stand
 EFFORTS = ("quick", "full")
+SECTIONS = {
+    "1.1": "1.1 Definition (基本定义)",
+    "1.2": "1.2 Three abilities (生成模型的核心能力)",
+    "1.3": "1.3 The family tree (生成模型的分类)",
+    "1.4": "1.4 Generative and discriminative models (生成模型与判别模型的对比)",
+    "1.5": "1.5 What is special about diffusion (扩散模型的特殊性)",
+    "case": "Case studies (案例研究)",
+    "loop": "The training loop (代码示例)",
+    "key": "The key formula (关键公式)",
+    "divergence": "How the key formula is measured",
+    "trust": "Why the numbers can be trusted",
+}
 
 
 def modules():
-    """The modules of all figures, by name in alphabetical order: those of this folder tree that make a claim."""
-    found = [path for path in CODE.rglob("*.py") if "\nCLAIM = " in path.read_text(encoding="utf-8")]
+    """The modules of all figures, by name in alphabetical order: those of this folder tree with a finding."""
+    found = [path for path in CODE.rglob("*.py") if "\nFINDING = " in path.read_text(encoding="utf-8")]
     return {path.stem: ".".join(("figures", *path.relative_to(CODE).with_suffix("").parts))
             for path in sorted(found, key=lambda path: path.stem)}
 
@@ -51,101 +76,83 @@ def load(name):
 
 def is_study(module):
     """Whether the default run only redraws it."""
-    return getattr(module, "STUDY", False)
+    return hasattr(module, "parts")
 
 
-def is_timing(module):
-    """Whether it must be computed alone."""
-    return getattr(module, "TIMING", False)
+def compute(name, effort, part=None):
+    """Results and seconds of processor time: of a part of a study, or of a whole figure.  Run by a worker.
 
-
-def compute(name, effort):
-    """The figure's results, a dict of arrays, from its own random stream."""
+    Each figure, and each part, has a random stream of its own.
+    """
     if effort not in EFFORTS:
         raise ValueError(f"effort must be one of {', '.join(EFFORTS)}, got {effort!r}")
-    rng = np.random.default_rng(zlib.crc32(name.encode()))
-    results = load(name).compute(effort, rng)
-    return {key: np.asarray(value) for key, value in results.items()}
-
-
-def draw(name, results):
-    """The figure's picture."""
-    with matplotlib.rc_context(SETTINGS):
-        return load(name).draw(results)
-
-
-def gif(name, results):
-    """The figure's moving picture as the bytes of a GIF, or None if it has none."""
-    module = load(name)
-    if not hasattr(module, "animate"):
-        return None
-    with matplotlib.rc_context(SETTINGS), tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "picture.gif"                 # the writer wants a path with this ending
-        module.animate(results).save(path, writer="pillow")
-        return path.read_bytes()
-
-
-def make(name, effort, redraw=False):
-    """Compute (or read) and draw one figure; returns the seconds that took.
-
-    All files are written at the end, when the drawing has succeeded too.
-    """
-    began = time.perf_counter()
-    stored, picture = paths(name, effort)
-    if redraw:
-        if not stored.exists():
-            flag = " --studies" * is_study(load(name))
-            raise FileNotFoundError(f"{stored} does not exist: compute it first (python -m figures {name}{flag})")
-        with np.load(stored, allow_pickle=False) as file:
-            results = dict(file)
+    module, began = load(name), time.process_time()
+    if part is not None:
+        results = module.compute_part(part, effort, np.random.default_rng([_number(name), _number(part)]))
+    elif is_study(module):
+        parts = {part: compute(name, effort, part)[0] for part in module.parts(effort)}
+        results = module.gather(effort, parts)
     else:
-        results = compute(name, effort)
-    with matplotlib.rc_context(SETTINGS):
-        fig = draw(name, results)
-        content = io.BytesIO()
-        fig.savefig(content, format="png", metadata={"Software": None})
-    moving = gif(name, results)
-    if not redraw:
-        write(stored, lambda file: np.savez_compressed(file, **results))
-    write(picture, lambda file: file.write(content.getvalue()))
-    if moving is not None:
-        write(picture.with_suffix(".gif"), lambda file: file.write(moving))
-    return time.perf_counter() - began
+        results = module.compute(effort, np.random.default_rng(_number(name)))
+    return _arrays(results), time.process_time() - began
 
 
-def page():
-    """The text of figures/README.md: every figure with its claim."""
-    rows = "\n".join(f"| [![{name}](rendered/{name}.png)](rendered/{name}.png) | **{name}** {load(name).CLAIM} |"
-                     for name in names())
-    return f"# Figures\n\nThis page is written by `python -m figures`.\n\n| figure | claim |\n|---|---|\n{rows}\n"
+def pictures(name, results):
+    """{ending: bytes} of the picture, and of the moving one if there is one.  Run by a worker."""
+    module = load(name)
+    with matplotlib.rc_context(style.SETTINGS):
+        files = {".png": style.png(module.draw(results))}
+        if hasattr(module, "animate"):
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "picture.gif"         # the writer wants a path with this ending
+                module.animate(results).save(path, writer="pillow")
+                files[".gif"] = path.read_bytes()
+    return files
 
 
-def paths(name, effort):
-    """Where the results and the picture of a figure stand."""
-    if effort == "quick":
-        return HERE / "quick" / f"{name}.npz", HERE / "quick" / f"{name}.png"
-    return HERE / "results" / f"{name}.npz", HERE / "rendered" / f"{name}.png"
+def refuted(name, results):
+    """The names of the checks that do not hold."""
+    return [check for check, holds in load(name).checks(results).items() if not holds]
 
 
-def check_writable(effort):
-    """Raise an error if the folders of results and pictures cannot be written to."""
-    for path in paths("figure", effort):
-        try:
-            path.parent.mkdir(exist_ok=True)
-            tempfile.TemporaryFile(dir=path.parent).close()
-        except OSError as error:
-            raise OSError(f"{path.parent} cannot be written to: make figures in a checkout of your own") from error
+def missing_parts(name):
+    """The parts of a study that are not stored, or that other code made."""
+    return [part for part in load(name).parts("full") if stored_part(name, part) is None]
 
 
-def write(path, save):
-    """Call save(file) and put the file at `path` whole, or leave what was there."""
-    path.parent.mkdir(exist_ok=True)
-    file = tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False)
+def stored_part(name, part):
+    """(results, seconds) of a part if it is stored and today's code made it, else None."""
     try:
-        with file:                                          # closed before it is moved or removed
-            save(file)
-        os.chmod(file.name, 0o644)
-        os.replace(file.name, path)
-    except BaseException:
-        os.unlink(file.name)
-        raise
+        results, made = store.read(store.part_path(name, part))
+    except (OSError, ValueError, KeyError):                 # none, or not whole, or changed
+        return None
+    return (results, made["seconds"]) if made["code"] == code(name) else None
+
+
+def gather(name):
+    """Results and seconds of a study whose parts are all stored."""
+    parts = {part: stored_part(name, part) for part in load(name).parts("full")}
+    results = load(name).gather("full", {part: results for part, (results, _) in parts.items()})
+    return _arrays(results), sum(seconds for _, seconds in parts.values())
+
+
+def code(name):
+    """The hash of the code that makes a figure's results."""
+    return provenance.code_hash(modules()[name])
+
+
+def stored(name):
+    """The stored results of a figure, and how they were made."""
+    path = store.result_path(name, "full")
+    if not path.exists():
+        flag = " --studies" * is_study(load(name))
+        raise FileNotFoundError(f"{path} does not exist: compute it first (python -m figures {name}{flag})")
+    return store.read(path)
+
+
+def _number(name):
+    return zlib.crc32(name.encode())
+
+
+def _arrays(results):
+    return {key: np.asarray(value) for key, value in results.items()}
