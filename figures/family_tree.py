@@ -1,55 +1,81 @@
-"""The chapter's figure 1.2, drawn from the package itself."""
+"""The chapter's figure 1.2, drawn from the package: its branches, its classes, what each family makes of the moons."""
+import textwrap
+
 import numpy as np
 
-from figures.style import COLORS, figure
+from figures import runner
+from figures.style import COLORS, DARK_ORANGE, figure, plane
 from scratch.family_tree import BRANCHES, MODELS
 
-EMPTY = "#bbbbbb"
-COLUMNS = (0.0, 0.8, 2.15, 3.35, 5.6)                       # inches: four generations of branches, then the models
-CLAIM = "Every model class of the package has its place in the chapter's family tree; branches without one are gray."
+SECTION = "1.3"
+FINDING = "Explicit or implicit names the training, not whether a density exists"
+SETTINGS = ("Dots: samples of the family's default model, trained on the moons (black: the data). Number: KL(p_data || p_model), mean "
+            "of 3 seeds, from the figure three_abilities. Names: the classes of the package on this branch.")
 
-FAMILIES = {"autoregressive models": "autoregressive", "variational autoencoders": "vae",
-            "generative adversarial networks": "gan", "diffusion models": "diffusion",
-            "discriminative models": "discriminative", "explicit density": "baseline"}
+FAMILIES = {"autoregressive models": ("autoregressive", "log p: exact, one pass"),
+            "variational autoencoders": ("vae", "log p: a bound; exact for 2 latents"),
+            "generative adversarial networks": ("gan", "log p: by averaging over z"),
+            "diffusion models": ("diffusion", "log p: exact, along its ODE")}
+ORDER = ("autoregressive", "vae", "gan", "diffusion")       # of the rows in three_abilities
+WINDOW = ((-2.1, 2.1), (-1.5, 1.5))
+PLACES = {"models": (0.0, 1.75), "generative models": (1.0, 2.5), "discriminative models": (1.0, 0.0),
+          "explicit density": (2.75, 3.5), "implicit density": (2.75, 1.5), "autoregressive models": (4.35, 4.0),
+          "variational autoencoders": (4.35, 3.0), "generative adversarial networks": (4.35, 2.0),
+          "diffusion models": (4.35, 1.0)}                  # in inches, left middle of each box
 
 
 def compute(effort, rng):
-    """The tree as two columns of names: every branch and every model, and what it hangs from."""
-    nodes = [(name, parent or "", "") for name, (_, parent) in BRANCHES.items()]
-    for name, entry in MODELS.items():
-        sizes = ", ".join(f"{key}={value}" for key, value in entry.sizes.items())
-        nodes.append((name, entry.branch, f"{len(entry().init(rng))} parameters at {sizes}"))
-    return dict(zip(("names", "parents", "notes"), np.array(nodes).T))
+    """Every class and its branch; samples and KL of each family from the stored results of three_abilities."""
+    stored, _ = runner.stored("three_abilities")
+    results = dict(seeds=int(stored["seeds"]), names=list(MODELS), branches=[entry.branch for entry in MODELS.values()],
+                   kl=stored["kl"][..., 1], truth=stored["truth"][:400].astype(np.float32))
+    return results | {family: stored[f"{family}_samples"][:400] for family in ORDER}
+
+
+def claim(results):
+    """Both sides of the tree have finite densities."""
+    kl = dict(zip(ORDER, results["kl"].mean(axis=1)))
+    return (f"The implicit side has densities too: diffusion misses {kl['diffusion']:.4f} nats and the GAN {kl['gan']:.3f}, the "
+            f"explicit VAE {kl['vae']:.4f}, the autoregressive model {kl['autoregressive']:.4f}.")
+
+
+def checks(results):
+    """Every branch is inhabited, and every KL is finite; an implicit model is not always the worse one."""
+    kl = dict(zip(ORDER, results["kl"].mean(axis=1)))
+    leaves = set(BRANCHES) - {parent for _, parent in BRANCHES.values()}
+    return {"every leaf of the tree has a class": leaves <= {str(branch) for branch in results["branches"]},
+            "every family has a finite KL": bool(np.isfinite(results["kl"]).all()),
+            "diffusion, called implicit, is nearer than the VAE, called explicit": bool(kl["diffusion"] < kl["vae"])}
 
 
 def draw(results):
-    """Root at the left, model classes at the right, one row a leaf."""
-    names, notes = list(results["names"]), dict(zip(results["names"], results["notes"]))
-    parent = dict(zip(names, results["parents"]))
-    children = {name: [child for child in names if parent[child] == name] for name in names}
-
-    def leaves(name):
-        return [leaf for child in children[name] for leaf in leaves(child)] or [name]
-
-    def column(name):
-        generation = 0 if not parent[name] else 1 + COLUMNS.index(column(parent[name]))
-        return COLUMNS[-1 if notes[name] else generation]
-
-    rows = {leaf: -row for row, leaf in enumerate(leaves("models"))}
-    fig = figure(0.8 + 0.42 * len(rows), "The family tree, as it stands in the package")
+    """Root at the left, families at the right, each with its samples, its KL and its classes."""
+    fig = figure(4.8, FINDING, SETTINGS)
     ax = fig.subplots()
-    for name in names:
-        inhabited = any(notes[leaf] for leaf in leaves(name))
-        family = next((FAMILIES[place] for place in (name, parent[name]) if place in FAMILIES), "truth")
-        color = COLORS[family] if inhabited else EMPTY
-        x, y = column(name), np.mean([rows[leaf] for leaf in leaves(name)])
-        if parent[name]:
-            px, py = column(parent[name]), np.mean([rows[leaf] for leaf in leaves(parent[name])])
-            elbow = x - 0.22
-            ax.plot([px, elbow, elbow, x], [py, py, y, y], color=EMPTY, lw=1, zorder=0)
-        ax.text(x, y, name, va="center", color=color, family="monospace" if notes[name] else None,
-                bbox=dict(boxstyle="round", fc="white", ec=color))
-        ax.text(x, y - 0.45, notes[name], va="center", fontsize=6, color=color)
-    ax.set(xlim=(-0.1, 8.9), ylim=(min(rows.values()) - 0.7, 0.6))
+    classes = {branch: [str(name) for name, place in zip(results["names"], results["branches"]) if place == branch]
+               for branch in BRANCHES}
+    kl = dict(zip(ORDER, results["kl"].mean(axis=1)))
+    for branch, (_, parent) in BRANCHES.items():
+        x, y = PLACES[branch]
+        family, density = FAMILIES.get(branch, (None, ""))
+        color = COLORS[family] if family else DARK_ORANGE if branch == "discriminative models" else "#444444"
+        if parent:
+            px, py = PLACES[parent]
+            ax.plot([x - 0.15, x - 0.15, x], [py, y, y], color="#999999", lw=1, zorder=0)
+            ax.plot([px, x - 0.15], [py, py], color="#999999", lw=1, zorder=0)
+        ax.text(x, y, branch.replace("generative adversarial networks", "GANs").replace("variational ", "variational\n"),
+                va="center", color=color, bbox=dict(boxstyle="round", fc="white", ec=color))
+        if family:
+            panel = ax.inset_axes((5.75, y - 0.43, 1.2, 0.86), transform=ax.transData)
+            panel.plot(*results["truth"].T, ".", ms=1, color=COLORS["truth"])
+            panel.plot(*results[family].T, ".", ms=1.5, color=color)
+            plane(panel, WINDOW)
+            ax.text(7.1, y + 0.22, f"{kl[family]:.4f} nats", va="center", color=color, fontweight="bold")
+            ax.text(7.1, y, density, va="center", fontsize=8)
+            ax.text(7.1, y - 0.27, textwrap.fill(", ".join(classes[branch]), 36), va="center", fontsize=8, color="#666666")
+        elif classes[branch]:
+            ax.text(x, y - 0.32, textwrap.fill(", ".join(classes[branch]), 70 if branch == "discriminative models" else 30),
+                    va="top", fontsize=8, color="#666666")
+    ax.set(xlim=(-0.1, 9.0), ylim=(-0.75, 4.5))
     ax.axis("off")
     return fig

@@ -14,24 +14,20 @@ class OnTheShelf:
     """estimate(x, y, log_p, log_q, rng) -> Estimate; slow ones train a network at every call."""
     estimate: Callable
     needs: str
-    color: str
-    marker: str
     slow: bool = False
 
 
 BOTH, ONE, NONE = "both densities", "the density of q", "samples alone"
 
 SHELF = {
-    "Monte Carlo k1": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_monte_carlo(log_p, log_q, x), BOTH, "#000000", "o"),
-    "Monte Carlo k3": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_monte_carlo(log_p, log_q, x, k3), BOTH,
-                                 "#777777", "o"),
-    "cross-entropy": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_cross_entropy(x, log_q), ONE, "#B2182B", "D"),
-    "neighbors k=5": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_nearest_neighbor(x, y), NONE, "#440154", "s"),
-    "adaptive k": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_adaptive_neighbors(x, y), NONE, "#3B528B", "s"),
-    "kernels": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_kernel_density(x, y), NONE, "#21908C", "^"),
-    "cells": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_binned(x, y), NONE, "#5DC863", "v"),
-    "classifier": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_classifier(x, y, rng), NONE, "#E69F00", "P", slow=True),
-    "Donsker-Varadhan": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_donsker_varadhan(x, y, rng), NONE,
-                                   "#C8A200", "X", slow=True),
-    "NWJ": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_nwj(x, y, rng), NONE, "#F0D060", "X", slow=True),
+    "Monte Carlo k1": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_monte_carlo(log_p, log_q, x), BOTH),
+    "Monte Carlo k3": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_monte_carlo(log_p, log_q, x, k3), BOTH),
+    "cross-entropy": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_cross_entropy(x, log_q), ONE),
+    "neighbors k=5": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_nearest_neighbor(x, y), NONE),
+    "adaptive k": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_adaptive_neighbors(x, y), NONE),
+    "kernels": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_kernel_density(x, y), NONE),
+    "cells": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_binned(x, y), NONE),
+    "classifier": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_classifier(x, y, rng), NONE, slow=True),
+    "Donsker-Varadhan": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_donsker_varadhan(x, y, rng), NONE, slow=True),
+    "NWJ": OnTheShelf(lambda x, y, log_p, log_q, rng: kl_nwj(x, y, rng), NONE, slow=True),
 }
