@@ -1,7 +1,7 @@
 """The pages that are made from stored results: figures/README.md, and the blocks of the README between marks.
 
-A block stands between <!-- NAME --> and <!-- end NAME -->.  NAME is a figure with readme(results),
-or "pictures", the pictures that the README shows.
+A block stands between <!-- NAME --> and <!-- end NAME -->.  NAME is "pictures" (those that the README
+shows), "cost" (of computing everything), or a figure with readme(results).
 """
 import re
 
@@ -45,7 +45,8 @@ def readme(text):
     """The README's text with its blocks made anew."""
     def block(match):
         name = match.group(1)
-        made = _pictures() if name == "pictures" else runner.load(name).readme(runner.stored(name)[0])
+        blocks = {"pictures": _pictures, "cost": _cost}
+        made = blocks[name]() if name in blocks else runner.load(name).readme(runner.stored(name)[0])
         return f"<!-- {name} -->\n{made.strip()}\n<!-- end {name} -->"
     return re.sub(r"<!-- (\w+) -->\n.*?<!-- end \1 -->", block, text, flags=re.DOTALL)
 
@@ -56,6 +57,16 @@ def _pictures():
         module = runner.load(name)
         rows.append(f"![{module.FINDING}](figures/rendered/{name}.png)\n\n{module.claim(runner.stored(name)[0])}\n")
     return "\n".join(rows)
+
+
+def _cost():
+    """Processor time of the studies, and of the other figures, on the machine that made them."""
+    minutes = {True: 0.0, False: 0.0}
+    for name in runner.names():
+        _, made = runner.stored(name)
+        minutes[runner.is_study(runner.load(name))] += made["seconds"] / 60
+    return (f"On one core of the machine that made the stored results ({made['processor']}) the studies took "
+            f"{minutes[True]:.0f} minutes of processor time in all, the other figures {minutes[False]:.1f}.")
 
 
 def write():
