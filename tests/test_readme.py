@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from figures import runner
 from scratch.family_tree import MODELS
 
 ROOT = Path(__file__).parent.parent
@@ -15,10 +14,6 @@ def test_holds_the_two_commands_that_ci_runs():
     commands = re.findall(r"^    (python3 -m venv .*)$", README, flags=re.MULTILINE)
     assert len(commands) == 2
     assert commands[0].endswith("python -m figures") and commands[1].endswith("python -m pytest")
-
-
-def test_the_page_of_figures_is_what_the_figures_claim():
-    assert (runner.CODE / "README.md").read_text(encoding="utf-8") == runner.page()
 
 
 CODE = "\n".join(re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL))
