@@ -10,7 +10,7 @@ from scratch.grid import midpoints
 from scratch.learning.training import train
 
 SECTION = "1.4"
-FINDING = "With few rows a network unlearns what it found; early stopping keeps it"
+FINDING = "Training on few rows helps, then harms; early stopping keeps the best"
 SETTINGS = ("Two noisy spirals, a class each (filled, open); network 64-64, 2,000 steps of 512. a, b) 8 trainings on fresh rows, the "
             "first one's boundary. c) one training on 300 rows, stopped by 300 others. Black: exact Bayes rule, conditional entropy.")
 
