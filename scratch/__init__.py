@@ -7,7 +7,7 @@ figure 1.2; discriminative/ is the other half of its figure 1.1.
     checks, estimate   clear errors for bad input; a number with its error and its unit
     grid               the midpoint rule on a box
     kernels/           building blocks: each value with its derivative directly below
-    learning/          gradient checks, optimizers, and one training loop for all families
+    learning/          gradient checks, optimizers, one training loop for all families, checkpoints
     data/              distributions with exact densities; one real measurement
     divergence/        estimators of KL(p_data || p_model), in nats
     discriminative/    p(y | x): logistic regression, SVM, neural network
@@ -22,7 +22,8 @@ given by keyword and has a default that works:
     theta = model.init(rng)                              (P,) one flat vector of parameters
     noise = model.draw_noise(rng, n)                     the randomness of the loss, as arrays, or None
     loss, dtheta = model.loss(theta, x, noise)           the value and exactly its gradient
-    theta = fit(model, theta, law, rng, steps=1000)      scratch.learning.training
+    theta = fit(model, theta, law, rng, steps=1000)      scratch.learning.training; checkpoint="run.npz" makes
+                                                         a run that was stopped go on, bit for bit
     x = model.sample(theta, n, rng)                      (n, D)
     log_p = model.log_prob(theta, x)                     (n,) nats, where there is a density
     bound = model.elbo(theta, x, noise)                  (n,) nats, at most log p in expectation
@@ -59,6 +60,8 @@ Glossary: the words of this code, and the same things in JAX and PyTorch.
     recipe            batch size, optimizer and schedule that a model is trained with
     Adam.step         optax.adam(...).update; torch.optim.Adam.step
     average           the averaged parameters of a run.  EMA; torch.optim.swa_utils.AveragedModel
+    State, save       all that changes in a run, and its file: one state_dict of model, optimizer and generator.
+                      orbax.checkpoint
     affine            torch.nn.functional.linear, whose weight is (out, in)
     log-density       gaussian_log_density is torch.distributions.Normal.log_prob; categorical_log_density is
                       -torch.nn.functional.cross_entropy(reduction="none")

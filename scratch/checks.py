@@ -13,6 +13,7 @@ expected and what came.  One rule holds everywhere:
 """
 import numbers
 import reprlib
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -211,6 +212,16 @@ def law(value, name, *methods):
     """value, if it is a distribution with these methods."""
     if not has(value, *methods):
         raise TypeError(f"{name} must be a distribution with {', '.join(methods)}, got {brief(value)}")
+    return value
+
+
+def path(value, name, ending):
+    """value as a Path that ends so, in a folder that exists."""
+    if not isinstance(value, (str, Path)):
+        raise TypeError(f"{name} must be the name of a file that ends in {ending}, got {brief(value)}")
+    value = Path(value)
+    if value.suffix != ending or not value.parent.is_dir():
+        raise ValueError(f"{name} must end in {ending} and lie in a folder that exists, got {value}")
     return value
 
 

@@ -7,9 +7,11 @@ all (the argument was taken).  Anything from inside NumPy, and any other kind of
 """
 import inspect
 import linecache
+import tempfile
 import traceback
 import warnings
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,9 +23,10 @@ from scratch.divergence import (closed_form, entropy, enumeration, gaussian_proj
 from scratch.family_tree import MODELS
 from scratch.implicit import dirac_gan, gan, objectives, optimal_discriminator, push_forward
 from scratch.implicit.diffusion import chain, completion, guidance, likelihood, processes, samplers
-from scratch.learning import early_stopping, gradient_check, optimizers
+from scratch.learning import checkpoint, early_stopping, gradient_check, optimizers
 from scratch.learning.training import Diverged, Recipe, fit, train
 
+FOLDER = tempfile.TemporaryDirectory()                      # emptied at the end
 RAGGED, MASKED = [[1.0, 2.0], [3.0]], np.ma.masked_array(np.ones((5, 3)), mask=np.eye(5, 3))
 
 
@@ -210,7 +213,13 @@ def learning():
     for schedule in (optimizers.cosine, optimizers.warmed_up_cosine):
         yield schedule.__name__, schedule, dict(done=0.5)
     yield "Recipe", Recipe, dict(optimizer=optimizers.SGD(0.1), schedule=optimizers.cosine, batch_size=5, anneal=None)
-    yield "train", train, dict(model=model, theta=theta, data=x, rng=rng, steps=2, recipe=None)
+    state = next(train(model, theta, x, rng, steps=2))
+    yield "train", train, dict(model=model, theta=theta, data=x, rng=rng, steps=2, recipe=None, resume=None)
+    path = Path(FOLDER.name) / "run.npz"
+    yield "save", checkpoint.save, dict(path=path, state=state)
+    yield "load", checkpoint.load, dict(path=path)
+    yield "fit", fit, dict(model=model, theta=theta, data=x, rng=rng, steps=2, recipe=None,
+                           progress=False, checkpoint=None, every=1)
     yield "stop_early", early_stopping.stop_early, dict(model=model, theta=theta, rows=x, held_out=y, rng=rng, steps=2,
                                                         every=1, patience=1, recipe=None)
 

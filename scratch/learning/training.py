@@ -3,13 +3,14 @@
 The chapter writes it for PyTorch, with four numbered comments and then the optimizer's step.  Here
 a loss is a function that returns its own gradient, so the lines become:
 
-    1. real samples from the data      x = next(batches)
+    1. real samples from the data      x, waiting = next_batch(data, waiting, n, rng)
     2. generated samples               noise = model.draw_noise(rng, n)
     3. the loss                        loss, dtheta = model.loss(theta, x, noise)
     4. backpropagation                 the same call: dtheta is the gradient of loss
        the optimizer's step            theta, memory = optimizer.step(theta, dtheta, memory, scale)
 
-noise is all the randomness of the loss, drawn before it, so that the loss is a function.
+noise is all the randomness of the loss, drawn before it, so that the loss is a function.  waiting
+is the rest of the epoch.  Each step makes one State from the last, and checkpoint.py saves it.
 Checked in tests/learning/test_training.py::test_the_loop_is_the_chapters_loop.
 
 Symbols: n batch, D data, P parameters.  `done` in [0, 1] is the fraction of the run that is over.
@@ -18,12 +19,12 @@ import sys
 import time
 import warnings
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 
 from scratch import checks
 from scratch.learning import optimizers
+from scratch.learning.checkpoint import Run, State, of_this_run, save, saved
 
 USUAL_STD = 1.5                # of LAWS, and so the scale of data that models without sigma_data are made for
 FARTHEST = 5.0                 # by hand: a scale of the rows that is off by more than this factor gives a warning
@@ -46,15 +47,6 @@ class Recipe:
             checks.function(self.anneal, "anneal")
 
 
-class State(NamedTuple):
-    """A run after `step` steps.  Its arrays are never written to again."""
-    step: int
-    loss: object            # of the batch, before this step: a float, or one per player
-    theta: np.ndarray       # (P,)
-    average: np.ndarray     # (P,) the averaged parameters, from which one samples
-    memory: object          # the optimizer's
-
-
 class Diverged(FloatingPointError):
     """A loss, a gradient or a step is not finite; `state` is the last one with a finite loss."""
 
@@ -64,12 +56,16 @@ class Diverged(FloatingPointError):
         self.state = state
 
 
-def train(model, theta, data, rng, *, steps, recipe=None):
+def train(model, theta, data, rng, *, steps, recipe=None, resume=None):
     """Yield the State after every step, so that the caller draws, logs or stops as it likes.
 
     data: an array of rows (n, D), taken in a new random order each epoch, or a law, that is, a
     distribution with .sample(n, rng).  recipe: by default the model's own.  Warns about rows in
     units for which the model is not made.
+
+    resume: a State of this run.  The run goes on from it with the same bits; the state of rng is
+    set to that of the State, and theta is not used.  Between two steps draw from a generator of
+    your own, observer = rng.spawn(1)[0]: drawing from rng would change the run.
     """
     if not checks.has(model, "loss", "draw_noise"):
         raise TypeError(f"model must be a model such as VAE(2), with loss and draw_noise, got {checks.brief(model)}")
@@ -79,11 +75,16 @@ def train(model, theta, data, rng, *, steps, recipe=None):
     recipe = model.recipe if recipe is None else recipe
     if not isinstance(recipe, Recipe):
         raise TypeError(f"recipe must be a Recipe, got {checks.brief(recipe)}")
-    standardized = hasattr(model, "to_model")               # it subtracts a large mean before it rounds
-    stream = batches(data, recipe.batch_size, rng, None if standardized else theta.dtype)
-    if hasattr(data, "__array__"):
-        _warn_about_scale(model, np.asarray(data))
-    return _loop(model, theta, stream, rng, steps, recipe)
+    if not checks.has(data, "sample"):
+        rows = checks.table(data, "data")
+        _warn_about_scale(model, rows)
+        data = _narrowed(rows, _precision(model, theta))
+    run = Run.of(model, recipe, data, theta, rng, steps)
+    if resume is None:
+        state = State(0, np.nan, theta, theta, recipe.optimizer.start(theta), np.arange(0), None, run)
+    else:
+        state = of_this_run(resume, run)
+    return _loop(model, data, rng, recipe, state)
 
 
 def _warn_about_scale(model, rows):
@@ -101,37 +102,45 @@ def _warn_about_scale(model, rows):
             return
 
 
-def _loop(model, theta, stream, rng, steps, recipe):
+def _loop(model, data, rng, recipe, state):
     _keep_freed_memory()
-    optimizer, mean = recipe.optimizer, theta
-    memory = optimizer.start(theta)
-    good = state = State(0, np.nan, theta, mean, memory)
-    for step in range(1, steps + 1):
+    if state.random is None:
+        state = state._replace(random=rng.bit_generator.state)
+    rng.bit_generator.state = state.random                  # last: whatever else draws has drawn
+    good, run, steps, dtype = state, state.run, state.run.steps, _precision(model, state.theta)
+    for step in range(state.step + 1, steps + 1):
         done = (step - 1) / steps
         stage = recipe.anneal(model, done) if recipe.anneal else model
-        x = next(stream)                                    # 1. real samples
+        x, waiting = next_batch(data, state.waiting, recipe.batch_size, rng)        # 1. real samples
+        x = _narrowed(x, dtype)
         noise = model.draw_noise(rng, len(x))               # 2. the randomness of generated ones
         with np.errstate(all="ignore"):                     # caught below, if not finite
-            loss, dtheta = stage.loss(theta, x, noise)      # 3. the loss and 4. its gradient
+            loss, dtheta = stage.loss(state.theta, x, noise)        # 3. the loss and 4. its gradient
             finite = np.isfinite(loss).all()
             if finite:
                 good = state                                # the last theta that had a finite loss
-            theta, memory = optimizer.step(theta, dtheta, memory, recipe.schedule(done))
+            theta, memory = recipe.optimizer.step(state.theta, dtheta, state.memory, recipe.schedule(done))
         if not (finite and np.isfinite(theta).all()):
             raise Diverged(step, loss, good)
-        mean = optimizers.average(mean, theta, step)
-        state = State(step, loss, theta, mean, memory)
+        average = optimizers.average(state.average, theta, step)
+        state = State(step, loss, theta, average, memory, waiting, rng.bit_generator.state, run)
         yield state
 
 
-def fit(model, theta, data, rng, *, steps, recipe=None, progress=False):
+def fit(model, theta, data, rng, *, steps, recipe=None, progress=False, checkpoint=None, every=1000):
     """Train to the end and return the averaged parameters (P,).
 
     progress: show a line with step, loss and time, if standard error is a terminal.
+    checkpoint: save the run to this file, a name that ends in .npz, after every `every` steps and
+    at the end.  If the file is there already, the run goes on from it and returns the same bits:
+    call the same line again, with the same theta and a generator in the same state.
     """
     began = last = time.monotonic()
     progress = progress and sys.stderr is not None and sys.stderr.isatty()
-    for state in train(model, theta, data, rng, steps=steps, recipe=recipe):
+    every, state = checks.size(every, "every"), None if checkpoint is None else saved(checkpoint, theta, rng)
+    for state in train(model, theta, data, rng, steps=steps, recipe=recipe, resume=state):
+        if checkpoint is not None and (state.step % every == 0 or state.step == steps):
+            save(checkpoint, state)
         if progress and (state.step == steps or time.monotonic() - last > 0.2):
             last, end = time.monotonic(), "\n" if state.step == steps else ""
             print(f"\rstep {state.step}/{steps}  loss {np.round(state.loss, 4)}  {last - began:.0f} s ",
@@ -139,35 +148,26 @@ def fit(model, theta, data, rng, *, steps, recipe=None, progress=False):
     return state.average
 
 
-def batches(data, batch_size, rng, dtype):
-    """An endless stream of batches (batch_size, D) from an array of rows or a law.
+def next_batch(data, waiting, batch_size, rng):
+    """A batch (n, D) from an array of rows or a law, and the rows (m,) that still wait in the epoch.
 
     Every row comes exactly once an epoch, in a new random order, whatever the batch size.
-    What can be made an array, a data frame too, is taken for rows even if it has a method `sample`.
-    dtype: of real batches; None leaves them as they come.
     """
-    checks.generator(rng)
-    batch_size = checks.size(batch_size, "batch_size")
-    if checks.has(data, "sample"):
-        return _draws(data, batch_size, rng, dtype)
-    rows = checks.table(data, "data")
-    rows = rows.astype(dtype or rows.dtype, copy=False) if rows.dtype.kind == "f" else rows
-    return _epochs(rows, min(batch_size, len(rows)), rng)
+    if not isinstance(data, np.ndarray):
+        return data.sample(batch_size, rng), waiting
+    n = min(batch_size, len(data))
+    if len(waiting) < n:                                    # a batch across two epochs
+        waiting = np.concatenate([waiting, rng.permutation(len(data))])
+    return data[waiting[:n]], waiting[n:]
 
 
-def _draws(law, batch_size, rng, dtype):
-    while True:
-        x = law.sample(batch_size, rng)
-        yield x.astype(dtype or x.dtype, copy=False) if x.dtype.kind == "f" else x
+def _precision(model, theta):
+    """The dtype of real rows: that of theta; None leaves them to a model that first subtracts a large mean."""
+    return None if hasattr(model, "to_model") else theta.dtype
 
 
-def _epochs(rows, batch_size, rng):
-    waiting = rng.permutation(len(rows))
-    while True:
-        if len(waiting) < batch_size:                       # a batch across two epochs
-            waiting = np.concatenate([waiting, rng.permutation(len(rows))])
-        yield rows[waiting[:batch_size]]
-        waiting = waiting[batch_size:]
+def _narrowed(x, dtype):
+    return x.astype(dtype or x.dtype, copy=False) if x.dtype.kind == "f" else x
 
 
 def _keep_freed_memory():

@@ -4,7 +4,7 @@ import pytest
 from scratch.discriminative.labeled import join, labeled_inputs, split_classes, split_numbers
 from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
 from scratch.discriminative.svm import LinearSVM
-from scratch.learning.training import batches
+from scratch.learning.training import next_batch
 
 
 def test_split_undoes_join(rng):
@@ -33,9 +33,10 @@ def test_inputs_of_a_model_have_the_precision_of_theta(rng):
 def test_labels_stay_with_their_rows_in_the_training_loops_batches(rng):
     """The label is a function of x here, so a label shuffled apart from its row would show."""
     x = rng.normal(size=(50, 2))
-    stream = batches(join(x, (x[:, 0] > 0).astype(int)), 16, rng, np.float64)
+    rows, waiting = join(x, (x[:, 0] > 0).astype(int)), np.arange(0)
     for _ in range(10):
-        x, y = split_classes(next(stream), 2, 2)
+        batch, waiting = next_batch(rows, waiting, 16, rng)
+        x, y = split_classes(batch, 2, 2)
         np.testing.assert_array_equal(y, x[:, 0] > 0)
 
 

@@ -1,5 +1,4 @@
 from dataclasses import dataclass, replace
-from itertools import islice
 
 import numpy as np
 import pytest
@@ -8,7 +7,7 @@ from scratch.data.standardized import Standardized
 from scratch.explicit.mixture_em import MixtureEM
 from scratch.learning import training
 from scratch.learning.optimizers import SGD, Adam, average, constant
-from scratch.learning.training import Diverged, Recipe, batches, fit, train
+from scratch.learning.training import Diverged, Recipe, fit, next_batch, train
 from tests.test_checks import Frame
 
 
@@ -113,28 +112,52 @@ def test_start_is_not_written_to(rng):
     np.testing.assert_array_equal(theta, 0)
 
 
+def batches(rows, batch_size, rng, n):
+    """The first n batches of rows."""
+    waiting, found = np.arange(0), []
+    for _ in range(n):
+        batch, waiting = next_batch(rows, waiting, batch_size, rng)
+        found.append(batch)
+    return found
+
+
 def test_every_row_is_seen_once_an_epoch_in_a_new_order(rng):
-    rows = np.arange(10.0)[:, None]
-    seen = np.concatenate(list(islice(batches(rows, 4, rng, np.float64), 15))).reshape(6, 10)
+    seen = np.concatenate(batches(np.arange(10.0)[:, None], 4, rng, 15)).reshape(6, 10)
     for epoch in seen:
         assert sorted(epoch) == list(range(10))
     assert len({tuple(epoch) for epoch in seen}) == 6
 
 
+def test_the_first_epoch_is_in_a_new_order_too(rng):
+    assert (batches(np.arange(50.0)[:, None], 50, rng, 1)[0][:, 0] != np.arange(50)).any()
+
+
 def test_columns_of_a_row_stay_together(rng):
     rows = np.stack([np.arange(10.0), 100 + np.arange(10.0)], axis=1)
-    for batch in islice(batches(rows, 4, rng, np.float64), 10):
+    for batch in batches(rows, 4, rng, 10):
         np.testing.assert_array_equal(batch[:, 1], batch[:, 0] + 100)
 
 
 def test_a_batch_larger_than_the_data_is_the_data(rng):
-    assert next(batches(np.ones((3, 2)), 512, rng, np.float32)).shape == (3, 2)
+    assert batches(np.ones((3, 2)), 512, rng, 1)[0].shape == (3, 2)
+
+
+def test_a_law_draws_each_batch_and_nothing_waits():
+    batch, waiting = next_batch(Law(), np.arange(0), 4, np.random.default_rng(1))
+    np.testing.assert_array_equal(batch, Law().sample(4, np.random.default_rng(1)))
+    assert len(waiting) == 0
 
 
 def test_batches_take_the_dtype_of_theta_and_leave_integers_alone(rng):
-    assert next(batches(Law(), 4, rng, np.float32)).dtype == np.float32
-    assert next(batches(np.ones((3, 2)), 2, rng, np.float32)).dtype == np.float32
-    assert next(batches(np.ones((3, 2), int), 2, rng, np.float32)).dtype == int
+    seen = []
+
+    class Spy(Mean):
+        def loss(self, theta, x, noise):
+            seen.append(x.dtype)
+            return super().loss(theta, x, noise)
+    for data in (Law(), np.ones((3, 2)), np.ones((3, 2), int)):
+        fit(Spy(), np.zeros(2, np.float32), data, rng, steps=1)
+    assert seen == [np.float32, np.float32, int]
 
 
 def test_a_loss_that_turns_nan_stops_with_the_step_and_keeps_the_last_good_parameters(rng):
@@ -268,7 +291,3 @@ def test_a_standardized_model_sees_the_rows_in_full_precision(rng):
     model = Spy(MixtureEM(2, dim=1), (1e6,), (1.0,))
     fit(model, model.init(rng), rows, rng, steps=2, recipe=Recipe(batch_size=50))
     assert np.ptp(seen[0]) == np.ptp(rows)
-
-
-def test_the_first_epoch_is_in_a_new_order_too(rng):
-    assert (next(batches(np.arange(50.0)[:, None], 50, rng, None))[:, 0] != np.arange(50)).any()
