@@ -11,8 +11,8 @@ schedule depends.
     fit(model, theta, law, rng, steps=5000, checkpoint="run.npz")            saves, and resumes if it was stopped
 
 A file is one .npz without pickle: the arrays, and a header in JSON.  It appears whole or not at all.
-NumPy and its BLAS round differently from version to version, and from processor to processor: load
-warns if they are not those of the file.  What words cannot hold is not compared: the code of a
+The last digits depend on the versions of NumPy and its BLAS, on the number of threads, and on the
+processor: load warns if they are not those of the file.  What words cannot hold is not compared: the code of a
 function, and the attributes of a law or a model that is no dataclass.
 
 Checked in tests/learning/test_checkpoint.py::test_a_resumed_run_ends_with_the_same_bits
@@ -115,7 +115,7 @@ def save(path, state):
     arrays = {f"memory {i}": part for i, part in enumerate(state.memory) if isinstance(part, np.ndarray)}
     numbers = {f"memory {i}": part for i, part in enumerate(state.memory) if not isinstance(part, np.ndarray)}
     header = dict(checkpoint=VERSION, step=state.step, run=state.run, numbers=numbers, memory=len(state.memory),
-                  random=state.random, versions=versions())
+                  random=state.random, arithmetic=arithmetic())
     with open(f"{path}.tmp", "wb") as file:                 # one name: a save that is killed leaves one such file
         np.savez(file, header=_json(header), loss=state.loss, theta=state.theta, average=state.average,
                  waiting=state.waiting, **arrays)
@@ -125,7 +125,7 @@ def save(path, state):
 
 
 def load(path):
-    """The State that save wrote to `path`.  Warns about other versions of NumPy and BLAS, refuses other files."""
+    """The State that save wrote to `path`.  Warns if numbers are rounded differently here; refuses other files."""
     path = checks.path(path, "path", ".npz")
     with open(path, "rb") as file:
         try:
@@ -137,10 +137,10 @@ def load(path):
             raise ValueError(f"{path} is no whole file of scratch.learning.checkpoint.save") from None
     if newer:
         raise ValueError(f"{path} was saved by a newer version of scratch")
-    for name, here in versions().items():
-        then = header["versions"].get(name)
+    for name, here in arithmetic().items():
+        then = header["arithmetic"].get(name)
         if then != here:
-            warnings.warn(f"{path} was saved with {name} {then}, and this is {here}: the run goes on, but its "
+            warnings.warn(f"{path} was saved with {name} {then}, here is {name} {here}: the run goes on, but its "
                           "last digits may differ", stacklevel=2)
     return state
 
@@ -164,9 +164,9 @@ def saved(path, theta, rng):
     return state
 
 
-def versions():
-    """What the bits depend on besides the code: NumPy, its BLAS, and the vector instructions of the processor."""
-    config = np.show_config(mode="dicts")
+def arithmetic():
+    """What rounding depends on: NumPy, its BLAS and the number of threads, the processor's vector instructions."""
+    config, threads = np.show_config(mode="dicts"), os.environ.get("OMP_NUM_THREADS", os.cpu_count())
     blas, vectors = config["Build Dependencies"].get("blas", {}), config.get("SIMD Extensions", {})
     return dict(NumPy=np.__version__, BLAS=f"{blas.get('name')} {blas.get('version')}",
-                SIMD=" ".join(vectors.get("found", [])))
+                threads=str(os.environ.get("OPENBLAS_NUM_THREADS", threads)), SIMD=" ".join(vectors.get("found", [])))

@@ -172,6 +172,14 @@ def test_an_observer_draws_from_a_spawned_generator():
     assert (run(lambda observer, rng: rng.random(3)).theta != untouched.theta).any()
 
 
+def test_the_generator_is_restored_last():
+    """What draws from rng between the call of train and its first step changes nothing."""
+    states, given = states_of("GAN", "law"), elsewhere(arguments("GAN", "law"))
+    run = train(**given, resume=states[2])
+    given["rng"].random(5)
+    assert_same(states[3:], list(run))
+
+
 # ---- fit, and kill -9 ----
 
 def test_fit_saves_at_the_steps_it_says_and_at_the_end(tmp_path, monkeypatch):
@@ -345,14 +353,26 @@ def test_a_byte_that_changed_is_seen_or_harmless(run, rng):
     assert refused > 30
 
 
+class Bomb:
+    """Unpickled, it leaves a folder."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return os.mkdir, (self.folder,)
+
+
 def test_foreign_files_are_refused(run):
+    bomb = run[0].with_name("bomb")
+
     def foreign(file, kind):
         if kind == "text":
             file.write(b"step 3")
         elif kind == "one array":
             np.save(file, np.zeros(3))
         elif kind == "pickle":
-            np.savez(file, header=np.array([{}]))
+            np.savez(file, header=np.array([Bomb(bomb)]))
         else:
             np.savez(file, theta=np.zeros(3))
     for kind in ("text", "one array", "pickle", "other arrays"):
@@ -360,6 +380,7 @@ def test_foreign_files_are_refused(run):
             foreign(file, kind)
         with pytest.raises(ValueError, match="is no whole file of"):
             load(run[0])
+    assert not bomb.exists()
 
 
 def with_header(path, change):
@@ -376,15 +397,17 @@ def test_a_newer_file_is_refused(run):
         load(run[0])
 
 
-@pytest.mark.parametrize("name", ["NumPy", "BLAS", "SIMD"])
-def test_other_versions_are_warned_about(name, run):
-    with_header(run[0], lambda header: header["versions"].update({name: "1.26"}))
-    with pytest.warns(UserWarning, match=f"saved with {name} 1.26, and this is "):
+@pytest.mark.parametrize("name", ["NumPy", "BLAS", "threads", "SIMD"])
+def test_another_arithmetic_is_warned_about(name, run):
+    with_header(run[0], lambda header: header["arithmetic"].update({name: "1.26"}))
+    with pytest.warns(UserWarning, match=f"saved with {name} 1.26, here is {name} "):
         assert_same([run[1]], [load(run[0])])
 
 
-def test_versions_are_known():
-    assert checkpoint.versions()["NumPy"] == np.__version__ and "None" not in checkpoint.versions()["BLAS"]
+def test_the_arithmetic_is_known(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "3")
+    here = checkpoint.arithmetic()
+    assert here["NumPy"] == np.__version__ and here["threads"] == "3" and "None" not in here["BLAS"] + here["SIMD"]
 
 
 # ---- words ----
