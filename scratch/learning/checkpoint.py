@@ -100,7 +100,7 @@ def of_this_run(state, run):
         raise TypeError(f"resume must be a State of train, such as load(path), got {checks.brief(state)}")
     for name, then, now in zip(Run._fields, state.run, run):
         if name != "start" and then != now:
-            raise ValueError(f"resume must be a State of this run, but its {name} was {then} and is now {now}")
+            raise ValueError(f"resume must be a State of this run, but {name} = {then} there and {now} here")
     return state
 
 
@@ -109,19 +109,23 @@ def save(path, state):
     path = checks.path(path, "path", ".npz")
     if not isinstance(state, State):
         raise TypeError(f"state must be a State of train, got {checks.brief(state)}")
-    for part in state.memory:
-        if type(part) not in (int, float) and not (isinstance(part, np.ndarray) and part.dtype.kind in "fciub"):
-            raise TypeError(f"the optimizer's memory must hold arrays and Python numbers, got {checks.brief(part)}")
+    if not isinstance(state.memory, tuple) or not all(map(_fits_a_file, state.memory)):
+        raise TypeError("the optimizer's memory must be a tuple of arrays and Python numbers, "
+                        f"got {checks.brief(state.memory)}")
     arrays = {f"memory {i}": part for i, part in enumerate(state.memory) if isinstance(part, np.ndarray)}
-    numbers = {f"memory {i}": part for i, part in enumerate(state.memory) if not isinstance(part, np.ndarray)}
-    header = dict(checkpoint=VERSION, step=state.step, run=state.run, numbers=numbers, memory=len(state.memory),
-                  random=state.random, arithmetic=arithmetic())
+    numbers = [None if isinstance(part, np.ndarray) else part for part in state.memory]
+    header = dict(checkpoint=VERSION, step=state.step, run=state.run, memory=numbers, random=state.random,
+                  arithmetic=arithmetic())
     with open(f"{path}.tmp", "wb") as file:                 # one name: a save that is killed leaves one such file
         np.savez(file, header=_json(header), loss=state.loss, theta=state.theta, average=state.average,
                  waiting=state.waiting, **arrays)
         file.flush()
         os.fsync(file.fileno())                             # on the disk before the old file goes
     os.replace(f"{path}.tmp", path)
+
+
+def _fits_a_file(part):
+    return part.dtype.kind in "fciub" if isinstance(part, np.ndarray) else type(part) in (int, float)
 
 
 def load(path):
@@ -146,8 +150,7 @@ def load(path):
 
 
 def _state(header, arrays):
-    parts = header["numbers"] | {name: arrays[name] for name in arrays.files if name.startswith("memory ")}
-    memory = tuple(parts[f"memory {i}"] for i in range(header["memory"]))
+    memory = tuple(arrays[f"memory {i}"] if part is None else part for i, part in enumerate(header["memory"]))
     return State(header["step"], arrays["loss"][()], arrays["theta"], arrays["average"], memory, arrays["waiting"],
                  header["random"], Run(*header["run"]))
 

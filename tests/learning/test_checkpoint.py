@@ -284,19 +284,24 @@ def run(tmp_path):
 
 
 @pytest.mark.parametrize("change, says", [
-    (lambda given: dict(steps=8), "its steps was 7 and is now 8"),
-    (lambda given: dict(model=replace(given["model"], hidden=(7, 5))), "its model was VAE.*hidden=.6, 5.* is now"),
-    (lambda given: dict(recipe=replace(given["recipe"], batch_size=5)), "its recipe was .*batch_size=4.* now"),
-    (lambda given: dict(recipe=replace(given["recipe"], schedule=constant)), "its recipe was .* now .*constant"),
-    (lambda given: dict(data=np.nextafter(given["data"], 9, dtype="f4")), "its data was float32 .10, 3. .* now"),
-    (lambda given: dict(data=Draws(given["model"], reals)), "its data was float32 .* is now Draws.*reals"),
-    (lambda given: dict(theta=given["theta"].astype(float), data=given["data"]), "its (data|parameters) was"),
-    (lambda given: dict(rng=np.random.Generator(np.random.SFC64(1))), "its generator was PCG64 and is now SFC64"),
+    (lambda given: dict(steps=8), "steps = 7 there and 8 here"),
+    (lambda given: dict(model=replace(given["model"], hidden=(7, 5))), "model = VAE.*hidden=.6, 5.* there and VAE"),
+    (lambda given: dict(recipe=replace(given["recipe"], batch_size=5)), "recipe = .*batch_size=4.* there and .*=5"),
+    (lambda given: dict(recipe=replace(given["recipe"], schedule=constant)), "recipe = .* there and .*constant"),
+    (lambda given: dict(data=np.nextafter(given["data"], 9, dtype="f4")), "data = float32 .10, 3. .* there and float32"),
+    (lambda given: dict(data=Draws(given["model"], reals)), "data = float32 .* there and Draws.*reals.* here"),
+    (lambda given: dict(rng=np.random.Generator(np.random.SFC64(1))), "generator = PCG64 there and SFC64 here"),
 ])
 def test_another_run_is_refused(change, says, run):
     given = elsewhere(arguments("VAE", "rows"))
     with pytest.raises(ValueError, match="resume must be a State of this run, but " + says):
         train(**given | change(given), resume=run[1])       # at the call, not at the first step
+
+
+def test_another_precision_is_refused():
+    given = elsewhere(arguments("VAE", "law"))
+    with pytest.raises(ValueError, match="parameters = .* of float32 there and .* of float64 here"):
+        train(**given | dict(theta=given["theta"].astype(float)), resume=states_of("VAE", "law")[1])
 
 
 def test_fit_refuses_a_file_of_the_same_run_from_another_seed(run):
@@ -324,9 +329,9 @@ def test_what_is_no_state_is_refused(tmp_path):
         save(tmp_path / "run.npz", np.zeros(3))
 
 
-@pytest.mark.parametrize("memory", [(np.array([None]),), (np.float32(1),), ({},)])
+@pytest.mark.parametrize("memory", [(np.array([None]),), (np.float32(1),), ({},), (None,), None])
 def test_a_memory_that_a_file_cannot_hold_is_refused(memory, run):
-    with pytest.raises(TypeError, match="memory must hold arrays and Python numbers"):
+    with pytest.raises(TypeError, match="memory must be a tuple of arrays and Python numbers"):
         save(run[0], run[1]._replace(memory=memory))
 
 
