@@ -59,6 +59,18 @@ def test_the_loop_is_the_chapters_loop(rng):
         np.testing.assert_array_equal(state.theta, theta)
 
 
+def test_the_loop_takes_the_rows_as_they_wait(rng):
+    """Six steps, in which an epoch of 10 rows ends twice, written out with the same random stream."""
+    model, rows, recipe = Mean(), rng.standard_normal((10, 2)), Recipe(SGD(0.1), constant, batch_size=4)
+    states = list(train(model, np.ones(2), rows, np.random.default_rng(5), steps=6, recipe=recipe))
+    stream, theta, waiting = np.random.default_rng(5), np.ones(2), np.arange(0)
+    for state in states:
+        x, waiting = next_batch(rows, waiting, 4, stream)
+        theta = theta - 0.1 * model.loss(theta, x, model.draw_noise(stream, 4))[1]
+        np.testing.assert_array_equal(state.theta, theta)
+        np.testing.assert_array_equal(state.waiting, waiting)
+
+
 def test_schedule_starts_at_the_full_rate_and_ends_just_above_zero(rng):
     seen = []
     recipe = Recipe(SGD(0.1), lambda done: seen.append(done) or 1.0, batch_size=4)
