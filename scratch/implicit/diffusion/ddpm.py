@@ -66,7 +66,7 @@ class DDPM(OnNetwork):
     dim: int
     _: KW_ONLY
     steps: int = 1000
-    hidden: tuple = (128, 128)
+    hidden: tuple = (128, 128, 128)
     schedule: Callable = linear
 
     recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)                       # by hand: see denoiser.py

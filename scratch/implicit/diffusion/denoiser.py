@@ -67,7 +67,7 @@ class Diffusion(OnNetwork):
     """
     dim: int
     _: KW_ONLY
-    hidden: tuple = (128, 128)
+    hidden: tuple = (128, 128, 128)
     sigma_data: float = 1.5
 
     # By hand.  In 2,000 steps beta2 = 0.999 does as well, and the rate 1e-3 worse and 1e-2 better.

@@ -89,9 +89,10 @@ def test_linear_part_is_the_best_linear_guess_and_the_network_gets_unit_variance
         assert abs((scale * x_t).std() - 1) < 0.01
 
 
-def test_the_draws_of_t_fill_the_interval_evenly_and_are_independent_of_the_rows(rng):
+def test_the_draws_of_noise_are_a_third_of_those_of_uniform_t_and_independent_of_the_rows(rng):
     _, t = MODEL.draw_noise(rng, 1000)
-    assert (np.floor(np.sort(t) * 1000) == np.arange(1000)).all()
+    sigma = 3 * np.sort(t) / (1 - np.sort(t))               # u / (1 - u)
+    assert (np.floor(sigma / (1 + sigma) * 1000) == np.arange(1000)).all()
     assert abs(np.corrcoef(t, np.arange(1000))[0, 1]) < 0.15
 
 
