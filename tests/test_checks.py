@@ -42,6 +42,21 @@ def test_says_what_was_expected_and_what_came(call, error, says):
         call()
 
 
+@pytest.mark.parametrize("x", [[[0, 3]], [[0, -1]], [[0.0, 0.5]], [[0, 1.5]]])
+def test_one_entry_that_is_no_class_is_enough(x):
+    with pytest.raises(ValueError, match="x must hold the integers 0 ... 2, got values from"):
+        checks.class_rows(x, 2, 3)
+
+
+def test_an_asymmetry_above_the_rounding_of_float32_is_refused():
+    """The limit is 1e-6 of the two standard deviations, here 1 and 10; below it the two entries are averaged."""
+    S = np.array([[1.0, 3.0], [3.0 + 0.9e-5, 100.0]])
+    assert checks.covariances(S, "S", (2, 2))[0][0, 1] == pytest.approx(3.0 + 0.45e-5, abs=1e-12)
+    S[1, 0] = 3.0 + 1.1e-5
+    with pytest.raises(ValueError, match="S must be symmetric"):
+        checks.covariances(S, "S", (2, 2))
+
+
 def test_hands_back_what_is_good():
     x = np.zeros((2, 3), np.float32)
     assert checks.rows(x, 3) is x

@@ -23,6 +23,7 @@ def test_second_order_and_beyond_it_where_the_function_dies_out():
     ([(0, 1)], 0, "n must be at least 1"),
     ([0, 1], 4, "bounds must have shape"),
     ([(1, 0)], 4, "low < high"),
+    ([(0, 1), (1, 1)], 4, "low < high"),
     ([(0, np.inf)], 4, "bounds must be finite"),
 ])
 def test_bad_input_is_named(bounds, n, says):

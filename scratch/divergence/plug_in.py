@@ -13,11 +13,14 @@ x_i is left out of its own density, or the KL of equal distributions would be fa
 may have either sign: smoothing makes p and q more alike, but beyond the last y the log-density of
 one kernel falls far too fast.  An invertible linear map of the data does not change the estimate.
 
-Sample j contributes a fraction of the density estimate at x_i, a_ij for x_j and b_ij for y_j.  The
-fractions sum to 1 over j.  g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij
-(the influences, as in nearest_neighbor.py), and
+Sample j contributes a fraction of the density estimate at x_i, f_ij for x_j and another for y_j.
+Without j the log-density there falls by a_ij = -log(1 - f_ij), for y_j by b_ij (up to a constant).
+g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij, and
 
     stderr^2 = var(t + g) / n + var(e) / m - sum_ij (a_ij^2 + b_ij^2) / n^2               (3)
+
+This is the jackknife (Efron and Stein 1981, "The jackknife estimate of variance").  Its first order,
+a_ij = f_ij, is 0.7 to 0.8 of the scatter where few y reach the x; (3) is 0.95 to 1.2 of it.
 
 Cells.  Split the y at medians, column after column, until a cell holds about sqrt(m) of them.
 Fewer would add noise, more would add bias (not swept).  Each cell has a y, so the estimate is
@@ -47,6 +50,7 @@ from scratch.estimate import Estimate
 
 EVALUATED = 1000                          # at most so many x_i, on all kernels; chosen by hand for the time
 CHUNK = 1 << 22                           # distances at a time: 32 MB
+ALMOST_ALL = 1 - np.finfo(float).eps      # of a density from one sample: what the others add is rounding
 
 
 def kl_kernel_density(x, y):
@@ -65,15 +69,15 @@ def kl_kernel_density(x, y):
     log_p, g, squares_x = _log_kernel_density(x[chosen], x, leave_out=chosen)     # (1)
     log_q, e, squares_y = _log_kernel_density(x[chosen], y)
     terms = log_p - log_q                                                         # (n',)  (2)
-    influence = g - 1                                                             # (n,)
+    influence = g - g.mean()                                                      # (n,)
     influence[chosen] += n / len(chosen) * (terms - terms.mean())
-    variance = np.mean(influence ** 2) / n + np.mean((e - 1) ** 2) / m - squares_x - squares_y    # (3)
+    variance = np.mean(influence ** 2) / n + np.var(e) / m - squares_x - squares_y    # (3)
     variance = max(variance, np.var(terms, ddof=1) / len(terms))
     return Estimate(float(terms.mean()), float(np.sqrt(variance)), n)
 
 
 def _log_kernel_density(at, data, leave_out=None):
-    """The log-density at n' rows (n',); g or e of the data (n,); the sum over a_ij or b_ij in (3).
+    """The log-density at n' rows (n',); g or e of the data (n,); the sum over a_ij^2 or b_ij^2 in (3).
 
     leave_out: for each row of `at` the row of data that is itself.
     """
@@ -97,8 +101,9 @@ def _log_kernel_density(at, data, leave_out=None):
         top = kernel.max(axis=1, keepdims=True)
         kernel = np.exp(kernel - top, out=kernel)
         total = kernel.sum(axis=1, keepdims=True)
-        kernel /= total                                                           # the fractions
         log_sums[rows] = (top + np.log(total))[:, 0]
+        kernel = np.minimum(kernel / total, ALMOST_ALL, out=kernel)               # the fractions f_ij
+        kernel = -np.log1p(-kernel, out=kernel)                                   # a_ij or b_ij
         collected += kernel.sum(axis=0)
         squares += np.sum(kernel ** 2)
     log_constant = 0.5 * D * np.log(2 * np.pi) + np.log(np.diag(root) * unit).sum()

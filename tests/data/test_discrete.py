@@ -64,7 +64,7 @@ def test_drawn_words_are_well_formed_and_equally_likely(rng):
 
 def test_spin_glass_is_a_naive_sum_over_neighbors():
     """Every spin of the torus has a coupling to the one above it and one to the one on its left."""
-    above, left = np.random.default_rng(12).normal(0, 0.6, (2, ROWS, COLUMNS))
+    above, left = np.random.Generator(np.random.PCG64(12)).normal(0, 0.6, (2, ROWS, COLUMNS))
     energy = np.zeros(2 ** SIDES)
     for n, x in enumerate(product((0, 1), repeat=SIDES)):
         s = 2.0 * np.reshape(x, (ROWS, COLUMNS)) - 1

@@ -168,6 +168,15 @@ def test_pinwheel_looks_the_same_from_every_arm(rng):
     assert law.log_prob(x @ np.array([[c, s], [-s, c]])) == pytest.approx(law.log_prob(x), abs=1e-9)
 
 
+def test_an_arm_of_the_pinwheel_fades_as_a_gaussian_along_its_curve():
+    """Weight over that of the middle needle: exp(-1/2 ((t - radius) / length)^2), with |mean| = t."""
+    law = pinwheel(arms=3, radius=2.0, length=0.4)
+    t, weights = np.hypot(*law.means.T).reshape(3, 11), law.weights.reshape(3, 11)
+    np.testing.assert_allclose(t[0], 2.0 + 0.4 * np.arange(-2.5, 2.6, 0.5), rtol=1e-12)
+    np.testing.assert_allclose(weights / weights[:, 5:6], np.exp(-0.5 * ((t - 2.0) / 0.4) ** 2), rtol=1e-12)
+    np.testing.assert_allclose(weights.sum(axis=1), 1 / 3, rtol=1e-12)
+
+
 def test_needles_of_the_pinwheel_lie_along_their_arm():
     law = pinwheel(arms=3, length=0.5, twist=0.6, std=0.1)
     for arm in range(3):

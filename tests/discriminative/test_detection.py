@@ -77,6 +77,13 @@ def test_a_structure_is_claimed_once_and_by_the_best_mark():
     assert not match(marks, np.empty((0, 2)), radius=2).any()
 
 
+def test_a_mark_takes_the_nearest_structure_and_leaves_the_other_to_the_next_mark():
+    """Both structures lie within the radius of the first mark, and one within that of the second."""
+    marks = Marks(np.array([[10, 10], [10, 7]]), np.array([2.0, 1.0]))
+    for structures in ([[10, 8], [10, 11]], [[10, 11], [10, 8]]):
+        np.testing.assert_array_equal(match(marks, structures, radius=3), [True, True])
+
+
 def test_free_response_counts_by_hand():
     scores, hits = np.array([0.3, 0.9, 0.8, 0.8, 0.1]), np.array([True, True, False, True, False])
     false, true = free_response(scores, hits, structures=4, pictures=2)
@@ -137,6 +144,7 @@ def test_hardest_are_the_largest_scores_first(rng):
     (lambda rng: suppress(np.zeros(5), 1), ValueError, "scores must be a map"),
     (lambda rng: suppress(np.zeros((5, 5)), -1), ValueError, "radius must be at least 0"),
     (lambda rng: suppress(np.full((2, 2), np.nan), 1), ValueError, "without NaN"),
+    (lambda rng: suppress(np.array([[0.0, np.nan]]), 1), ValueError, "without NaN"),
     (lambda rng: free_response(np.zeros(3), np.ones(3, bool), 2, 1), ValueError, "at most 2 hits"),
     (lambda rng: matched_filter(np.ones(4), np.zeros((3, 5))), ValueError, r"backgrounds must have shape \(n, 4\)"),
     (lambda rng: matched_filter(np.ones(4))(np.zeros((3, 5))), ValueError, r"shape \(n, 4\)"),

@@ -132,6 +132,8 @@ def test_a_row_in_both_classes_is_a_tie():
     (np.ones((3, 4)), np.zeros(4), np.ones(4), "K must be square"),
     (np.eye(4), np.zeros(3), np.ones(4), "one target, low and high"),
     (np.eye(4), np.full(4, 0.1), np.ones(4), "the box must hold 0"),
+    (np.eye(4), np.array([0, 0, 0, 0.1]), np.ones(4), "the box must hold 0"),
+    (np.eye(4), np.zeros(4), np.array([1, 1, 1, -0.1]), "the box must hold 0"),
     (np.full((4, 4), np.nan), np.zeros(4), np.ones(4), "K must be finite"),
 ])
 def test_bad_input_is_named(K, low, high, says):

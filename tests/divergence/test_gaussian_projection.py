@@ -12,6 +12,14 @@ TWO_MODES = GaussianMixture([[-2.0, -1.0], [2.0, 1.0]], [[[0.5, 0.2], [0.2, 0.4]
 ONE_MODE = GaussianMixture([[1.0, -0.5]], [[[0.5, 0.2], [0.2, 0.4]]], [1.0])
 
 
+def test_the_start_is_the_round_gaussian_that_it_names():
+    model = ForwardFit(3)
+    theta = model.start([1.0, -2.0, 0.5], 0.3)
+    mu, L = model.unpack(theta)
+    assert mu.tolist() == [1.0, -2.0, 0.5] and theta.shape == (model.size,)
+    np.testing.assert_allclose(L @ L.T, 0.3 ** 2 * np.eye(3), rtol=1e-14)
+
+
 def random_theta(model, rng):
     return model.start(np.zeros(model.dim), 1.0) + 0.5 * rng.standard_normal(model.size)
 

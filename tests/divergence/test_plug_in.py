@@ -32,12 +32,13 @@ def naive_kernels(x, y, chosen):
         for j in range(m):
             on_y[row, j] = kernel(x[i], y[j], cov_y)
         terms.append(np.log(on_x[row].sum() / (n - 1)) - np.log(on_y[row].sum() / m))
-    on_x, on_y = (table / table.sum(axis=1, keepdims=True) for table in (on_x, on_y))
-    influence = n / len(chosen) * on_x.sum(axis=0) - 1
+    on_x, on_y = (np.array([[np.log(row.sum()) - np.log(row.sum() - kernel) for kernel in row] for row in table])
+                  for table in (on_x, on_y))                # the log-density without this sample, subtracted
+    influence = n / len(chosen) * (on_x.sum(axis=0) - on_x.sum() / n)
     influence[chosen] += n / len(chosen) * (np.array(terms) - np.mean(terms))
     e = m / len(chosen) * on_y.sum(axis=0)
     twice = (np.sum(on_x ** 2) + np.sum(on_y ** 2)) / len(chosen) ** 2
-    variance = np.sum(influence ** 2) / n ** 2 + np.sum((e - 1) ** 2) / m ** 2 - twice
+    variance = np.sum(influence ** 2) / n ** 2 + np.sum((e - e.mean()) ** 2) / m ** 2 - twice
     return np.mean(terms), np.sqrt(max(variance, np.var(terms, ddof=1) / len(terms)))
 
 

@@ -280,6 +280,26 @@ def test_fit_ends_where_one_more_step_gains_less_than_the_tolerance(rng):
     assert 0 <= model.em_step(raised, x)[1] - value < 1.5e-7
 
 
+@pytest.mark.parametrize("whiten", [True, False])
+def test_the_start_is_greedy_k_means_written_out(whiten, rng):
+    """With the same stream: of 2 + log K rows drawn by their squared distances, the one that leaves the least sum."""
+    x, K = rng.normal(size=(60, 2)) @ np.array([[2.0, 1.5], [0.0, 0.4]]), 5
+    root = np.linalg.cholesky(np.cov(x.T, bias=True)) if whiten else np.diag(x.std(axis=0))
+    units, stream = np.linalg.solve(root, x.T).T, np.random.default_rng(1)
+    chosen = [units[stream.integers(60, size=1)[0]]]
+    for _ in range(K - 1):
+        squares = np.array([min(np.sum((row - mean) ** 2) for mean in chosen) for row in units])
+        drawn = units[stream.choice(60, size=2 + 1, p=squares / squares.sum())]     # log 5 = 1.6
+        left = [sum(min(square, np.sum((row - mean) ** 2)) for row, square in zip(units, squares)) for mean in drawn]
+        chosen.append(drawn[int(np.argmin(left))])
+    nearest = np.array([int(np.argmin([np.sum((row - mean) ** 2) for mean in chosen])) for row in units])
+    r = np.where(nearest[:, None] == np.arange(K), 1.0, 1e-3)
+    r /= r.sum(axis=1, keepdims=True)
+    law = MixtureEM(K).law(MixtureEM(K).start(x, np.random.default_rng(1), whiten=whiten))
+    np.testing.assert_allclose(law.weights, r.mean(axis=0), rtol=1e-9)
+    np.testing.assert_allclose(law.means, r.T @ x / r.sum(axis=0)[:, None], rtol=1e-9)
+
+
 def test_fit_keeps_the_best_of_its_starts():
     x, model = np.random.default_rng(0).standard_normal((200, 2)), MixtureEM(6)     # many local maxima
     for seed in range(3):

@@ -31,6 +31,10 @@ def test_first_five_steps_of_adam_by_hand(rng):
         np.testing.assert_allclose(path[t - 1], theta, rtol=1e-14)
 
 
+def test_adams_defaults_are_those_of_the_paper():
+    assert Adam(0.1) == Adam(0.1, 0.9, 0.999, 1e-8)
+
+
 def test_adam_under_a_constant_gradient_moves_each_coordinate_by_the_rate_whatever_its_scale():
     path = descend(Adam(0.01), np.tile([1e-3, 5.0], (20, 1)), np.zeros(2))
     np.testing.assert_allclose(np.diff(path, axis=0, prepend=[[0.0, 0.0]]), -0.01, rtol=2e-5)

@@ -1,3 +1,4 @@
+import warnings
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -179,6 +180,14 @@ def test_a_loss_that_turns_nan_stops_with_the_step_and_keeps_the_last_good_param
     assert state.step >= 1 and np.isfinite(Exploding().loss(state.theta, np.zeros((2, 2)), None)[0])
 
 
+def test_one_of_two_players_without_a_finite_loss_is_enough_to_stop(rng):
+    class Game(Mean):
+        def loss(self, theta, x, noise):
+            return np.array([1.0, np.nan]), np.zeros(2)
+    with pytest.raises(Diverged, match="step 1: the loss"):
+        fit(Game(), np.zeros(2), Law(), rng, steps=2)
+
+
 def test_a_gradient_that_turns_infinite_stops_too(rng):
     class Steep(Mean):
         def loss(self, theta, x, noise):
@@ -226,8 +235,9 @@ def test_bad_recipe_is_refused():
         Recipe(anneal=0.5)
 
 
-def test_the_default_recipe_decays_by_half_a_cosine():
+def test_the_default_recipe_has_the_published_rate_and_decays_by_half_a_cosine():
     assert Recipe().schedule(0.25) == 0.5 + 0.5 * np.cos(np.pi / 4)
+    assert (Recipe().optimizer, Recipe().batch_size, Recipe().anneal) == (Adam(1e-3), 512, None)
 
 
 # ---- what people bring ----
@@ -276,6 +286,16 @@ def test_rows_of_the_models_scale_are_not_warned_about(rng):
     for rows in (rng.standard_normal((50, 2)), 3 + 2 * rng.standard_normal((50, 2)), rng.integers(9, size=(50, 2))):
         train(Sampler(), np.zeros(2), rows, rng, steps=3)
     train(Mean(), np.zeros(2), 71 + rng.standard_normal((50, 2)), rng, steps=3)           # it has no scale of its own
+
+
+@pytest.mark.parametrize("mean, std, warned", [(7.4, 1.5, False), (-7.6, 1.5, True), (0.0, 7.4, False), (0.0, 7.6, True),
+                                               (0.0, 0.31, False), (0.0, 0.29, True)])
+def test_the_warning_begins_at_five_times_the_usual_standard_deviation_of_one_and_a_half(mean, std, warned, rng):
+    rows = mean + std * np.array([[-1.0, 1.0], [1.0, -1.0]])                              # exactly these moments
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        train(Sampler(), np.zeros(2), rows, rng, steps=3)
+    assert bool(caught) == warned
 
 
 def test_progress_needs_a_terminal(rng, capsys, monkeypatch):

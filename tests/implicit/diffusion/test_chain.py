@@ -143,6 +143,7 @@ X = np.zeros((3, 2))
     (lambda c: Chain(5, "linear"), TypeError, "schedule must be a function"),
     (lambda c: Chain(5, lambda u: 0.9 - 0.5 * u), ValueError, "abar\\(0\\) = 1"),
     (lambda c: Chain(5, lambda u: 1 + u), ValueError, "must fall"),
+    (lambda c: Chain(5, lambda u: 1 - np.minimum(u, 0.5)), ValueError, "must fall"),
     (lambda c: Chain(5, lambda u: 1 - 2 * u), ValueError, "stay above 0"),
     (lambda c: c.noised(X, 8, X), ValueError, "from 0 to 7"),
     (lambda c: c.noised(X, -1, X), ValueError, "from 0 to 7"),

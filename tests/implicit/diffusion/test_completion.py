@@ -124,6 +124,8 @@ def test_a_least_below_the_laws_own_width_changes_nothing_and_one_above_it_bound
     np.testing.assert_allclose(guided, [[Y, -0.1 / 0.8 * Y]] * 6, rtol=1e-12)     # 0.8 = 4 / (4 + 1)
     with pytest.raises(ValueError, match="got an eigenvalue of 0 at sigma = 1: give a least > 0"):
         reconstruction_guidance(flat, {0: Y})(x, 1.0)
+    with pytest.raises(ValueError, match="got an eigenvalue of 0 at sigma = 1"):           # flat at one row of six
+        reconstruction_guidance(lambda x, x_dot, sigma: (0 * x, np.arange(6.0)[:, None] * x_dot), {0: Y})(x, 1.0)
 
 
 def test_reconstruction_guidance_is_not_exact_where_x0_given_x_has_several_modes():

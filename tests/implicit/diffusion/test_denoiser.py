@@ -228,6 +228,7 @@ def test_ten_thousand_steps_reach_one_or_two_hundredths_of_a_nat(name, rng):
     (lambda m, t, rng: m.loss(t[:-1], np.zeros((4, 3)), m.draw_noise(rng, 4)), ValueError, "theta must have shape"),
     (lambda m, t, rng: m.denoise(t, np.zeros((4, 3)), 0.0), ValueError, "sigma must be one positive number"),
     (lambda m, t, rng: m.denoise(t, np.zeros((4, 3)), np.ones(3)), ValueError, r"one for each row \(4\)"),
+    (lambda m, t, rng: m.denoise(t, np.zeros((4, 3)), [1, 1, 0, 1]), ValueError, "sigma must be one positive number"),
     (lambda m, t, rng: m.denoise(t * np.nan, np.zeros((4, 3)), 1.0), ValueError, "theta must be finite"),
     (lambda m, t, rng: m.sample(t, 0, rng), ValueError, "n must be at least 1"),
     (lambda m, t, rng: m.sample(t, 5, 7), TypeError, "Generator"),

@@ -54,6 +54,11 @@ def test_sines_have_the_amplitude_that_they_keep_in_expectation_under_the_noise_
         np.testing.assert_allclose(found, expected, rtol=1e-10, atol=1e-12)
 
 
+def test_the_frequencies_are_four_octaves_and_a_fourier_series_on_the_levels():
+    assert FREQUENCIES == (1, 2, 4, 8)
+    np.testing.assert_allclose(LEVEL_FREQUENCIES, 2 * np.pi * np.arange(1, 5) / 4)     # period 4: from -2 to 2
+
+
 def test_one_level_or_label_for_all_rows_is_the_same_for_each(rng):
     theta, x, _ = point(NETWORK, rng)
     np.testing.assert_array_equal(Network(3, (5, 4), 2, 1)(theta, x, -0.2)[0],

@@ -171,6 +171,7 @@ ROWS = np.zeros((3, 2))
     (lambda: VP().scale(1.5), ValueError, r"t must lie in \[0, 1\]"),
     (lambda: VP().sigma(np.nan), ValueError, "t must be finite"),
     (lambda: VP().drift(ROWS, -0.1), ValueError, "t must lie in"),
+    (lambda: VP().scale([0.5, 1.5]), ValueError, "t must lie in"),
     (lambda: VP().score(MIXTURE.denoise, ROWS, 0.0), ValueError, "t must be a positive"),
     (lambda: VP().drift(np.zeros((3, 2), int), 0.5), TypeError, "floating point"),
     (lambda: VP().drift(ROWS, [0.5, 0.6]), ValueError, r"t must be one number or a column \(3, 1\), got shape"),
