@@ -18,7 +18,8 @@ from scratch.explicit.linear_vae import LinearVAE
 from scratch.explicit.made import MADE
 from scratch.explicit.mixture_em import MixtureEM
 from scratch.explicit.transformer import Transformer
-from scratch.explicit.vae import VAE, BernoulliVAE
+from scratch.explicit.bernoulli_vae import BernoulliVAE
+from scratch.explicit.vae import VAE
 from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
 from scratch.implicit.diffusion.ddpm import DDPM
 from scratch.implicit.diffusion.denoiser import Diffusion
@@ -89,8 +90,8 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(MADE, "autoregressive models",
           dict(dim=4, hidden=(6, 5), classes=3, orders=((1, 3, 0, 2),)), integers, exact=True),
     Entry(Transformer, "autoregressive models", dict(dim=5, classes=3, width=8, heads=2, layers=2), integers, exact=True),
-    Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5))),
-    Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,)), bits),
+    Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5), prior=3)),
+    Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,), prior=1), bits),
     Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),
     Entry(GAN, "generative adversarial networks", dict(dim=3, latent=2, hidden=(6, 5))),
     Entry(LinearGAN, "generative adversarial networks", dict(dim=3, latent=3)),

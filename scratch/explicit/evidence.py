@@ -2,20 +2,20 @@
 
 Quadrature, for one or two latent coordinates.  The midpoint rule on a box computes
 
-    log p(x) = log integral of N(z; 0, I) p(x | z) dz                                          (1)
+    log p(x) = log integral of p(z) p(x | z) dz                                                (1)
 
-It is accurate if p(z | x) is wider than a cell and lies inside the box.  So the sum of each row is
-repeated with twice as many nodes per axis in a larger box, until two sums agree and no node has
-most of the sum.  By Poisson's summation formula the error of a grid is the Fourier transform of
+It is accurate if p(z | x) is wider than a cell and lies inside the box, which reaches RADIUS
+standard deviations beyond every Gaussian of the prior.  So the sum of each row is repeated with
+twice as many nodes per axis in a larger box, until two sums agree and no node has most of the sum.  By Poisson's summation formula the error of a grid is the Fourier transform of
 p(z | x) at the frequency 1 / cell.  For a Gaussian the error of the finer grid is therefore the
 fourth power of that of the coarser one.  Both grids may miss a thin second mode beside a wide one.
-A row whose posterior lies beyond |z| = 7, where the prior has less than e^-24 of its peak, gets a
+A row whose posterior lies beyond the box, where N(0, I) has less than e^-24 of its peak, gets a
 lower bound.
 
 For q = N(m, diag std^2) the expectation in the ELBO is a weighted sum over Gauss-Hermite nodes e_i:
 
     z_i = m + std e_i                                                                          (2)
-    ELBO(q) = E_q log p(x | z) - 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)                 (3)
+    ELBO(q) = E_q [log p(x | z) + log p(z)] + sum_l (log std_l + 1/2 + 1/2 log 2 pi)           (3)
 
 The gap between it and log p(x) is a KL, and has two parts:
 
@@ -28,15 +28,15 @@ for all x (Cremer et al. 2018, "Inference Suboptimality in Variational Autoencod
 
 Importance sampling, for any number of latent coordinates.  With k draws z_i of q,
 
-    log p(x) ~= log 1/k sum_i w_i,        w_i = p(x | z_i) N(z_i; 0, I) / q(z_i | x)           (6)
+    log p(x) ~= log 1/k sum_i w_i,        w_i = p(x | z_i) p(z_i) / q(z_i | x)                 (6)
     standard error = sd(w) / (mean(w) sqrt(k))          to first order (the delta method)      (7)
 
 In expectation (6) is too small by half the square of (7) (Jensen's inequality).
 
-Gradient of (3).  dz_i comes from the pullback (vector-Jacobian product) of log p(x | z):
+Gradient of (3).  dz_i comes from the pullbacks (vector-Jacobian products) of both densities:
 
     dm = sum_i dz_i,                      dlog_std = sum_i dz_i e_i std                       d(2)
-    dm = - dELBO m,                       dlog_std = - dELBO (std^2 - 1)                      d(3)
+    dlog_std = dELBO                      from the entropy of q                               d(3)
 
 Checked in tests/explicit/test_evidence.py::test_the_gap_is_the_kl_to_the_posterior.
 Checked in tests/explicit/test_evidence.py::test_gradient_of_the_elbo_in_q.
@@ -47,16 +47,17 @@ import numpy as np
 from scipy.optimize import minimize
 
 from scratch import checks
+from scratch.explicit.mixture_prior import log_prior, prior_box
 from scratch.grid import midpoints
 from scratch.kernels.likelihoods import HALF_LOG_TWO_PI
 from scratch.kernels.stable import logsumexp
 
-RADIUS = 6.5                       # derived: on each axis the prior has 8e-11 of its mass beyond
+RADIUS = 6.5                       # stds; derived: on each axis a Gaussian has 8e-11 of its mass beyond
 NODES = {1: 2000, 2: 240}          # per axis, by hand: in the tests twice as many change 1e-9 nats
 MOST = 2 ** 22                     # nodes in all, by hand: some seconds; for L = 2 stds of 0.01
 TOLERANCE = 3e-3                   # nats between two grids, by hand: 1e-10 in the finer (Gaussian)
 PEAK = 0.35                        # of a sum, per axis; derived: stds above a cell, error 1e-8 (Gaussian)
-HERMITE = 40                       # per axis, by hand: in the tests (4) holds to 1e-6 nats
+HERMITE = 40                       # per axis, by hand: in the tests (4) holds to 1e-6 nats, to 1e-4 for a mixture
 CHUNK, ROWS = 2 ** 22, 2 ** 14     # pairs (x, z), and rows of a network, at once: a bound of memory
 
 
@@ -86,13 +87,16 @@ def quadrature_error(model, theta, x, nodes=None):
 
 def _midpoint_sum(model, theta, x, nodes, radius=RADIUS):
     """log p(x) on one grid, and the fraction of the largest node away from the walls, (N,) each."""
-    z, cell = midpoints([(-radius, radius)] * model.latent, _nodes(model, nodes))               # (M, L)
-    decoder, part = model.split(theta)[1], max(1, min(ROWS, CHUNK // len(x)))
+    (_, decoder, prior), part = model.split(theta), max(1, min(ROWS, CHUNK // len(x)))
+    low, high = prior_box(prior, model.latent, radius)                                          # (L,) each
+    z, cell = midpoints(np.stack([low, high], axis=1), _nodes(model, nodes))                    # (M, L)
+    margin = 0.25 / (2 * radius) * (high - low)
     sums, peaks = [], []                                                                        # of (N,)
     for z in np.split(z, range(part, len(z), part)):
-        joint = model.log_likelihood_pairs(decoder, x, z) + _log_normal(z)                      # (N, part)
+        joint = model.log_likelihood_pairs(decoder, x, z) + log_prior(prior, z)[0]              # (N, part)
         sums.append(logsumexp(joint)[0])
-        peaks.append(np.where(np.abs(z).max(axis=1) < radius - 0.25, joint, -np.inf).max(axis=1))
+        inside = np.all((low + margin < z) & (z < high - margin), axis=1)
+        peaks.append(np.where(inside, joint, -np.inf).max(axis=1))
     log_sum = logsumexp(np.stack(sums, axis=1))[0]
     return log_sum + np.log(cell), np.exp(np.max(peaks, axis=0) - log_sum)                      # (1)
 
@@ -109,12 +113,12 @@ def log_prob_importance(model, theta, x, rng, samples=1000):
 def kl_to_posterior(model, theta, x, nodes=None):
     """KL(q(z | x) || p(z | x)) in nats, (N,), by its definition, on a grid around each q."""
     theta, x = _inputs(model, theta, x)
-    log_p, decoder = log_prob_quadrature(model, theta, x, nodes), model.split(theta)[1]
+    log_p, (_, decoder, prior) = log_prob_quadrature(model, theta, x, nodes), model.split(theta)
     e, cell = midpoints([(-8, 8)] * model.latent, _nodes(model, nodes))     # 8 std: all but 3e-15 of q
-    log_e, kl = _log_normal(e), np.empty(len(x))                                                # (M,), (N,)
+    log_e, kl = log_prior(np.empty(0), e)[0], np.empty(len(x))                                # (M,), (N,)
     for n, (mean, log_std) in enumerate(zip(*model.encode(theta, x))):
         z = mean + np.exp(log_std) * e                                                          # (M, L)
-        log_posterior = model.log_likelihood_pairs(decoder, x[n:n + 1], z)[0] + _log_normal(z) - log_p[n]
+        log_posterior = model.log_likelihood_pairs(decoder, x[n:n + 1], z)[0] + log_prior(prior, z)[0] - log_p[n]
         kl[n] = cell * np.exp(log_e) @ (log_e - np.sum(log_std) - log_posterior)                # (4)
     return kl
 
@@ -126,15 +130,16 @@ def elbo_quadrature(model, theta, x, mean, log_std):
     e, weight = np.polynomial.hermite_e.hermegauss(HERMITE)
     e = np.stack(np.meshgrid(*[e] * model.latent, indexing="ij"), axis=-1).reshape(-1, 1, model.latent)
     weight = np.prod(np.meshgrid(*[weight / weight.sum()] * model.latent), axis=0).ravel()      # (M,)
-    std = np.exp(log_std)
+    std, (_, decoder, prior) = np.exp(log_std), model.split(theta)
     z = mean + std * e                                                                  # (M, N, L)  (2)
-    log_p, pull_likelihood = model.log_likelihood(model.split(theta)[1], x, z)                  # (M, N)
-    elbo = weight @ log_p - 0.5 * np.sum(mean ** 2 + std ** 2 - 2 * log_std - 1, axis=1)        # (3)
+    log_x, pull_likelihood = model.log_likelihood(decoder, x, z)                                # (M, N)
+    log_z, pull_prior = log_prior(prior, z)                                                     # (M, N)
+    elbo = weight @ (log_x + log_z) + np.sum(log_std + 0.5 + HALF_LOG_TWO_PI, axis=1)           # (3)
 
     def pull(delbo):
-        dmean, dlog_std = -delbo[:, None] * mean, -delbo[:, None] * (std ** 2 - 1)              # d(3)
-        _, dz = pull_likelihood(weight[:, None] * delbo)                                        # (M, N, L)
-        return dmean + dz.sum(axis=0), dlog_std + (dz * e).sum(axis=0) * std                    # d(2)
+        each = weight[:, None] * delbo                                                          # (M, N)  d(3)
+        dz = pull_likelihood(each)[1] + pull_prior(each)[1]                                     # (M, N, L)
+        return dz.sum(axis=0), delbo[:, None] + (dz * e).sum(axis=0) * std                      # d(2), d(3)
 
     return elbo, pull
 
@@ -155,11 +160,6 @@ def best_gaussians(model, theta, x):
 def _inputs(model, theta, x):
     """theta (P,) and rows x (N, D), checked, in float64."""
     return model.inputs(checks.flat(theta, model.size).astype(float), x)
-
-
-def _log_normal(z):
-    """log N(z; 0, I), (M,)."""
-    return np.sum(-0.5 * z * z - HALF_LOG_TWO_PI, axis=1)
 
 
 def _nodes(model, nodes=None):

@@ -52,6 +52,7 @@ class LinearVAE(VAE):
     """
     latent: int = field(default=1, kw_only=True)            # below dim: with latent = dim there is no optimum
     hidden: tuple = field(default=(), init=False)
+    prior: int = field(default=1, init=False)
     recipe = Recipe(Adam(1e-2, beta2=0.99), batch_size=512)  # by hand, not swept: 5 times the VAE's
 
     def optimum(self, x):
@@ -59,7 +60,7 @@ class LinearVAE(VAE):
         values, vectors, t, active = self._spectrum(x)
         values, vectors, on = values[:self.latent], vectors[:, :self.latent], np.arange(self.latent) < active
         scale, mean, theta = np.sqrt(np.where(on, values - t, 0)), np.mean(x, axis=0), np.zeros(self.size)
-        encoder, decoder = self.split(theta)
+        encoder, decoder, _ = self.split(theta)
         (V, c), = mlp_views(encoder, self.encoder_widths)                           # (D, 2 L), (2 L,)
         (W, b), = mlp_views(decoder[:-1], self.decoder_widths)                      # (L, D), (D,)
         W[...], b[...] = scale[:, None] * vectors.T, mean                           # (3)
@@ -90,7 +91,7 @@ class LinearVAE(VAE):
 
     def law(self, theta):
         """The distribution (1): density, score, samples and entropy in closed form."""
-        _, decoder = self.split(checks.flat(theta, self.size).astype(float))
+        _, decoder, _ = self.split(checks.flat(theta, self.size).astype(float))
         (W, b), = mlp_views(decoder[:-1], self.decoder_widths)
         covariance = W.T @ W + np.exp(2 * decoder[-1]) * np.eye(self.dim)
         return GaussianMixture(means=[b], covariances=[covariance], weights=[1.0])  # (1)

@@ -1,11 +1,13 @@
 """Variational autoencoder: a latent variable, and a bound in place of the likelihood's integral.
 
-Model.  A latent vector z ~ N(0, I) is decoded by a network f into the distribution of x:
+Model.  A latent vector z ~ p(z) is decoded by a network f into the distribution of x:
 
-    p(x) = integral of N(z; 0, I) p(x | z) dz                                                  (1)
-    p(x | z) = N(x; f(z), s^2 I)               VAE: one learned s for all rows and coordinates
-             = prod_d Bernoulli(x_d; sigmoid(f_d(z)))          BernoulliVAE: x in {0, 1}^D     (2)
+    p(x) = integral of p(z) p(x | z) dz                                                        (1)
+    p(x | z) = N(x; f(z), s^2 I)                       one learned s for all rows and coordinates
+             = prod_d Bernoulli(x_d; sigmoid(f_d(z)))  in bernoulli_vae.py: x in {0, 1}^D      (2)
 
+p(z) is a mixture of learned Gaussians, or N(0, I) if prior=1 (see mixture_prior.py).  N(0, I)
+is the textbook's.  A continuous f cannot tear it into separate modes of x; a mixture is torn already.
 An encoder network gives m and log std of q(z | x) = N(z; m(x), diag std(x)^2).  Draws of q are
 
     z_i = m(x) + std(x) eps_i,         eps_i ~ N(0, I),         i = 1 ... k                    (3)
@@ -14,7 +16,7 @@ Loss.  The evidence lower bound (ELBO) lies KL(q(z | x) || p(z | x)) below log p
 
     ELBO = - reconstruction - KL                                                               (4)
     reconstruction = - E_q log p(x | z) ~= - 1/k sum_i log p(x | z_i)                          (5)
-    KL = KL(q(z | x) || N(0, I)) = 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)               (6)
+    KL = KL(q(z | x) || p(z))          in closed form for N(0, I), otherwise from the k draws  (6)
     loss = mean over rows of reconstruction + beta KL                                          (7)
 
 (Kingma and Welling 2014, "Auto-Encoding Variational Bayes", eqs. 3 and 10).  beta = 1 gives minus
@@ -22,16 +24,15 @@ the ELBO; other values weigh the KL against the fit (Higgins et al. 2017, "beta-
 importance=True takes a tighter bound, which rises to log p(x) in expectation as k grows
 (Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8):
 
-    log w_i = log p(x | z_i) + log N(z_i; 0, I) - log q(z_i | x)
-            = log p(x | z_i) + sum_l (1/2 eps_il^2 + log std_l - 1/2 z_il^2)                   (8)
+    log w_i = log p(x | z_i) + log p(z_i) - log q(z_i | x)                                     (8)
     loss = - mean over rows of log 1/k sum_i w_i                                               (9)
 
 Gradient.  eps is fixed, and dz comes from the decoder's pullback (vector-Jacobian product):
 
     dm = sum_i dz_i,                           dlog_std = sum_i dz_i eps_i std                d(3)
-    dm = dKL m,                                dlog_std = dKL (std^2 - 1)                     d(6)
-    dz_i = - dlog_w_i z_i,                     dlog_std = sum_i dlog_w_i                      d(8)
     dlog_w_i = - 1/N w_i / sum_j w_j           the softmax of the log weights                 d(9)
+
+Those of (6) and of log p(z) - log q(z | x) in (8) stand in mixture_prior.py.
 Checked in tests/explicit/test_vae.py::test_gradient_in_every_parameter.
 Checked in tests/explicit/test_vae.py::test_bounds_are_the_naive_loop.
 Symbols: N batch, D data, L latent, k draws, P parameters.  The noise eps (k, N, L) is an argument.
@@ -42,9 +43,11 @@ import numpy as np
 
 from scratch import checks
 from scratch.explicit import evidence
+from scratch.explicit.mixture_prior import (draw_prior, kl_to_prior, log_prior_over_q, prior_blocks, prior_init,
+                                            prior_size)
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_views
-from scratch.kernels.likelihoods import HALF_LOG_TWO_PI, bernoulli_log_density, gaussian_log_density
-from scratch.kernels.stable import logsumexp, sigmoid, softplus
+from scratch.kernels.likelihoods import HALF_LOG_TWO_PI, gaussian_log_density
+from scratch.kernels.stable import logsumexp
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
@@ -64,13 +67,14 @@ class VAE:
     beta: float = 1.0
     samples: int = 1                                        # k in training
     importance: bool = False
-    recipe = Recipe(Adam(2e-3, beta2=0.99), batch_size=512)  # by hand on LAWS, 1e-3 to 1e-2; beta2: see Adam
+    prior: int = 64                                         # learned Gaussians; 1 is N(0, I)
+    recipe = Recipe(Adam(6e-3, beta2=0.99), batch_size=256)  # by hand on the grid: 2e-3 to 2e-2; 256 and 512
     scalars = ("log_s",)                                    # parameters behind the decoder's network
     in_nats = True                                          # the loss, for data/standardized.py
 
     def __post_init__(self):
         checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths, samples=checks.size,
-                      beta=checks.positive)
+                      prior=checks.size, beta=checks.positive)
         object.__setattr__(self, "encoder_widths", (self.dim, *self.hidden, 2 * self.latent))
         object.__setattr__(self, "decoder_widths", (self.latent, *self.hidden[::-1], self.dim))
         if not isinstance(self.importance, (bool, np.bool_)):
@@ -85,48 +89,49 @@ class VAE:
 
     def elbo_loss(self, theta, x, noise):
         """(7), its terms (5) and (6) of each row, (N,) each, and gradient() -> (P,)."""
-        encoder, decoder, x, noise = self._loss_inputs(theta, x, noise)
+        encoder, decoder, prior, x, noise = self._loss_inputs(theta, x, noise)
         y, pull_encoder = mlp(encoder, x, self.encoder_widths)                      # (N, 2 L)
         mean, log_std = np.split(y, 2, axis=1)                                      # (N, L)
         std = np.exp(log_std)
         z = mean + std * noise                                                      # (k, N, L)  (3)
         log_p, pull_likelihood = self.log_likelihood(decoder, x, z)                 # (k, N)  (2)
         reconstruction = -np.mean(log_p, axis=0)                                    # (N,)  (5)
-        kl = 0.5 * np.sum(mean ** 2 + std ** 2 - 2 * log_std - 1, axis=1)           # (N,)  (6)
+        kl, pull_kl = kl_to_prior(prior, mean, log_std, z, noise)                   # (N,)  (6)
         loss = (np.sum(reconstruction) + self.beta * np.sum(kl)) / len(x)           # (7)
 
         def gradient():
-            dreconstruction, dkl = 1 / len(x), self.beta / len(x)                   # d(7)
-            dmean, dlog_std = dkl * mean, dkl * (std ** 2 - 1)                      # (N, L)  d(6)
+            dreconstruction, dkl = 1 / len(x), np.full_like(kl, self.beta / len(x))             # d(7)
+            dprior, dmean, dlog_std = pull_kl(dkl)                                  # (N, L)  d(6)
             dlog_p = np.full_like(log_p, -dreconstruction / len(noise))             # (k, N)  d(5)
             ddecoder, dz = pull_likelihood(dlog_p)                                  # (k, N, L)  d(2)
             dmean += np.sum(dz, axis=0)                                             # d(3)
             dlog_std += np.sum(dz * noise, axis=0) * std                            # d(3)
             dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1), need_dx=False)
-            return np.concatenate([dencoder, ddecoder])
+            return np.concatenate([dencoder, ddecoder, dprior])
 
         return loss, (reconstruction, kl), gradient
 
     def importance_loss(self, theta, x, noise):
         """(9), its log weights (8) (k, N), and gradient() -> (P,)."""
-        encoder, decoder, x, noise = self._loss_inputs(theta, x, noise)
+        encoder, decoder, prior, x, noise = self._loss_inputs(theta, x, noise)
         y, pull_encoder = mlp(encoder, x, self.encoder_widths)                      # (N, 2 L)
         mean, log_std = np.split(y, 2, axis=1)                                      # (N, L)
         std = np.exp(log_std)
         z = mean + std * noise                                                      # (k, N, L)  (3)
         log_p, pull_likelihood = self.log_likelihood(decoder, x, z)                 # (k, N)  (2)
-        log_w = log_p + np.sum(0.5 * noise ** 2 + log_std - 0.5 * z ** 2, axis=2)   # (k, N)  (8)
+        log_ratio, pull_ratio = log_prior_over_q(prior, z, log_std, noise)
+        log_w = log_p + log_ratio                                                   # (k, N)  (8)
         log_sum, pull_sum = logsumexp(log_w.T)                                      # (N,)
         loss = float(np.log(len(noise))) - np.sum(log_sum) / len(x)                 # (9)
 
         def gradient():
             dlog_w = pull_sum(np.full_like(log_sum, -1 / len(x))).T                 # (k, N)  d(9)
             ddecoder, dz = pull_likelihood(dlog_w)                                  # (k, N, L)  d(2)
-            dz -= dlog_w[:, :, None] * z                                            # d(8)
-            dmean = np.sum(dz, axis=0)                                              # (N, L)  d(3)
-            dlog_std = np.sum(dlog_w, axis=0)[:, None] + np.sum(dz * noise, axis=0) * std       # d(8), d(3)
+            dprior, dz_ratio, dlog_std = pull_ratio(dlog_w)                         # d(8)
+            dz += dz_ratio
+            dmean, dlog_std = np.sum(dz, axis=0), dlog_std + np.sum(dz * noise, axis=0) * std   # (N, L)  d(3)
             dencoder, _ = pull_encoder(np.concatenate([dmean, dlog_std], axis=1), need_dx=False)
-            return np.concatenate([dencoder, ddecoder])
+            return np.concatenate([dencoder, ddecoder, dprior])
 
         return loss, log_w, gradient
 
@@ -171,32 +176,41 @@ class VAE:
         weights = self.split(theta)[1][:mlp_size(self.decoder_widths)]
         return mlp(weights, z.astype(theta.dtype, copy=False), self.decoder_widths)[0]
 
+    def sample_prior(self, theta, n, rng):
+        """n codes z (n, L) from the prior."""
+        return draw_prior(self.split(theta)[2], checks.size(n, "n"), self.latent, checks.generator(rng))
+
     def sample(self, theta, n, rng):
         """n rows (n, D): z from the prior, then x from p(x | z)."""
-        f = self.decode(theta, checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent)))
-        return f + np.exp(theta[-1]) * rng.standard_normal(f.shape).astype(f.dtype)         # (2)
+        f = self.decode(theta, self.sample_prior(theta, n, rng))
+        return f + np.exp(self.split(theta)[1][-1]) * rng.standard_normal(f.shape).astype(f.dtype)         # (2)
 
     @property
     def size(self):
-        return mlp_size(self.encoder_widths) + mlp_size(self.decoder_widths) + len(self.scalars)
+        widths = self.encoder_widths, self.decoder_widths
+        return sum(map(mlp_size, widths)) + len(self.scalars) + prior_size(self.prior, self.latent)
 
     @property
     def blocks(self):
         """Where each array stands in theta: {name: slice}."""
         blocks = mlp_blocks(self.encoder_widths, "encoder ")
         blocks |= mlp_blocks(self.decoder_widths, "decoder ", mlp_size(self.encoder_widths))
-        return blocks | {name: slice(self.size - 1, self.size) for name in self.scalars}
+        place = self.size - prior_size(self.prior, self.latent)
+        blocks |= {name: slice(place - 1, place) for name in self.scalars}
+        return blocks | prior_blocks(self.prior, self.latent, place)
 
     def split(self, theta):
-        """The encoder's parameters and the decoder's, the scalars last: views of theta (P,)."""
-        return np.split(checks.flat(theta, self.size), [mlp_size(self.encoder_widths)])
+        """The parameters of encoder, decoder (its scalars last) and prior: views of theta (P,)."""
+        start, stop = mlp_size(self.encoder_widths), self.size - prior_size(self.prior, self.latent)
+        return np.split(checks.flat(theta, self.size), [start, stop])
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): q near the prior, s = 1."""
+        """Random theta (P,): q near N(0, I); s = 1, or e^-1.5 under a mixture (by hand; from 1 it can collapse)."""
         encoder = mlp_init(rng, self.encoder_widths, checks.dtype(dtype))
         decoder = mlp_init(rng, self.decoder_widths, dtype)
         mlp_views(encoder, self.encoder_widths)[-1][0][...] *= 0.5      # by hand, not swept: q near the prior
-        return np.concatenate([encoder, decoder, np.zeros(len(self.scalars), dtype)])
+        scalars = np.full(len(self.scalars), -1.5 if self.prior > 1 else 0, dtype)
+        return np.concatenate([encoder, decoder, scalars, prior_init(rng, self.prior, self.latent, dtype)])
 
     def draw_noise(self, rng, n):
         return checks.generator(rng).standard_normal((self.samples, checks.size(n, "n"), self.latent))
@@ -215,35 +229,3 @@ class VAE:
         noise = checks.array(noise, "noise", dimensions=3)
         (noise,) = checks.noise((noise,), x, eps=(len(noise), len(x), self.latent))
         return *self.split(theta), x, noise
-
-
-@dataclass(frozen=True)
-class BernoulliVAE(VAE):
-    """A VAE of binary vectors: the decoder gives one logit for each coordinate."""
-    scalars = ()
-    sigma_data = None                                       # bits have no scale
-
-    def inputs(self, theta, x):
-        theta = checks.flat(theta, self.size)
-        return theta, checks.class_rows(x, self.dim, 2).astype(theta.real.dtype)
-
-    def log_likelihood(self, decoder, x, z):
-        f, pull_mlp = mlp(decoder, z.reshape(-1, self.latent), self.decoder_widths)         # (k N, D)
-        log_p, pull_p = bernoulli_log_density(np.tile(x, (len(z), 1)), f)                   # (2)
-
-        def pull(dlog_p):
-            ddecoder, dz = pull_mlp(pull_p(np.broadcast_to(dlog_p.reshape(-1, 1), f.shape)))    # d(2)
-            return ddecoder, dz.reshape(z.shape)
-
-        return np.sum(log_p, axis=1).reshape(z.shape[:2]), pull
-
-    def log_likelihood_pairs(self, decoder, x, z):
-        f = mlp(decoder, z, self.decoder_widths)[0]
-        return x @ f.T - softplus(f)[0].sum(axis=1)                                         # (2)
-
-    def decode(self, theta, z):
-        return sigmoid(super().decode(theta, z))[0]
-
-    def sample(self, theta, n, rng):
-        p = self.decode(theta, checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent)))
-        return (rng.random(p.shape) < p).astype(np.int64)         # (2)

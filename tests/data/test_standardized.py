@@ -10,7 +10,8 @@ from scratch.data.standardized import Standardized, standardize
 from scratch.divergence.entropy import kl_cross_entropy
 from scratch.explicit.made import MADE
 from scratch.explicit.mixture_em import MixtureEM
-from scratch.explicit.vae import VAE, BernoulliVAE
+from scratch.explicit.bernoulli_vae import BernoulliVAE
+from scratch.explicit.vae import VAE
 from scratch.family_tree import MODELS, reals
 from scratch.grid import midpoints
 from scratch.implicit.diffusion.conditioning import ConditionalDiffusion

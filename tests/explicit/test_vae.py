@@ -5,19 +5,23 @@ import pytest
 
 from scratch.data.distributions import moons
 from scratch.divergence.monte_carlo import kl_monte_carlo
+from scratch.explicit.bernoulli_vae import BernoulliVAE
 from scratch.explicit.linear_vae import LinearVAE
-from scratch.explicit.vae import VAE, BernoulliVAE
+from scratch.explicit.vae import VAE
 from scratch.grid import midpoints
 from scratch.kernels.dense import mlp, mlp_size, mlp_views
 from scratch.kernels.stable import logsumexp
 from scratch.learning.gradient_check import gradient_error
 from scratch.learning.training import fit
 
-GAUSS = VAE(dim=3, latent=2, hidden=(5,), beta=1.7, samples=2)
-BINARY = BernoulliVAE(dim=4, latent=2, hidden=(5, 4), beta=0.6)
-IMPORTANCE = VAE(dim=3, latent=2, hidden=(4,), samples=3, importance=True)
-IMPORTANCE_BINARY = BernoulliVAE(dim=3, latent=1, hidden=(), samples=3, importance=True)
-MODELS = [GAUSS, BINARY, IMPORTANCE, IMPORTANCE_BINARY]
+GAUSS = VAE(dim=3, latent=2, hidden=(5,), beta=1.7, samples=2, prior=1)
+BINARY = BernoulliVAE(dim=4, latent=2, hidden=(5, 4), beta=0.6, prior=1)
+MIXTURE = VAE(dim=3, latent=2, hidden=(5,), beta=1.7, samples=2, prior=3)
+MIXTURE_BINARY = BernoulliVAE(dim=4, latent=2, hidden=(5, 4), beta=0.6, prior=2)
+IMPORTANCE = VAE(dim=3, latent=2, hidden=(4,), samples=3, importance=True, prior=1)
+IMPORTANCE_MIXTURE = VAE(dim=3, latent=2, hidden=(4,), samples=3, importance=True, prior=3)
+IMPORTANCE_BINARY = BernoulliVAE(dim=3, latent=1, hidden=(), samples=3, importance=True, prior=3)
+MODELS = [GAUSS, BINARY, MIXTURE, MIXTURE_BINARY, IMPORTANCE, IMPORTANCE_MIXTURE, IMPORTANCE_BINARY]
 
 
 def random_theta(model, rng):
@@ -26,24 +30,32 @@ def random_theta(model, rng):
 
 def rows(model, rng, n=5):
     if isinstance(model, BernoulliVAE):
-        return rng.integers(0, 2, (n, model.dim)).astype(float)
+        x = rng.integers(0, 2, (n, model.dim)).astype(float)
+        x[0] = 1 - x[1]                                     # no column of zeros: its weights would have no gradient
+        return x
     return rng.normal(size=(n, model.dim))
 
 
 def naive_log_weight(model, theta, x, eps):
     """log p(x | z), log p(z) and log q(z | x) at one draw for one row, from the densities' definitions."""
-    split = mlp_size(model.encoder_widths)
-    y = mlp(theta[:split], x[None], model.encoder_widths)[0][0]
+    encoder, decoder, prior = model.split(theta)
+    y = mlp(encoder, x[None], model.encoder_widths)[0][0]
     mean, std = y[:model.latent], np.exp(y[model.latent:])
     z = mean + std * eps
-    f = mlp(theta[split:split + mlp_size(model.decoder_widths)], z[None], model.decoder_widths)[0][0]
+    f = mlp(decoder[:mlp_size(model.decoder_widths)], z[None], model.decoder_widths)[0][0]
     if isinstance(model, BernoulliVAE):
         p = 1 / (1 + np.exp(-f))
         log_x = np.log(np.where(x == 1, p, 1 - p)).sum()
     else:
-        s = np.exp(theta[-1])
+        s = np.exp(decoder[-1])
         log_x = np.log(np.exp(-0.5 * ((x - f) / s) ** 2) / (np.sqrt(2 * np.pi) * s)).sum()
-    log_prior = np.log(np.exp(-0.5 * z ** 2) / np.sqrt(2 * np.pi)).sum()
+    if model.prior == 1:
+        log_prior = np.log(np.exp(-0.5 * z ** 2) / np.sqrt(2 * np.pi)).sum()
+    else:
+        *parts, b = prior.reshape(2 * model.latent + 1, model.prior)
+        means, stds = np.array(parts[:model.latent]), np.exp(parts[model.latent:])              # (L, K)
+        each = np.exp(-0.5 * ((z[:, None] - means) / stds) ** 2) / np.sqrt(2 * np.pi) / stds
+        log_prior = np.log(np.sum(np.exp(b) / np.exp(b).sum() * np.prod(each, axis=0)))
     log_q = np.log(np.exp(-0.5 * eps ** 2) / (np.sqrt(2 * np.pi) * std)).sum()
     return log_x, log_prior, log_q
 
@@ -61,8 +73,10 @@ def test_bounds_are_the_naive_loop(model, rng):
     for n in range(5):
         logs = np.array([naive_log_weight(model, theta, x[n], eps) for eps in noise[:, n]])
         exact_kl = sum(0.5 * (m ** 2 + np.exp(2 * s) - 2 * s - 1) for m, s in zip(mean[n], log_std[n]))
+        if model.prior > 1:
+            exact_kl = np.mean(logs[:, 2] - logs[:, 1])
         assert abs(reconstruction[n] + logs[:, 0].mean()) < 1e-11
-        assert abs(kl[n] - exact_kl) < 1e-12
+        assert abs(kl[n] - exact_kl) < 1e-11
         assert abs(elbo[n] - logs[:, 0].mean() + exact_kl) < 1e-11
         np.testing.assert_allclose(log_w[:, n], logs[:, 0] + logs[:, 1] - logs[:, 2], rtol=0, atol=1e-11)
         assert abs(bound[n] - np.log(np.mean(np.exp(logs[:, 0] + logs[:, 1] - logs[:, 2])))) < 1e-11
@@ -87,17 +101,21 @@ def test_log_likelihood_of_pairs_is_that_of_the_draws(model, rng):
                                model.log_likelihood(decoder, x, every_z_with_every_x)[0].T, rtol=1e-12)
 
 
-@pytest.mark.parametrize("model", [GAUSS, BINARY, LinearVAE(4), VAE(2), BernoulliVAE(2)])
+@pytest.mark.parametrize("model", [GAUSS, BINARY, MIXTURE, MIXTURE_BINARY, LinearVAE(4), VAE(2), BernoulliVAE(2)])
 def test_blocks_name_every_parameter_once_and_in_order(model, rng):
     stops = [block.stop for block in model.blocks.values()]
     assert [block.start for block in model.blocks.values()] == [0, *stops[:-1]] and stops[-1] == model.size
     theta = model.init(rng)
-    encoder, decoder = model.split(theta)
+    encoder, decoder, prior = model.split(theta)
     last = mlp_views(encoder, model.encoder_widths)[-1]
     first = mlp_views(decoder[:mlp_size(model.decoder_widths)], model.decoder_widths)[0]
     np.testing.assert_array_equal(theta[model.blocks[f"encoder W{len(model.hidden) + 1}"]], last[0].ravel())
     np.testing.assert_array_equal(theta[model.blocks["decoder b1"]], first[1])
     assert ("log_s" in model.blocks) != isinstance(model, BernoulliVAE)
+    if "log_s" in model.blocks:
+        np.testing.assert_array_equal(theta[model.blocks["log_s"]], decoder[-1:])
+    parts = [theta[place] for name, place in model.blocks.items() if name.startswith("prior")]
+    np.testing.assert_array_equal(np.concatenate([[], *parts]), prior)
 
 
 # ---- 2 gradient ----
@@ -131,7 +149,7 @@ def test_kl_of_the_prior_to_itself_is_zero_and_never_negative(rng):
         assert (GAUSS.elbo_loss(random_theta(GAUSS, rng), x, noise)[1][1] > 0).all()
 
 
-@pytest.mark.parametrize("model", [GAUSS, BernoulliVAE(4, latent=1, hidden=(5,))])
+@pytest.mark.parametrize("model", [GAUSS, MIXTURE, BernoulliVAE(4, latent=1, hidden=(5,), prior=2)])
 def test_bounds_stand_in_order_elbo_then_k_then_log_p(model, rng):
     theta, x = random_theta(model, rng), rows(model, rng, 4)
     noise = rng.standard_normal((16 * 600, 4, model.latent))
@@ -146,9 +164,11 @@ def test_bounds_stand_in_order_elbo_then_k_then_log_p(model, rng):
     assert (value[2] < log_p + 5 * error[2]).all() and (elbo < log_p).all()
 
 
-@pytest.mark.parametrize("model", [VAE(1, hidden=(4,)), VAE(2, latent=1, hidden=(4,))])
+@pytest.mark.parametrize("model", [VAE(1, hidden=(4,), prior=1), VAE(2, latent=1, hidden=(4,), prior=3)])
 def test_density_by_quadrature_integrates_to_one_and_samples_follow_it(model, rng):
     theta = 0.7 * random_theta(model, rng)
+    if model.prior > 1:
+        theta[model.blocks["prior mean"]] = [-3, 0, 2]      # far from N(0, I)
     nodes, cell = midpoints([(-12, 12)] * model.dim, 400 if model.dim == 1 else 100)
     p = cell * np.exp(model.log_prob(theta, nodes, nodes=80))
     assert abs(p.sum() - 1) < 1e-8
@@ -169,12 +189,12 @@ def test_binary_probabilities_sum_to_one_and_samples_follow_them(rng):
 
 def test_samples_are_the_decoded_prior_and_independent_noise(rng):
     n = 20_000
-    for model in (GAUSS, BINARY):
+    for model in (GAUSS, BINARY, MIXTURE):
         theta = random_theta(model, rng)
         x = model.sample(theta, n, np.random.default_rng(3))
-        z = np.random.default_rng(3).standard_normal((n, model.latent))         # drawn first
+        z = model.sample_prior(theta, n, np.random.default_rng(3))              # drawn first
         mean = model.decode(theta, z)
-        std = np.sqrt(mean * (1 - mean)) if model is BINARY else np.exp(theta[-1])
+        std = np.sqrt(mean * (1 - mean)) if model is BINARY else np.exp(model.split(theta)[1][-1])
         noise = (x - mean) / std
         assert (np.abs(noise.mean(axis=0)) < 5 / np.sqrt(n)).all()
         second = noise.T @ noise / n - np.eye(model.dim)
@@ -214,6 +234,7 @@ def test_learns_moons_and_importance_weights_tighten_its_bound(rng):
     (lambda m, t, rng: VAE(2, 1), TypeError, "positional"),
     (lambda m, t, rng: VAE(2, hidden=4), TypeError, "hidden must be"),
     (lambda m, t, rng: VAE(2, beta=0), ValueError, "beta must be a positive"),
+    (lambda m, t, rng: VAE(2, prior=0), ValueError, "prior must be at least 1"),
     (lambda m, t, rng: VAE(2, samples=0), ValueError, "samples must be at least 1"),
     (lambda m, t, rng: VAE(2, beta=2.0, importance=True), ValueError, "beta must be 1"),
     (lambda m, t, rng: m.init(3), TypeError, "Generator"),

@@ -123,7 +123,7 @@ def test_classifiers_stop_at_the_least_validation_nats_bit_for_bit(model, dtype,
     np.testing.assert_array_equal(stopped.theta, best.average)
 
 
-@pytest.mark.parametrize("model", [VAE(2, hidden=(8,)), Diffusion(2, hidden=(8,)), FlowMatching(2, hidden=(8,))])
+@pytest.mark.parametrize("model", [VAE(2, hidden=(8,), prior=1), Diffusion(2, hidden=(8,)), FlowMatching(2, hidden=(8,))])
 def test_the_validation_loss_is_that_of_many_draws_of_noise(model, rng):
     """Of 40 rows, repeated; sorted rows do not bias it."""
     held_out = np.sort(1.5 * rng.standard_normal((40, 2)), axis=0)

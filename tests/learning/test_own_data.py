@@ -8,6 +8,7 @@ from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.data.standardized import standardize
 from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.explicit.mixture_em import MixtureEM
+from scratch.explicit.vae import VAE
 from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.diffusion.flow_matching import FlowMatching
 from scratch.learning.early_stopping import stop_early
@@ -28,7 +29,7 @@ def gap(Model, seed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("Model, most", [(MixtureEM, 0.05), (AutoregressiveMixture, 0.2), (FlowMatching, 0.2),
-                                         (Diffusion, 0.2)])
+                                         (Diffusion, 0.2), (VAE, 0.2)])
 def test_272_rows_are_learned_by_the_same_three_lines(Model, most):
     """The median of three runs: one in ten of MixtureEM ends in a local maximum, which its loss tells."""
     gaps = [gap(Model, seed) for seed in range(3)]
