@@ -26,7 +26,7 @@ GENERATIVE = {name: entry for name, entry in MODELS.items()
               if entry.rows is reals and entry.branch != "discriminative models"}
 DENSITIES = [name for name, entry in GENERATIVE.items() if hasattr(entry.model, "log_prob")]
 IN_NATS = {"MixtureEM", "AutoregressiveMixture", "VAE", "LinearVAE"}
-COARSE = {"VAE": dict(nodes=16), "Diffusion": dict(steps=8), "FlowMatching": dict(steps=8)}       # cheap enough
+COARSE = {"VAE": dict(nodes=60), "Diffusion": dict(steps=8), "FlowMatching": dict(steps=8)}       # cheap enough
 SHIFT, DIAGONAL = (71.0, -3e-4, 1.7e9), (13.0, 2e-5, 900.0)
 WHITE = ((13.0, 1e-5, 30.0), (-4.0, 2e-5, 80.0), (0.5, -3e-6, 900.0))
 SCALES = pytest.mark.parametrize("scale", [DIAGONAL, WHITE], ids=["scaled", "whitened"])
