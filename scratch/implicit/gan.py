@@ -1,13 +1,14 @@
 """Generative adversarial network (Goodfellow et al. 2014, "Generative Adversarial Nets").
 
 Model.   A generator turns noise into samples, a discriminator gives each point a logit:
-    fake = G(z),   z ~ N(0, I)                                                            (1)
+    fake = G(z) + s eps,   z from a mixture of Gaussians (latent.py),   eps ~ N(0, I)     (1)
     C(x), with the gradient v(x) = dC/dx                                                  (2)
+In 2014 z ~ N(0, I) and s = 0.  G(z) alone leaves some places without samples and fills others twice,
+along sharp edges (push_forward.py), and C can win there for ever.  With s > 0 the samples have a
+density everywhere, the expectation over z of N(x; G(z), s^2 I) (smoothed_density.py).  For a fixed
+generator the best C is log p / q, with q the density of samples (optimal_discriminator.py).
 
-For a fixed generator the best C is log p / q, with the densities p of data and q of samples
-(optimal_discriminator.py).  q has no formula, and push_forward.py measures it for L = D = 2.
-
-Loss.    Each player has its own, in expectation over data x and noise z (objectives.py):
+Loss.    Each player has its own, in expectation over data x and noise (objectives.py):
     L_G, L_D = objective(C(x), C(fake))                                                   (3)
     L_D += gamma E penalty(v)              without it the game may circle (dirac_gan.py)  (4)
 
@@ -16,13 +17,16 @@ block is the gradient of that player's loss (Mescheder et al. 2017, "The Numeric
 L_D depends on C and, through (4), on v: its vector-Jacobian product is of second order (mlp_slope
 in kernels/dense.py).  L_G depends on the generator through its samples alone:
     dfake = dL_G/dC(fake) v(fake)                                                         (5)
+The generator has a network, means and stds for z, and t, with log s = log output_noise + t / 10:
+    dG = dfake,   dt = 1/10 sum over rows and coordinates of  dfake s eps                d(1)
+Adam moves t by about its rate a step, and so log s by a tenth of it: G must first be right.
 
-Both networks read fixed features f of their input, with frequencies k:
-    f = [x, sin(k x), cos(k x)],   so that v = sum over f of  dC/df df/dx                 (6)
+Both networks read sines f of their input (latent.py), and the chain rule gives
+    v = sum over f of  dC/df df/dx,   and dz in the same way                              (6)
 
 Checked in tests/implicit/test_gan.py::test_the_losses_are_those_of_the_papers
 Checked in tests/implicit/test_gan.py::test_each_block_is_the_gradient_of_its_players_own_loss
-Symbols: N batch, D data, L latent, F features, P parameters; M rows, N or 2 N.
+Symbols: N batch, D data, L latent, K components of z, F features, P parameters; M rows, N or 2 N.
 """
 from dataclasses import KW_ONLY, dataclass
 from typing import Callable
@@ -30,13 +34,16 @@ from typing import Callable
 import numpy as np
 
 from scratch import checks
+from scratch.implicit import smoothed_density
+from scratch.implicit.latent import draw, mixture, sines
 from scratch.implicit.objectives import (OWN_PENALTY, Objective, Penalty, lower_gamma, minimax,   # noqa: F401
                                          non_saturating, one_centered, relativistic, wasserstein,
                                          zero_centered)
-from scratch.implicit.push_forward import PushForward
 from scratch.kernels.dense import mlp, mlp_blocks, mlp_init, mlp_size, mlp_slope, mlp_views
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
+
+SLOWER = 10.0                  # of log s against t; by hand, 5 and 10 tried
 
 
 @dataclass(frozen=True)
@@ -44,36 +51,38 @@ class GAN:
     """Generator L - hidden - D and discriminator D - hidden - 1 in one theta, for data of scale 1.
 
     The default is the relativistic game with R1 and R2.  The game of 2014, on the bare inputs, is
-    GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=()).
+    GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=(), components=1, output_noise=0).
     >>> model, rng = GAN(2), np.random.default_rng(0)               # theta = 0, so C = 0: log 2 each
     >>> model.loss(np.zeros(model.size), rng.normal(size=(4, 2)), model.draw_noise(rng, 4))[0]
     array([0.69314718, 0.69314718])
     """
     dim: int
     _: KW_ONLY
-    latent: int = 2                         # with dim = 2 the density of the samples can be measured
+    latent: int = 2                         # up to 2 the density of samples can be computed
+    components: int = 64                    # K; 1: z ~ N(0, I).  By hand, not swept
+    output_noise: float = 0.1               # s at the start of a run; 0: none.  For data of scale 1, by hand
     hidden: tuple = (128, 128, 128)         # holds all 25 modes in figures/implicit/mode_collapse.py
     objective: Callable = relativistic
     penalty: Penalty = None                 # by default that of the objective, and its gamma
     gamma: float = None                     # 0: no penalty
-    # Of the sines of x and of z, for details of a width down to 1/32.  With higher ones C fits
-    # noise between the data, with lower ones it misses details.  Chosen by hand, not swept.
-    frequencies: tuple = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)
+    # Of the sines of x and of z.  With 16 and 32 too, for details narrower than s, C fits noise
+    # between the data (KL of 0.4 in place of 0.1 nats on the grid).  By hand.
+    frequencies: tuple = (1.0, 2.0, 4.0, 8.0)
     latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
     # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
     # Improved Game Dynamics"); beta2 forgets a bad start ten times faster than the usual 0.999.
     # Rate, beta2 and batch size are chosen by hand; no sweep is recorded.
-    recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=256, anneal=lower_gamma)
+    recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=1024, anneal=lower_gamma)
     first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
     def loss(self, theta, x, noise):
         """(L_G, L_D), and dtheta (P,): each player's block is the gradient of its own loss."""
         theta, x = checks.inputs(self, theta, x)
         n = len(x)
-        z, mix = checks.noise(noise, x, z=(n, self.latent), mix=(n, 1))
+        e, k, eps, mix = checks.noise(noise, x, e=(n, self.latent), k=(n,), eps=(n, self.dim), mix=(n, 1))
         generator, discriminator = (theta[player] for player in self.players)
-        fake, pull_generator = self._generator(generator, z)                      # (N, D)  (1)
+        fake, pull_generator = self._fake(generator, e, k, eps)                   # (N, D)  (1)
         logits, v, pull = self._discriminator(discriminator, np.concatenate([x, fake]))     # (2 N,)  (2)
         game = self.objective(logits[:n], logits[n:])                             # (3)
         dlogits = np.concatenate([game.dreal, game.dfake])                        # d(3)
@@ -90,12 +99,21 @@ class GAN:
         losses = np.array([game.generator_loss, game.discriminator_loss])         # (3)
         losses[1] += self.gamma * np.sum(penalty) / n                             # (4)
         dfake = game.dgenerator[:, None] * v[n:]                                  # (N, D)  (5)
-        dgenerator, _ = pull_generator(dfake, need_dx=False)                      # d(1)
-        return losses, np.concatenate([dgenerator, ddiscriminator])
+        return losses, np.concatenate([pull_generator(dfake), ddiscriminator])    # d(1)
 
-    def _generator(self, generator, z):
-        """G(z) (N, D), and pull(dG) -> (dgenerator, dfeatures)."""
-        return mlp(generator, sines(z, self.latent_frequencies)[0], self.generator_widths)
+    def _fake(self, generator, e, k, eps):
+        """Samples (N, D), and pull(dfake) -> dgenerator."""
+        weights, of_z, t = self._parts(generator)
+        z, pull_z = mixture(of_z, e, k) if len(of_z) else (e, None)               # (N, L)
+        f, df_dz = sines(z, self.latent_frequencies)                              # (N, F), (N, F / L, L)
+        y, pull_mlp = mlp(weights, f, self.generator_widths)
+        noise = self.output_noise * np.exp(t / SLOWER) * eps if len(t) else 0     # (N, D)  s eps
+
+        def pull(dfake):
+            dweights, df = pull_mlp(dfake, need_dx=len(of_z) > 0)
+            dof_z = pull_z(np.sum(df_dz * df.reshape(df_dz.shape), axis=1)) if len(of_z) else of_z      # d(6)
+            return np.concatenate([dweights, dof_z, np.full_like(t, np.sum(dfake * noise) / SLOWER)])   # d(1)
+        return y + noise, pull                                                    # (1)
 
     def _discriminator(self, discriminator, points):
         """C (M,), v (M, D), pull(dlogits, dv) -> ddiscriminator; dv is None if v is not used."""
@@ -109,38 +127,52 @@ class GAN:
         return y[:, 0], v, pull
 
     def draw_noise(self, rng, n):
-        """z ~ N(0, I) (N, L), and mix ~ U(0, 1) (N, 1), the weights of the data in the mixtures."""
-        z = checks.generator(rng).standard_normal((checks.size(n, "n"), self.latent))
-        return z, rng.random((n, 1))
+        """e (N, L) and k (N,) of z, eps (N, D), and mix ~ U(0, 1) (N, 1), the weights of the data in mixtures."""
+        e, k = draw(checks.generator(rng), checks.size(n, "n"), self.latent, self.components)
+        return e, k, rng.standard_normal((n, self.dim)), rng.random((n, 1))
 
     def sample(self, theta, n, rng):
-        """n rows G(z), (n, D)."""
-        return self.generate(theta, self.draw_noise(rng, n)[0])
+        """n independent rows, (n, D)."""
+        theta, n = checks.flat(theta, self.size), checks.size(n, "n")
+        e, eps = (checks.generator(rng).standard_normal((n, d)).astype(theta.dtype) for d in (self.latent, self.dim))
+        return self._fake(theta[self.players[0]], e, rng.integers(self.components, size=n), eps)[0]
 
     def generate(self, theta, z):
-        """G(z) (N, D) for z (N, L)."""
-        generator = self.split(theta)[0]
-        z = checks.rows(z, self.latent, "z").astype(generator.dtype, copy=False)
-        return self._generator(generator, z)[0]
+        """G(z) (N, D) for z (N, L), without noise."""
+        weights = self._parts(self.split(theta)[0])[0]
+        z = checks.rows(z, self.latent, "z").astype(weights.dtype, copy=False)
+        return mlp(weights, sines(z, self.latent_frequencies)[0], self.generator_widths)[0]
+
+    def output_std(self, theta):
+        """s, a number."""
+        t = self._parts(self.split(theta)[0])[2]
+        return self.output_noise * float(np.exp(t.sum() / SLOWER))
+
+    def log_prob(self, theta, x):
+        """log q(x) in nats, (N,), for L <= 2 and an output with noise, by quadrature."""
+        theta, x = checks.inputs(self, checks.flat(theta, self.size).astype(float), x)
+        if self.latent > 2 or not self.output_noise:
+            raise ValueError("a density needs latent <= 2 and output_noise > 0, "
+                             f"got {self.latent} and {self.output_noise:g}")
+        of_z = self._parts(self.split(theta)[0])[1]
+        mu, log_std = of_z.reshape(2, -1, self.latent) if len(of_z) else np.zeros((2, 1, self.latent))
+        return smoothed_density.log_prob(lambda z: self.generate(theta, z), mu, np.exp(log_std),
+                                         self.output_std(theta), x)
 
     def logits(self, theta, x):
         """C(x), (N,): log p / q as estimated; relativistic adds a constant, wasserstein estimates none."""
         theta, x = checks.inputs(self, theta, x)
         return self._discriminator(self.split(theta)[1], x)[0]
 
-    def push_forward_log_prob(self, theta, x):
-        """log q(x) in nats, (N,), for latent = dim = 2, measured on a mesh (push_forward.py)."""
-        if (self.latent, self.dim) != (2, 2):
-            raise ValueError(f"it needs latent = dim = 2, got {self.latent} and {self.dim}")
-        theta = checks.flat(theta, self.size).astype(np.float64)
-        return PushForward.of(lambda z: self.generate(theta, z)).log_prob(x)
-
     def init(self, rng, dtype=np.float32):
         """Random theta (P,)."""
         generator = mlp_init(rng, self.generator_widths, dtype)
         for part in mlp_views(generator, self.generator_widths)[0]:
             part *= self.first_layer_scale
-        return np.concatenate([generator, mlp_init(rng, self.discriminator_widths, dtype)])
+        of_z = np.zeros((2, self._of_z // 2), dtype)
+        of_z[0], of_z[1] = rng.standard_normal(of_z[0].shape), np.log(0.5)        # by hand, not swept
+        t = np.zeros(int(self.output_noise > 0), dtype)
+        return np.concatenate([generator, of_z.ravel(), t, mlp_init(rng, self.discriminator_widths, dtype)])
 
     @property
     def generator_widths(self):
@@ -155,8 +187,18 @@ class GAN:
     @property
     def players(self):
         """The slices of theta that hold the generator and the discriminator."""
-        middle = mlp_size(self.generator_widths)
+        middle = mlp_size(self.generator_widths) + self._of_z + (self.output_noise > 0)
         return slice(0, middle), slice(middle, middle + mlp_size(self.discriminator_widths))
+
+    @property
+    def _of_z(self):
+        """How many numbers describe the mixture."""
+        return 2 * self.components * self.latent if self.components > 1 else 0
+
+    def _parts(self, generator):
+        """The network's weights, mu and log_std of z in one vector, and t: views."""
+        n = mlp_size(self.generator_widths)
+        return np.split(generator, [n, n + self._of_z])
 
     @property
     def size(self):
@@ -166,8 +208,12 @@ class GAN:
     @property
     def blocks(self):
         """The slice of theta of every W and b, by name."""
+        start = mlp_size(self.generator_widths)
+        middle, end, last = start + self._of_z // 2, start + self._of_z, self.players[0].stop
+        added = {"mu": slice(start, middle), "log_std": slice(middle, end), "t": slice(end, last)}
         return (mlp_blocks(self.generator_widths, "generator ")
-                | mlp_blocks(self.discriminator_widths, "discriminator ", self.players[1].start))
+                | {name: place for name, place in added.items() if place.start < place.stop}
+                | mlp_blocks(self.discriminator_widths, "discriminator ", last))
 
     def split(self, theta):
         """The parameters of the generator and of the discriminator: views of theta (P,)."""
@@ -182,7 +228,8 @@ class GAN:
     def __post_init__(self):
         checks.fields(self, objective=checks.function)
         own_penalty, own_gamma = OWN_PENALTY.get(self.objective, (zero_centered, 0.0))
-        checks.fields(self, dim=checks.size, latent=checks.size, hidden=checks.widths,
+        checks.fields(self, dim=checks.size, latent=checks.size, components=checks.size, hidden=checks.widths,
+                      output_noise=checks.nonnegative,
                       penalty=lambda penalty, name: own_penalty if penalty is None else penalty,
                       gamma=lambda gamma, name: own_gamma if gamma is None else checks.nonnegative(gamma, name),
                       frequencies=_frequencies, latent_frequencies=_frequencies)
@@ -195,17 +242,3 @@ def _frequencies(values, name):
     if k.ndim != 1 or not (k > 0).all():
         raise ValueError(f"{name} must be a tuple of positive numbers, got {checks.brief(values)}")
     return tuple(k.tolist())
-
-
-def sines(x, frequencies):
-    """f (M, F) for x (M, D), and df/dx (M, F / D, D): each feature depends on one coordinate of x.
-
-    A perceptron of x learns smooth functions first, of sines finer ones too (Tancik et al. 2020,
-    "Fourier Features Let Networks Learn High Frequency Functions in Low Dimensional Domains").
-    """
-    k = np.asarray(frequencies, x.real.dtype)[:, None]                            # (k, 1)
-    turn = k * x[:, None, :]                                                      # (M, k, D)
-    sine, cosine = np.sin(turn), np.cos(turn)
-    f = np.concatenate([x[:, None, :], sine, cosine], axis=1)                     # (6)
-    df_dx = np.concatenate([np.ones_like(x)[:, None, :], k * cosine, -k * sine], axis=1)
-    return f.reshape(len(x), -1), df_dx

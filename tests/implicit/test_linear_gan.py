@@ -14,7 +14,7 @@ from scratch.learning.training import fit
 MEAN, COVARIANCE = np.array([1.0, -0.5]), np.array([[1.0, 0.5], [0.5, 0.8]])
 POINTS = np.sqrt(2) * np.concatenate([np.eye(2), -np.eye(2)])   # mean 0, covariance I: exact for quadratics
 DATA = POINTS @ np.linalg.cholesky(COVARIANCE).T + MEAN
-NOISE = POINTS, np.zeros((4, 1))
+NOISE = POINTS, np.zeros(4, int), np.zeros((4, 2)), np.zeros((4, 1))
 
 
 def random_theta(model, rng):
