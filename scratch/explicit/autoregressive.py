@@ -60,7 +60,7 @@ class AutoregressiveMixture(Autoregressive):
 
     hidden: widths of the hidden layers, at least D - 1 each (fewer leave some x_j without a path).
     order: the coordinates in the order of the chain rule, by default 0 ... D-1.  The default sizes
-    reach 0.003 nats on LAWS (figure autoregressive); chosen by hand, not swept.
+    reach 0.002 nats in 12,000 steps on ring, grid, moons, spirals and banana (figure ledger).
 
     >>> model = AutoregressiveMixture(2, components=3, hidden=(8,))
     >>> theta, x = model.init(np.random.default_rng(0), np.float64), np.array([[0.5, -1.0]])
@@ -70,9 +70,11 @@ class AutoregressiveMixture(Autoregressive):
     dim: int
     _: KW_ONLY
     components: int = 24
-    hidden: tuple = (128, 128)
+    hidden: tuple = (128, 128, 128)
     order: tuple = None
-    recipe = Recipe(Adam(4e-3, beta2=0.99), batch_size=512)  # by hand on LAWS, 1e-3 to 1e-2; beta2: see Adam
+    # By hand: on the spirals in 5,000 steps 2e-3 leaves 1.3 times the KL and 1e-2 1.4 times, beta2 = 0.99
+    # 1.2 times; a third hidden layer halves that of p(x2 | x1).
+    recipe = Recipe(Adam(4e-3), batch_size=512)
     in_nats = True
 
     def __post_init__(self):
