@@ -37,7 +37,7 @@ class Estimate:
         half = _normal_half_width(level) * self.stderr
         return self.value - half, self.value + half
 
-    def agrees_with(self, other, errors=4):
+    def agrees_with(self, other, errors=5):
         """Whether it and other, an independent Estimate or a number, differ by `errors` stderr at most."""
         error = sqrt(self.stderr ** 2 + getattr(other, "stderr", 0.0) ** 2)
         return float(self) == float(other) or abs(float(self) - float(other)) <= errors * error
