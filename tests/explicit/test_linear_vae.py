@@ -6,6 +6,7 @@ from scipy.stats import multivariate_normal
 from scratch.data.real import mri_patches
 from scratch.explicit import evidence
 from scratch.explicit.linear_vae import LinearVAE
+from scratch.kernels.dense import mlp_views
 from scratch.learning.training import fit
 
 
@@ -31,8 +32,11 @@ def test_log_prob_in_closed_form_is_log_prob_by_quadrature(latent, rng):
 
 
 def test_importance_sampling_finds_the_closed_form_within_its_error_bar(rng):
-    model, x = LinearVAE(4, latent=3), data(rng, 30)
+    model, (rotation, _) = LinearVAE(4, latent=3), np.linalg.qr(rng.normal(size=(4, 4)))
+    x = rng.normal(size=(30, 4)) * (2, 1.2, 0.8, 0.5) @ rotation
     theta = model.optimum(x) + 0.02 * rng.normal(size=model.size)
+    (_, c), = mlp_views(model.split(theta)[0], model.encoder_widths)               # a view
+    c[3:] += 0.3                                            # q wider than the posterior: bounded weights
     value, error = evidence.log_prob_importance(model, theta, x, rng, samples=4000)
     z = (value - model.log_prob(theta, x)) / error
     assert (np.abs(z) < 5).all() and z.std() > 0.3

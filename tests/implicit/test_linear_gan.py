@@ -124,8 +124,9 @@ def test_training_follows_the_games_eigenvalues_to_the_optimum(rng):
 
 # ---- 5 learning ----
 
-@pytest.mark.parametrize("objective, steps", [(non_saturating, 900), (relativistic, 900), (wasserstein, 400)])
+@pytest.mark.parametrize("objective, steps", [(non_saturating, 1800), (relativistic, 1800), (wasserstein, 800)])
 def test_learns_the_gaussian_from_samples_under_every_objective(objective, steps, rng):
+    """Twelve seeds end below 2e-4; half of the steps are too few for one seed in three."""
     law = GaussianMixture(MEAN[None], COVARIANCE[None], np.ones(1))
     model = LinearGAN(2, objective=objective)
     theta = fit(model, model.init(rng), law, rng, steps=steps).astype(float)

@@ -31,14 +31,15 @@ def test_central_difference_is_good_to_1e_9(rng):
 
 @pytest.mark.parametrize("derivative, bound", [(complex_step, 1e-14), (central_difference, 1e-8)])
 def test_a_right_gradient_passes_and_the_famous_wrong_ones_do_not(derivative, bound, rng):
-    x = rng.normal(size=(2, 3))
+    x = 0.8 + 0.2 * rng.random((2, 3))                      # where no coordinate of df is near 0
     assert gradient_error(f, x, df(x), derivative) < bound
     assert directional_error(f, x, df(x), rng, derivative) < bound
     one_wrong = df(x)
     one_wrong[1, 2] *= -1                                   # one sign in one place
     for wrong in (-df(x), 2 * df(x), df(x) / len(x), 0 * df(x), one_wrong):
         assert gradient_error(f, x, wrong, derivative) > 1e-2
-        assert directional_error(f, x, wrong, rng, derivative) > 1e-2
+        errors = [directional_error(f, x, wrong, rng, derivative) for _ in range(5)]
+        assert max(errors) > 1e-2                           # one direction misses by chance in one draw of a hundred
 
 
 def test_directional_error_measures_the_relative_error_of_the_gradient(rng):

