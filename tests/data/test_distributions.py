@@ -19,6 +19,14 @@ def test_the_eight_laws_are_there_under_their_names():
     assert all(callable(getattr(distributions, name)) for name in LAWS)
 
 
+def test_the_laws_are_those_that_the_results_were_measured_on():
+    defaults = {"ring": (8, 2.0, 0.15), "grid": (5, 1.0, 0.15), "moons": (0.12, 1.0), "spirals": (0.10, 3.0, 1.25),
+                "pinwheel": (5, 2.0, 0.5, 0.6, 0.10), "checkerboard": (4, 1.5), "banana": (0.5, 1.0, 0.3), "funnel": (1.0,)}
+    for name, values in defaults.items():
+        x = np.array([[0.3, -0.4], [2.0, 0.1], [-1.0, 1.7]])
+        np.testing.assert_array_equal(LAWS[name].log_prob(x), getattr(distributions, name)(*values).log_prob(x))
+
+
 @each_law
 def test_a_law_keeps_its_contract(law, rng):
     x = law.sample(11, rng)
@@ -60,7 +68,7 @@ def test_density_integrates_to_one(name):
 @each_law
 def test_entropy_agrees_with_monte_carlo(law):
     log_p = law.log_prob(law.sample(50_000, np.random.default_rng(8)))
-    assert abs(-log_p.mean() - law.entropy()) <= 4 * log_p.std() / np.sqrt(len(log_p)) + 1e-12
+    assert abs(-log_p.mean() - law.entropy()) <= 5 * log_p.std() / np.sqrt(len(log_p)) + 1e-12
 
 
 @each_law

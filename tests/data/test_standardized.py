@@ -66,6 +66,11 @@ def test_rows_have_mean_0_and_the_models_standard_deviation(rng):
         np.testing.assert_allclose(z.T @ z / len(z), std ** 2 * np.eye(3), atol=1e-6)
 
 
+def test_a_matrix_may_hold_zeros_if_its_rank_is_full():
+    model = Standardized(VAE(2), (0.0, 0.0), ((2.0, 0.0), (0.0, 3.0)))
+    np.testing.assert_allclose(model.to_data(np.array([[1.0, 1.0]])), [[2.0, 3.0]])
+
+
 @SCALES
 def test_there_and_back(scale, rng):
     model, z = worn(VAE(3), scale), rng.standard_normal((20, 3))
@@ -279,6 +284,7 @@ def test_full_rank_does_not_depend_on_the_units_of_the_columns():
     (lambda rows: Standardized(VAE(2), (0.0, 0.0), (1.0, -1.0)), ValueError, "positive numbers"),
     (lambda rows: Standardized(VAE(2), (0.0, 0.0), ((1.0, 2.0), (2.0, 4.0))), ValueError, "full rank"),
     (lambda rows: Standardized(VAE(2), (0.0, 0.0), ((1.0, 0.0), (2.0, 0.0))), ValueError, "full rank"),
+    (lambda rows: Standardized(VAE(2), (0.0, 0.0), (1.0, 0.0)), ValueError, "positive numbers"),
     (lambda rows: Standardized(VAE(2), (0.0, np.nan), (1.0, 1.0)), ValueError, "shift must be finite"),
     (lambda rows: Standardized(VAE(2), (0.0, 0.0), "a"), TypeError, "scale must hold real numbers"),
     (lambda rows: Standardized(VAE(2), (0.0, 0.0), 2.0), ValueError, "scale"),

@@ -75,7 +75,7 @@ def test_overconfidence_is_seen(rng):
     assert error > 5 * floor
 
 
-@pytest.mark.parametrize("true", [0.4, 1.0, 3.0])
+@pytest.mark.parametrize("true", [0.0015, 0.4, 1.0, 3.0, 800.0])    # down to 1e-3 and up to 1e3
 def test_temperature_undoes_a_factor_on_the_logits(true, rng):
     log_p, y = truthful(20_000, rng)
     assert temperature(log_softmax(true * log_p)[0], y) == pytest.approx(true, rel=0.05)

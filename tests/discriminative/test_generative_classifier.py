@@ -202,6 +202,8 @@ def test_a_shift_of_the_columns_does_not_matter(rng):
 
 def test_classifiers_of_arrays_compare_and_hash_as_objects():
     assert TRUTH == TRUTH and len({TRUTH, three_gaussians(True)}) == 2
+    one, two = (Learned(MixtureEM(1, dim=1), np.zeros(3)) for _ in range(2))
+    assert one == one and one != two and len({one, two}) == 2
 
 
 def test_a_message_shows_no_long_list(rng):

@@ -124,6 +124,7 @@ def test_a_row_in_both_classes_is_a_tie():
     s = np.array([1.0, -1.0])
     solution = maximize_dual(np.ones((2, 2)), s, np.minimum(s, 0), np.maximum(s, 0))
     np.testing.assert_array_equal(solution.beta, [1, -1])
+    assert solution.bias == 0                               # every b in [-1, 1] is as good: the middle
     np.testing.assert_allclose(solution.primal, 2)
 
 

@@ -42,7 +42,7 @@ def test_losses_are_the_divergences_in_closed_form(rng):
     for model, exact in ((forward, exact_forward), (reverse, exact_reverse)):
         losses = [model.loss(theta, ONE_MODE.sample(n // 50, rng), model.draw_noise(rng, n // 50))[0]
                   for _ in range(50)]
-        assert abs(np.mean(losses) - exact) < 4 * np.std(losses) / np.sqrt(50)
+        assert abs(np.mean(losses) - exact) < 5 * np.std(losses) / np.sqrt(50)
 
 
 def test_forward_covers_the_modes_and_reverse_seeks_one(rng):

@@ -37,7 +37,7 @@ def test_a_perfect_sampler_scores_as_published(means, std):
     modes, high_quality, reverse_kl = np.array(runs).T
     assert (modes == len(means)).all()
     for values, expected in ((high_quality, 1 - np.exp(-4.5)), (reverse_kl, (len(means) - 1) / (2 * 0.98889 * 2500))):
-        assert abs(values.mean() - expected) < 4 * values.std() / 10
+        assert abs(values.mean() - expected) < 5 * values.std() / 10
 
 
 def test_modes_that_are_too_sharp_show_above_989_and_too_wide_below():
@@ -79,7 +79,7 @@ def test_twenty_dimensions():
     means = np.zeros((2, 20))
     means[1] = 100.0
     result = mode_coverage(perfect(0, means, 1.0, 20_000), means, 1.0)
-    assert abs(result.high_quality - 0.01712) < 4 * np.sqrt(0.01712 / 20_000)
+    assert abs(result.high_quality - 0.01712) < 5 * np.sqrt(0.01712 / 20_000)
 
 
 @pytest.mark.parametrize("samples, means, std, error, says", [

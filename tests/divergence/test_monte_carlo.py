@@ -42,8 +42,8 @@ def test_k1_k2_k3_match_their_closed_forms(delta):
     for estimator, (mean, sd) in closed.items():
         terms = estimator(normal(delta)(x) - normal(0.0)(x)) / kl
         error_of_sd = np.sqrt(np.var((terms - terms.mean()) ** 2) / n) / (2 * terms.std())
-        assert abs(terms.mean() - mean) < 4 * terms.std() / np.sqrt(n)
-        assert abs(terms.std() - sd) < 4 * error_of_sd
+        assert abs(terms.mean() - mean) < 5 * terms.std() / np.sqrt(n)
+        assert abs(terms.std() - sd) < 5 * error_of_sd
 
 
 def test_no_term_of_k2_and_k3_is_negative():

@@ -117,14 +117,14 @@ def test_adaptive_counts_are_unbiased_where_the_densities_are_flat():
     rng = np.random.default_rng(0)
     values = [kl_adaptive_neighbors(rng.uniform(0, 1, (300, 1)), rng.uniform(-4.5, 5.5, (3000, 1))).value
               for _ in range(60)]
-    assert abs(np.mean(values) - np.log(10)) < 4 * np.std(values) / np.sqrt(60)
+    assert abs(np.mean(values) - np.log(10)) < 5 * np.std(values) / np.sqrt(60)
 
 
 @BOTH
 def test_between_equal_laws_it_scatters_around_zero_and_the_error_is_right(estimator):
     runs = [estimator(*two_gaussians(seed, 250, 200, 2, 0.0)) for seed in range(150)]
     values = np.array([run.value for run in runs])
-    assert abs(values.mean()) < 4 * values.std() / np.sqrt(150)
+    assert abs(values.mean()) < 5 * values.std() / np.sqrt(150)
     assert 40 < (values < 0).sum() < 110
     assert 0.85 < np.mean([run.stderr for run in runs]) / values.std() < 1.25     # itself known to 6 %
 

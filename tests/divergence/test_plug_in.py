@@ -167,7 +167,7 @@ def test_between_equal_laws_they_scatter_around_zero(estimator, dim):
     # With x_i in its own density, or without Miller's correction, the mean is 0.03 to 0.3.
     runs = [estimator(*two_gaussians(seed, 300, 250, dim, 0.0)) for seed in range(60)]
     values = np.array([run.value for run in runs])
-    assert abs(values.mean()) < 4 * values.std() / np.sqrt(60)
+    assert abs(values.mean()) < 5 * values.std() / np.sqrt(60)
     assert 15 < (values < 0).sum() < 50
     assert 0.75 < np.mean([run.stderr for run in runs]) / values.std() < 1.8      # itself known to 9 %
 

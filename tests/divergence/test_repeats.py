@@ -105,7 +105,7 @@ def test_an_atom_of_both_beside_a_density_of_both():
     x, y = two_gaussians(8, 4000, 4000, 1, 1.0)
     x[:2000], y[:1000] = 5.0, 5.0
     kl = kl_nearest_neighbor(x, y)
-    assert kl.value == pytest.approx(0.5 * np.log(2) + 0.5 * (0.5 + np.log(2 / 3)), abs=4 * kl.stderr)
+    assert kl.value == pytest.approx(0.5 * np.log(2) + 0.5 * (0.5 + np.log(2 / 3)), abs=5 * kl.stderr)
 
 
 @pytest.mark.parametrize("y, arrivals", [([0.0, 0.0, 9.0, 8.0], "xxyy"), ([0.0, 9.0, 8.0], "xxy")])
@@ -122,7 +122,7 @@ def test_adaptive_counts_at_an_atom_are_the_mean_over_all_orders_of_arrival(y, a
 def test_adaptive_counts_on_a_lattice_find_the_kl():
     x, y = two_gaussians(17, 4000, 4000, 2, 0.35)
     kl = kl_adaptive_neighbors(np.round(x, 1), np.round(y, 1))
-    assert kl.value == pytest.approx(0.35 ** 2, abs=4 * kl.stderr)
+    assert kl.value == pytest.approx(0.35 ** 2, abs=5 * kl.stderr)
 
 
 def test_adaptive_counts_stay_finite_where_p_has_an_atom_that_q_lacks():

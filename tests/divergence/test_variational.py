@@ -132,7 +132,7 @@ def test_with_the_true_ratio_the_bound_is_tight(monkeypatch, estimator):
     runs = [estimator(*two_gaussians(rng, 300, 500, 2, 1.0), rng) for rng in map(np.random.default_rng, range(300))]
     values = np.array([run.value for run in runs])
     bias_of_log = 0.5 * (np.e - 1) / 250 * (estimator is not kl_nwj)              # of the log of a mean
-    assert abs(values.mean() - 0.5 - bias_of_log) < 4 * values.std() / np.sqrt(300)
+    assert abs(values.mean() - 0.5 - bias_of_log) < 5 * values.std() / np.sqrt(300)
     assert 0.85 < np.sqrt(np.mean([run.stderr ** 2 for run in runs])) / values.std() < 1.15
 
 
@@ -191,7 +191,7 @@ def test_it_is_the_forward_kl_of_p_against_q(estimator, rng):
     # p = N(0, 1), q = N(0, 4): log 2 - 3/8 = 0.318 forward, 3/2 - log 2 = 0.807 reverse.
     x, y = rng.normal(size=(2000, 1)), 2 * rng.normal(size=(2000, 1))
     kl = estimator(x, y, rng, (32,), 300)
-    assert kl.value == pytest.approx(np.log(2) - 3 / 8, abs=4 * kl.stderr)
+    assert kl.value == pytest.approx(np.log(2) - 3 / 8, abs=5 * kl.stderr)
 
 
 def test_heavy_tails_and_extreme_units_are_harmless(rng):

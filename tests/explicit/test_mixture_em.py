@@ -81,7 +81,7 @@ def test_density_integrates_to_one_and_samples_follow_it(rng):
     nodes, cell = midpoints(LAW.bounds(), 400)
     assert abs(cell * np.exp(MODEL.log_prob(theta, nodes)).sum() - 1) < 1e-9
     log_p = MODEL.log_prob(theta, MODEL.sample(theta, 20_000, rng))
-    assert abs(log_p.mean() + LAW.entropy()) < 4 * log_p.std() / np.sqrt(20_000)
+    assert abs(log_p.mean() + LAW.entropy()) < 5 * log_p.std() / np.sqrt(20_000)
 
 
 def test_the_bound_is_tight_at_the_exact_posterior_and_loose_elsewhere(rng):

@@ -127,7 +127,7 @@ def test_samples_of_a_folding_generator_follow_the_density(rng):
     assert (covers % 2 == 1).all() and covers.max() > 1    # odd, as for every map that is z far out
     for mean in ((0.0, 0.0), (1.0, 0.5), (-0.5, -1.0)):
         ratio = np.exp(multivariate_normal(mean, 0.2 * np.eye(2)).logpdf(x) - density.log_prob(x))
-        assert abs(ratio.mean() - 1) < 4 * ratio.std() / np.sqrt(len(x)) < 0.2
+        assert abs(ratio.mean() - 1) < 5 * ratio.std() / np.sqrt(len(x)) < 0.2
 
 
 @pytest.mark.parametrize("generator", [waves, two_modes])
@@ -142,7 +142,7 @@ def test_mean_log_density_of_the_draws_is_minus_the_entropy(rng):
     """For x1 = z1^2, chi-squared with one degree: H = 1/2 + log(2 Gamma(1/2)) + 1/2 digamma(1/2)."""
     log_q = mesh(fold).log_prob(mesh(fold).generate(rng.normal(size=(2500, 2))))
     entropy = chi2(1).entropy() + norm.entropy()
-    assert abs(log_q.mean() + entropy) < 4 * log_q.std() / 50
+    assert abs(log_q.mean() + entropy) < 5 * log_q.std() / 50
 
 
 # ---- where there is no density ----

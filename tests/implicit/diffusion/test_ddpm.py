@@ -73,8 +73,8 @@ def test_every_t_from_1_to_T_is_trained_equally_often(rng):
     t, eps = MODEL.draw_noise(rng, 60_000)
     counts = np.bincount(t)
     assert len(counts) == 7 and counts[0] == 0
-    assert np.abs(counts[1:] - 10_000).max() < 4 * np.sqrt(10_000 * 5 / 6)
-    assert abs(eps.mean()) < 4 / np.sqrt(eps.size) and abs(eps.var() - 1) < 4 * np.sqrt(2 / eps.size)
+    assert np.abs(counts[1:] - 10_000).max() < 5 * np.sqrt(10_000 * 5 / 6)
+    assert abs(eps.mean()) < 5 / np.sqrt(eps.size) and abs(eps.var() - 1) < 5 * np.sqrt(2 / eps.size)
 
 
 def test_bound_terms_are_kl_divergences():
@@ -144,7 +144,7 @@ def test_with_the_exact_denoiser_the_bound_is_above_the_entropy_of_a_mixture(rng
     """By 0.44 nats for 50 steps: twice the 0.21 of N(0, 0.15^2) in one coordinate, and a little more."""
     law, x0 = LAWS["ring"], LAWS["ring"].sample(4000, rng)
     gap = ddpm.bound_terms(Chain(50), law.denoise, x0, rng).sum(axis=0) + law.log_prob(x0)
-    assert abs(gap.mean() - 0.44) < 4 * gap.std() / np.sqrt(len(gap)) < 0.1
+    assert abs(gap.mean() - 0.44) < 5 * gap.std() / np.sqrt(len(gap)) < 0.1
 
 
 def test_no_denoiser_has_a_lower_noise_error_than_the_exact_one(rng):
@@ -159,22 +159,22 @@ def test_no_denoiser_has_a_lower_noise_error_than_the_exact_one(rng):
         excess = (ddpm.noise_error(chain, wrong, x0, t, eps) - ddpm.noise_error(chain, law.denoise, x0, t, eps))
         y = x0 + chain.sigma[t] * eps
         expected = np.sum((0.3 * np.sin(y)) ** 2, axis=1).mean()
-        assert abs(excess.mean() - expected) < 4 * excess.std() / np.sqrt(n)
+        assert abs(excess.mean() - expected) < 5 * excess.std() / np.sqrt(n)
 
 
 def test_ancestral_samples_of_a_gaussian_have_the_mean_and_variance_of_the_model(rng):
     chain, n = Chain(20), 40_000
     x = ddpm.ancestral(chain, normal(0.4, 0.15).denoise, rng.standard_normal((n, 1)), rng)
     mean, variance = model_law(chain, 0.4, 0.15)
-    assert abs(x.mean() - mean) < 4 * np.sqrt(variance / n)
-    assert abs(x.var() / variance - 1) < 4 * np.sqrt(2 / n)
+    assert abs(x.mean() - mean) < 5 * np.sqrt(variance / n)
+    assert abs(x.var() / variance - 1) < 5 * np.sqrt(2 / n)
 
 
 def test_ancestral_sampling_with_the_exact_denoiser_gives_the_law(rng):
     law, n = ring(std=0.3), 2000
     x = ddpm.ancestral(Chain(200), law.denoise, rng.standard_normal((n, 2)), rng)
     kl = kl_adaptive_neighbors(law.sample(n, rng), x)
-    assert abs(kl.value) < 4 * kl.stderr
+    assert abs(kl.value) < 5 * kl.stderr
 
 
 def test_the_posterior_with_the_guess_for_the_data_is_ddim_with_eta_1():

@@ -146,7 +146,7 @@ def test_loss_is_its_floor_plus_the_excess(rng):
     losses = [model.loss(theta, LAW.sample(4000, rng), model.draw_noise(rng, 4000))[0] for _ in range(20)]
     predicted = model.floor(LAW.denoise, x, rng) + model.excess(theta, LAW.denoise, x, rng)
     error = np.hypot(np.std(losses) / np.sqrt(20), 0.002)
-    assert abs(np.mean(losses) - predicted) < 4 * error
+    assert abs(np.mean(losses) - predicted) < 5 * error
     assert model.excess(theta, LAW.denoise, x, rng) > 0.02         # and neither part is negligible
 
 
@@ -166,9 +166,9 @@ def test_samples_follow_the_density(rng):
     assert abs(p.sum() - 1) < 1e-3
     x = model.sample(theta, 2500, rng, steps=20)
     values = model.log_prob(theta, x, steps=10)
-    assert abs(values.mean() - p @ log_p) < 4 * values.std() / np.sqrt(2500)
+    assert abs(values.mean() - p @ log_p) < 5 * values.std() / np.sqrt(2500)
     for axis in (0, 1):
-        assert abs(x[:, axis].mean() - p @ nodes[:, axis]) < 4 * x[:, axis].std() / np.sqrt(2500)
+        assert abs(x[:, axis].mean() - p @ nodes[:, axis]) < 5 * x[:, axis].std() / np.sqrt(2500)
 
 
 def test_completion_of_a_linear_denoiser_has_the_variance_of_its_recursion(rng):

@@ -191,7 +191,7 @@ def test_variance_follows_the_linear_recursion(name, rng):
             dt = 2 * 0.16 ** 2 * lower ** 2
             variance = (1 - dt / (v + lower ** 2)) ** 2 * variance + 2 * dt
     x = SAMPLERS[name][0](GAUSSIAN.denoise, x, sigmas, rng)
-    assert abs(np.mean(x ** 2) / variance - 1) < 4 * np.sqrt(2 / n)
+    assert abs(np.mean(x ** 2) / variance - 1) < 5 * np.sqrt(2 / n)
 
 
 def test_langevin_rests_at_the_variance_that_is_stated():
@@ -236,11 +236,11 @@ def test_the_exact_denoiser_gives_the_data_distribution(name, rng):
     n, steps = 2000, 40 if name in ("heun", "dpm_solver_2m") else 160               # of order 2, of order 1
     x = SAMPLERS[name][0](LAW.denoise, start(n, 10.0, rng), karras_sigmas(steps, 0.005, 10.0), rng)
     kl = kl_nearest_neighbor(LAW.sample(n, rng), x)
-    assert abs(kl.value) < 4 * kl.stderr < 0.1
-    assert (np.abs(x.mean(axis=0) - LAW.mean()) < 4 * x.std(axis=0) / np.sqrt(n)).all()
+    assert abs(kl.value) < 5 * kl.stderr < 0.1
+    assert (np.abs(x.mean(axis=0) - LAW.mean()) < 5 * x.std(axis=0) / np.sqrt(n)).all()
     away = x - LAW.mean()
     products = away[:, :, None] * away[:, None, :]
-    assert (np.abs(products.mean(axis=0) - LAW.covariance()) < 4 * products.std(axis=0) / np.sqrt(n)).all()
+    assert (np.abs(products.mean(axis=0) - LAW.covariance()) < 5 * products.std(axis=0) / np.sqrt(n)).all()
 
 
 def test_a_step_to_zero_ends_in_the_denoiser_without_noise(sampler, rng):

@@ -128,7 +128,7 @@ def test_sliced_is_explicit_in_expectation(rng):
     theta, x = random_theta(MODEL, rng), rng.normal(size=(1, 3))
     exact, n = explicit(MODEL, theta, x)[0][0], 20_000
     values = sliced(MODEL, theta, np.repeat(x, n, axis=0), rng.standard_normal((n, 3)))[0]
-    assert abs(values.mean() - exact) < 4 * values.std() / np.sqrt(n)
+    assert abs(values.mean() - exact) < 5 * values.std() / np.sqrt(n)
 
 
 # ---- 4 closed forms ----
@@ -185,7 +185,7 @@ def test_langevin_dynamics_samples_the_law_of_a_known_score(rng):
     dt, n = 0.05, 8000
     x = model.sample(theta, n, rng, steps=60, dt=dt)
     variance = 0.5 / (1 - dt)                               # of the discrete dynamics: V = (1 - 2 dt)^2 V + 2 dt
-    assert abs(x.var() / variance - 1) < 4 * np.sqrt(2 / n)
+    assert abs(x.var() / variance - 1) < 5 * np.sqrt(2 / n)
 
 
 # ---- bad input ----
