@@ -9,7 +9,8 @@ from scratch.discriminative.neural_network import Classifier, Regressor, stop_ea
 from scratch.kernels.dense import mlp_size, mlp_views
 from scratch.grid import midpoints
 from scratch.learning.gradient_check import gradient_error
-from scratch.learning.training import fit, train
+from scratch.learning.optimizers import Adam
+from scratch.learning.training import Recipe, fit, train
 
 CLASSIFIER = Classifier(3, classes=4, hidden=(5, 6), penalty=0.2)
 REGRESSOR = Regressor(3, hidden=(5, 6), penalty=0.2)
@@ -176,6 +177,10 @@ def test_weight_decay_shrinks_the_weights(rng):
         theta = fit(model, model.init(np.random.default_rng(2)), rows, np.random.default_rng(3), steps=300)
         norms.append(sum((W ** 2).sum() for W, _ in mlp_views(theta, model.widths)))
     assert norms[0] > 2 * norms[1]
+
+
+def test_both_networks_are_trained_at_the_rate_that_was_swept():
+    assert Classifier.recipe == Regressor.recipe == Recipe(Adam(5e-3, beta2=0.99), batch_size=512)
 
 
 # ---- bad input ----

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -90,6 +92,12 @@ def test_the_training_loop_descends_to_the_same_minimum(rng):
     svm, rows = LinearSVM(3, penalty=0.1), two_classes(300, rng)
     theta = fit(svm, svm.init(rng), rows.astype(np.float32), rng, steps=600)
     assert svm.loss(theta.astype(float), rows)[0] - svm.loss(svm.fit(rows), rows)[0] < 0.01
+
+
+def test_the_default_penalty_is_c_of_one_at_a_thousand_rows_and_the_default_proof_has_six_digits():
+    assert 1 / (LinearSVM(2).penalty * 1000) == 1
+    for machine in (KernelSVM, KernelSVR):
+        assert inspect.signature(machine.fit).parameters["tolerance"].default == 1e-6
 
 
 # ---- kernel, hinge ----

@@ -249,6 +249,14 @@ def test_copies_are_refused_and_ties_are_not(rng):
         refuse_copies(x, x[rng.integers(300, size=500)])
 
 
+@pytest.mark.parametrize("few, many", [(4, 40), (40, 4)])
+def test_a_copy_among_many_rows_of_the_other_is_refused(few, many, rng):
+    x, y = rng.normal(size=(few, 2)), rng.normal(size=(many, 2))
+    y[:4] = x[:4]
+    with pytest.raises(ValueError, match="4 of its"):
+        refuse_copies(x, y)
+
+
 @pytest.mark.parametrize("n", [3, 4, 5, 6, 50])
 @pytest.mark.parametrize("estimator", [kl_adaptive_neighbors, lambda x, y: kl_nearest_neighbor(x, y, k=1),
                                        kl_kernel_density, kl_binned])

@@ -1,3 +1,5 @@
+import inspect
+
 import numpy as np
 import pytest
 
@@ -5,6 +7,8 @@ from scratch.divergence import variational
 from scratch.divergence.variational import (LogRatio, donsker_varadhan, kl_classifier, kl_donsker_varadhan,
                                             kl_nwj, logistic, nguyen_wainwright_jordan, train_log_ratio)
 from scratch.learning.gradient_check import gradient_error
+from scratch.learning.optimizers import Adam
+from scratch.learning.training import Recipe
 
 ALL = pytest.mark.parametrize("estimator", [kl_classifier, kl_donsker_varadhan, kl_nwj])
 OBJECTIVES = pytest.mark.parametrize("objective", [logistic, donsker_varadhan, nguyen_wainwright_jordan])
@@ -110,6 +114,11 @@ def test_the_network_learns_the_log_ratio(objective, rng):
     at = np.array([[-1.0], [0.0], [0.5], [1.0], [2.0]])
     assert f(at) == pytest.approx(0.5 - at[:, 0], abs=0.25)
     assert f(at).dtype == np.float64
+
+
+def test_it_is_trained_at_the_rate_that_was_tried():
+    assert LogRatio.recipe == Recipe(Adam(3e-3), batch_size=256)
+    assert inspect.signature(kl_classifier).parameters["steps"].default == 500
 
 
 # ---- the bounds ----

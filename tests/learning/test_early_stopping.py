@@ -1,4 +1,5 @@
 """Early stopping on rows that training does not see, for every model with one loss."""
+import inspect
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,6 +57,11 @@ def test_it_stops_after_its_patience_and_not_before(monkeypatch):
     stopped = walk(means[49], steps=200, every=10, patience=4)
     assert stopped.step == 50 and steps.count(1) == 90      # batches of 1 row: 50 steps, then 4 x 10 without a gain
     assert steps.count(3) == 1 + 9                          # validation: at the start, and after 10, 20, ... 90
+
+
+def test_by_default_it_measures_every_50_steps_and_waits_for_20_measurements():
+    defaults = inspect.signature(stop_early).parameters
+    assert (defaults["every"].default, defaults["patience"].default) == (50, 20)
 
 
 def test_a_gain_renews_the_patience():
