@@ -23,11 +23,13 @@ left out (Tipping and Bishop, eqs. 7 and 8).  An active unit has l_j > t, and it
 
 Minimized over all other parameters, the loss is convex in log t.  So for one a only, t of (2) obeys
 l_a > t, and t >= l_(a+1) unless a = L.  A unit with l_j <= t has KL 0.  This is posterior collapse,
-a property of the optimum and not of the training.
+a property of the optimum and not of the training.  The optimum exists if t > 0.  So there may be fewer
+rows than coordinates: N rows have at most N - 1 eigenvalues above 0, and some must be left out.
 
 Gradient.  That of vae.py.  At the optimum it is 0.
 Checked in tests/explicit/test_linear_vae.py::test_gradient_is_zero_at_the_optimum_for_any_beta.
 Checked in tests/explicit/test_linear_vae.py::test_optimum_is_probabilistic_pca_and_its_gap_is_zero.
+Checked in tests/explicit/test_linear_vae.py::test_fewer_rows_than_coordinates_have_an_optimum_too.
 Symbols: N batch, D data, L latent, P parameters.
 """
 from dataclasses import dataclass, field
@@ -57,37 +59,37 @@ class LinearVAE(VAE):
 
     def optimum(self, x):
         """The theta (P,) that minimizes the loss of x (N, D) in expectation over the noise."""
-        values, vectors, t, active = self._spectrum(x)
-        values, vectors, on = values[:self.latent], vectors[:, :self.latent], np.arange(self.latent) < active
-        scale, mean, theta = np.sqrt(np.where(on, values - t, 0)), np.mean(x, axis=0), np.zeros(self.size)
+        l, vectors, t = self._spectrum(x)                                           # (L,), (D, L)
+        mean, theta = np.mean(x, axis=0), np.zeros(self.size)
         encoder, decoder, _ = self.split(theta)
         (V, c), = mlp_views(encoder, self.encoder_widths)                           # (D, 2 L), (2 L,)
         (W, b), = mlp_views(decoder[:-1], self.decoder_widths)                      # (L, D), (D,)
-        W[...], b[...] = scale[:, None] * vectors.T, mean                           # (3)
-        V[:, :self.latent] = vectors * (scale / values)                             # (4)
+        W[...], b[...] = np.sqrt(l - t)[:, None] * vectors.T, mean                  # (3)
+        V[:, :self.latent] = vectors * (np.sqrt(l - t) / l)                         # (4)
         c[:self.latent] = -mean @ V[:, :self.latent]                                # (4)
-        c[self.latent:] = np.where(on, 0.5 * np.log(t / values), 0)                 # (5)
+        c[self.latent:] = 0.5 * np.log(t / l)                                       # (5)
         decoder[-1] = 0.5 * np.log(t / self.beta)                                   # log s
         return theta
 
     def unit_kl(self, x):
         """KL_j of every latent unit at the optimum, (L,) nats, the largest first."""
-        values, _, t, active = self._spectrum(x)
-        return np.where(np.arange(self.latent) < active, 0.5 * np.log(values[:self.latent] / t), 0)     # (6)
+        l, _, t = self._spectrum(x)
+        return 0.5 * np.log(l / t)                                                  # (6)
 
     def _spectrum(self, x):
-        """Eigenvalues (D,), the largest first, and eigenvectors (D, D) of x's covariance; t; a."""
+        """l_j (L,), the largest first, or t if l_j is not larger; their eigenvectors (D, L); t."""
         x = checks.rows(x, self.dim)
         values, vectors = np.linalg.eigh(np.cov(x.T, bias=True).reshape(self.dim, -1))
-        values, vectors = values[::-1], vectors[:, ::-1]
-        if self.latent >= self.dim or not values[-1] > 1e-12 * values[0]:    # zero but for rounding
-            raise ValueError(f"the loss has no minimum: it needs latent < dim = {self.dim} and rows that "
-                             f"spread in every direction, got latent = {self.latent}, eigenvalues {values}")
+        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]             # rounding is below 0 at times
         active, t = 0, self.beta * values.sum() / self.dim                          # (2)
-        while active < self.latent and values[active] > t:
+        while active < self.latent < self.dim and values[active] > t:
             active += 1
             t = self.beta * values[active:].sum() / (self.dim - self.beta * active)     # (2), a smaller t
-        return values, vectors, t, active
+        if self.latent >= self.dim or not t > 1e-12 * values[0]:                    # zero but for rounding
+            raise ValueError(f"the loss has no minimum: it needs latent < dim = {self.dim} and rows that spread in "
+                             f"more than latent directions, got latent = {self.latent}, {len(x)} rows, "
+                             f"eigenvalues {checks.brief(values)}")
+        return np.maximum(values, t)[:self.latent], vectors[:, :self.latent], t
 
     def law(self, theta):
         """The distribution (1): density, score, samples and entropy in closed form."""

@@ -67,6 +67,21 @@ def test_gradient_is_zero_at_the_optimum_for_any_beta(beta, rng):
     assert abs(kl.mean() - model.unit_kl(x).sum()) < 1e-11
 
 
+@pytest.mark.parametrize("rows", [4, 6])
+def test_fewer_rows_than_coordinates_have_an_optimum_too(rows, rng):
+    """No direction out of the optimum lowers the loss, and its density is that of probabilistic PCA."""
+    x, model = rng.normal(size=(rows, 8)) * np.arange(1, 9), LinearVAE(8, latent=2)
+    theta, noise = model.optimum(x), sigma_points(2, rows)
+    loss, dtheta = model.loss(theta, x, noise)
+    assert np.abs(dtheta).max() < 1e-10
+    for _ in range(20):
+        assert model.loss(theta + 1e-3 * rng.normal(size=model.size), x, noise)[0] > loss
+    values = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
+    assert abs(np.exp(2 * theta[-1]) - values[2:].sum() / 6) < 1e-10            # zeros count: 8 - 2 are left out
+    np.testing.assert_allclose(np.linalg.eigvalsh(model.law(theta).covariances[0])[::-1],
+                               [*values[:2], *[values[2:].mean()] * 6], rtol=1e-10)
+
+
 @pytest.mark.parametrize("beta", [0.5, 1.0, 2.5])
 def test_minimizing_the_loss_of_the_vae_arrives_at_the_optimum(beta, rng):
     """The same loss that trains every VAE; L-BFGS and noise that integrates exactly take the sampling away."""
@@ -110,7 +125,7 @@ def test_training_reaches_the_pca_likelihood_of_real_patches_within_a_hundredth_
 
 @pytest.mark.parametrize("call, error, says", [
     (lambda m, x, rng: m.optimum(x[:, :3]), ValueError, r"shape \(n, 4\)"),
-    (lambda m, x, rng: m.optimum(x[:3]), ValueError, "spread in every direction"),
+    (lambda m, x, rng: m.optimum(x[:3]), ValueError, "more than latent directions"),
     (lambda m, x, rng: LinearVAE(4, latent=4).optimum(x), ValueError, "latent < dim"),
     (lambda m, x, rng: m.log_prob(m.init(rng), x[:, :3]), ValueError, r"shape \(n, 4\)"),
     (lambda m, x, rng: m.log_prob(m.init(rng)[1:], x), ValueError, "theta must have shape"),
