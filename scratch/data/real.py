@@ -6,7 +6,7 @@ The air around the head was set to exactly 0: 57 % of all pixels.
 
 Training and held-out patches share no pixel: the slice is cut into blocks, and every fourth block
 is held out.  Training patches overlap inside their block, so that there are more of them.  Held-out
-patches do not overlap, which keeps their standard error nearly right.
+patches do not overlap, which keeps their standard error nearly right; a smaller `stride` gives more.
 
 A density can have a spike at each integer, without an upper bound.  So a draw u ~ Uniform[0, 1) is
 added to every pixel.  Then E_u log p(level + u) is at most the log probability of the level (Theis
@@ -31,8 +31,10 @@ def mri_slice():
     return levels / levels.max()
 
 
-def mri_patches(size, rng):
+def mri_patches(size, rng, *, stride=None):
     """Patches without a pixel of air (level 0): train (N, size^2) and held_out (M, size^2).
+
+    stride: pixels from one held-out patch of a block to the next; by default size.
 
     Pixels are (level + u - MRI_CENTER) / MRI_SCALE, row by row.  A density in gray levels is one in
     these units divided by MRI_SCALE for each pixel.
@@ -42,6 +44,7 @@ def mri_patches(size, rng):
     ((15329, 9), (633, 9))
     """
     size, rng = checks.size(size, "size"), checks.generator(rng)
+    stride = checks.size(size if stride is None else stride, "stride")
     if size > MRI_BLOCK:
         raise ValueError(f"size must be at most {MRI_BLOCK}, the side of a block, got {size}")
     side = 256 // MRI_BLOCK
@@ -49,7 +52,7 @@ def mri_patches(size, rng):
     windows = sliding_window_view(blocks, (size, size), axis=(2, 3))              # (16, 16, ., ., size, size)
     row, column = np.indices((side, side))
     held = (row + 2 * column) % 4 == 0                                            # a staggered quarter
-    parts = [part.reshape(-1, size * size) for part in (windows[~held], windows[held][:, ::size, ::size])]
+    parts = [part.reshape(-1, size * size) for part in (windows[~held], windows[held][:, ::stride, ::stride])]
     tissue = [part[part.min(axis=1) > 0] for part in parts]
     return tuple((levels + rng.random(levels.shape) - MRI_CENTER) / MRI_SCALE for levels in tissue)
 

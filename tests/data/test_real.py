@@ -49,6 +49,14 @@ def test_training_and_held_out_patches_share_no_pixel(size, monkeypatch, rng):
     assert held_out.shape == (64 * (16 // size) ** 2, size ** 2)
 
 
+def test_a_smaller_stride_gives_more_patches_of_the_same_held_out_pixels(monkeypatch, rng):
+    monkeypatch.setattr(real, "_mri_levels", lambda: ID)
+    (train, apart), (same, close) = (map(ids_of, real.mri_patches(8, rng, stride=stride)) for stride in (None, 3))
+    np.testing.assert_array_equal(train, same)
+    assert len(apart) == 64 * 4 and len(close) == 64 * 9 and set(close.ravel()) <= set(apart.ravel())
+    assert not np.intersect1d(train, close).size
+
+
 def test_held_out_blocks_are_spread_evenly(monkeypatch, rng):
     monkeypatch.setattr(real, "_mri_levels", lambda: ID)
     block_row, block_column = np.divmod(np.unique(ids_of(real.mri_patches(16, rng)[1])) - 1, 256)
@@ -96,6 +104,7 @@ def test_another_file_under_that_name_is_refused(monkeypatch, tmp_path):
     (lambda rng: real.mri_patches(0, rng), ValueError, "size must be at least 1"),
     (lambda rng: real.mri_patches(17, rng), ValueError, "size must be at most 16"),
     (lambda rng: real.mri_patches(3.0, rng), TypeError, "size must be an integer"),
+    (lambda rng: real.mri_patches(3, rng, stride=0), ValueError, "stride must be at least 1"),
     (lambda rng: real.mri_patches(3, 0), TypeError, "rng must be"),
 ])
 def test_bad_requests_are_refused(call, error, message, rng):
