@@ -21,6 +21,7 @@ from scratch.explicit.transformer import Transformer
 from scratch.explicit.bernoulli_vae import BernoulliVAE
 from scratch.explicit.vae import VAE
 from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
+from scratch.implicit.diffusion.correlated import CorrelatedDiffusion
 from scratch.implicit.diffusion.ddpm import DDPM
 from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.diffusion.score_matching import ScoreNetwork
@@ -97,6 +98,7 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(LinearGAN, "generative adversarial networks", dict(dim=3, latent=3)),
     Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),
+    Entry(CorrelatedDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), stds=(2.0, 0.6, 1.1)), labeled),
     Entry(DDPM, "diffusion models", dict(dim=3, steps=6, hidden=(6, 5))),
     Entry(ScoreNetwork, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(FlowMatching, "diffusion models", dict(dim=3, hidden=(6, 5))),

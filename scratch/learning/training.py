@@ -91,10 +91,11 @@ def _warn_about_scale(model, rows):
     """Warn if a column of float rows has a mean or a standard deviation for which the model is not made."""
     if hasattr(model, "to_model"):                          # a Standardized model
         model, rows = model.model, model.to_model(rows)
-    expected = getattr(model, "sigma_data", USUAL_STD if hasattr(model, "sample") else None)
+    expected = getattr(model, "stds", getattr(model, "sigma_data", USUAL_STD if hasattr(model, "sample") else None))
     if expected is None or rows.dtype.kind != "f":
         return
-    for i, (mean, std) in enumerate(zip(rows.mean(axis=0)[:model.dim], rows.std(axis=0)[:model.dim])):
+    columns = zip(rows.mean(axis=0), rows.std(axis=0), np.broadcast_to(expected, model.dim))
+    for i, (mean, std, expected) in enumerate(columns):
         if abs(mean) > FARTHEST * expected or not expected / FARTHEST < std < FARTHEST * expected:
             warnings.warn(f"column {i} of data has mean {mean:.3g} and standard deviation {std:.3g}, but "
                           f"{type(model).__name__} is made for 0 and about {expected:.3g}: use standardize(model, "

@@ -140,7 +140,7 @@ class Diffusion(OnNetwork):
         for sigma in self._noise_level((np.arange(LEVELS) + 0.5) / LEVELS).tolist():
             _, c_out, _, _ = self._scales(sigma)
             noisy = x + sigma * rng.standard_normal(x.shape)                      # (1)
-            total += np.mean(error(noisy, sigma) ** 2) / c_out ** 2               # (7)
+            total += np.mean((error(noisy, sigma) / c_out) ** 2)                  # (7)
         return float(total / LEVELS)
 
     def _from_noise(self, sampler, theta, n, rng, steps):

@@ -43,7 +43,8 @@ class OnNetwork:
 
     def __post_init__(self):
         checks.fields(self, dim=checks.size, hidden=checks.widths)
-        object.__setattr__(self, "network", Network(self.dim, self.hidden, getattr(self, "classes", 0)))
+        more = {name: getattr(self, name) for name in ("classes", "frequencies") if hasattr(self, name)}
+        object.__setattr__(self, "network", Network(self.dim, self.hidden, **more))
 
     @cached_property
     def size(self):
@@ -75,6 +76,7 @@ class Network:
     hidden: tuple
     classes: int = 0
     label: object = field(default=None, compare=False)
+    frequencies: tuple = FREQUENCIES                        # of x; () leaves the sines out
 
     def __post_init__(self):
         checks.size(self.dim, "dim")
@@ -86,7 +88,7 @@ class Network:
     @cached_property
     def widths(self):
         """The sizes of the perceptron's layers, features first."""
-        features = self.dim * (1 + 2 * len(FREQUENCIES)) + 2 * len(LEVEL_FREQUENCIES) + self.classes
+        features = self.dim * (1 + 2 * len(self.frequencies)) + 2 * len(LEVEL_FREQUENCIES) + self.classes
         return (features, *self.hidden, self.dim)
 
     def __call__(self, theta, x, level):
@@ -117,7 +119,7 @@ class Network:
 
         Rows of x are the last axis until the end, because NumPy is fast along a long last axis.
         """
-        f, w = _frequencies(x.real.dtype)
+        f, w = _frequencies(self.frequencies, x.real.dtype)
         level = np.broadcast_to(level, (len(x),)).astype(w.dtype)
         features = np.empty((self.widths[0], len(x)), x.dtype)
         features[:self.dim] = x.T
@@ -132,11 +134,11 @@ class Network:
 
     def _waves(self, features):
         """The rows of features (..., N) that hold S and C, as (2, F, D, N)."""
-        F = len(FREQUENCIES)
-        return features[self.dim:self.dim * (1 + 2 * F)].reshape(2, F, self.dim, -1)
+        F = len(self.frequencies)
+        return features[self.dim:self.dim * (1 + 2 * F)].reshape(2, F, self.dim, features.shape[1])
 
 
 @lru_cache
-def _frequencies(dtype):
+def _frequencies(frequencies, dtype):
     """f (F, 1, 1) and w (W, 1) in this precision."""
-    return np.array(FREQUENCIES, dtype)[:, None, None], np.array(LEVEL_FREQUENCIES, dtype)[:, None]
+    return np.array(frequencies, dtype)[:, None, None], np.array(LEVEL_FREQUENCIES, dtype)[:, None]
