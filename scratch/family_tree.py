@@ -11,6 +11,7 @@ from typing import Callable
 import numpy as np
 
 from scratch.discriminative.logistic_regression import LogisticRegression, SoftmaxRegression
+from scratch.discriminative.mixture_density import MixtureRegressor
 from scratch.discriminative.neural_network import Classifier, Regressor
 from scratch.discriminative.svm import LinearSVM
 from scratch.explicit.autoregressive import AutoregressiveMixture
@@ -107,4 +108,6 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(LinearSVM, "discriminative models", dict(dim=3, penalty=0.1), labeled),
     Entry(Classifier, "discriminative models", dict(dim=3, classes=4, hidden=(5, 4), penalty=0.1), labeled, exact=True),
     Entry(Regressor, "discriminative models", dict(dim=3, hidden=(5, 4), penalty=0.1), numbered, exact=True),
+    Entry(MixtureRegressor, "discriminative models", dict(dim=3, hidden=(5, 4), components=2, penalty=0.1), numbered,
+          exact=True),
 ]}
