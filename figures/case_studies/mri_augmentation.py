@@ -1,0 +1,459 @@
+"""Scarce patches of tissue, enlarged in every way: does synthesis help a classifier whose best error is known?
+
+All arms train the same network.  In each of `DRAWS` draws they share the real rows and the test rows, so that
+differences are paired.  Penalty and share were chosen on the real rows of the pilot draws, which no other part
+sees, and stand below as constants; checks() compares them with the stored pilots.
+"""
+import numpy as np
+from scipy.stats import t as student
+
+from figures.case_studies import mri_parts as mri
+from figures.case_studies.mri_parts import Batches, classify, labeled, score
+from figures.style import ACCENT, COLORS, DARK_ORANGE, figure
+from scratch.data.tissue import SIDE, add_lesion
+from scratch.discriminative.generative_classifier import GenerativeClassifier
+from scratch.discriminative.roc import area_under_roc
+from scratch.divergence.copying import copying
+
+SECTION = "case"
+FINDING = "Synthesis helps only the scarcest data, and no more than jitter by hand"
+SETTINGS = ("8 x 8 patches of a known distribution (32 and 128 Gaussians around an MRI slice); network 64-64-64-2, 400 "
+            "steps of 128; 24 paired draws (12 where a network generates), tested on 2,000 rows a class; synthetic: 2,000 "
+            "rows a class, in every batch with the real ones; penalty and share by cross-validation on 3 other draws; "
+            "bars: 1 s.e.")
+
+SIZES = (10, 30, 100, 300, 1000)             # N, real rows of each class
+DRAWS, DEEP_DRAWS, PILOTS, QUALITY = 24, 12, 3, 3
+SYNTHETIC = 2000                             # rows of each class
+PENALTIES, SHARES, FOLDS = (1e-4, 1e-3, 1e-2, 1e-1), (0.25, 0.5, 0.75), 3     # fixed before any run
+CHOSEN = {                                   # by the pilots, for each N of SIZES
+    "real": (1e-1, 1e-1, 1e-1, 1e-2, 1e-2),
+    "flips": (1e-1, 1e-1, 1e-2, 1e-2, 1e-4),
+    "hand": (1e-1, 1e-1, 1e-2, 1e-4, 1e-4),
+    "pca": (1e-1, 1e-1, 1e-2, 1e-2, 1e-4),
+    "alone": (1e-1, 1e-2, 1e-2, 1e-2, 1e-2),
+    "share": (0.75, 0.75, 0.25, 0.25, 0.25),
+}
+ARMS = ("real", "flips", "hand", "smote", "truth", "pca, no flips", "pca .25", "pca .5", "pca .75", "pca alone")
+DEEP = ("mixture", "mixture alone", "diffusion", "diffusion alone", "vae", "vae alone", "diffusion, memorized")
+SLICE = ("real", "flips", "hand", "pca .5")
+GENERATORS = ("pca", "mixture", "diffusion", "vae", "diffusion, memorized")
+MEASURES = ("KL of both classes", "KL of healthy rows", "KL of p(y | x)", "C_T", "membership AUC")
+MEMORIZED = 1500                             # steps without flips, whatever N
+
+
+def parts(effort):
+    """The pilots, the paired draws, those of the real slice, and the generators' quality."""
+    count = (1, 1, 1, 1) if effort == "quick" else (PILOTS, DRAWS, DRAWS, QUALITY)
+    return [f"{kind} {i}" for kind, n in zip(("pilot", "draw", "slice", "quality"), count) for i in range(n)]
+
+
+def compute_part(part, effort, rng):
+    """What one part measures, for all N."""
+    kind, number = part.split()
+    budget = Budget(effort, deep=int(number) < DEEP_DRAWS)
+    return {"pilot": pilot, "draw": draw_once, "slice": slice_once, "quality": quality}[kind](budget, rng)
+
+
+class Budget:
+    """Sizes and steps of an effort."""
+
+    def __init__(self, effort, deep):
+        self.effort, self.deep, quick = effort, deep, effort == "quick"
+        self.sizes = SIZES[:1] if quick else SIZES
+        self.steps, self.ceiling = (2, 3) if quick else (mri.STEPS, 4 * mri.STEPS)
+        self.test, self.synthetic = (20, 20) if quick else (2000, SYNTHETIC)
+        self.penalties, self.quick = PENALTIES[:2 if quick else None], quick
+        self.rows = 4 if quick else 100      # of each class, on which a KL is measured
+
+    def diffusion_steps(self, n):
+        return 2 if self.quick else mri.diffusion_steps(n)
+
+    def classify(self, batches, penalty, test, rng):
+        return classify(batches, penalty, test, rng, self.steps)
+
+
+def draw_rows(effort, n, rng):
+    """n rows of each class of the known distribution."""
+    return [law.sample(n, rng) for law in mri.laws(effort)]
+
+
+# ---- the parts ----
+
+def pilot(budget, rng):
+    """Validation nats (N, arm, penalty) by cross-validation; the folds hold real rows with all their copies."""
+    table = np.zeros((len(budget.sizes), 4 + len(SHARES), len(budget.penalties)))
+    for i, n in enumerate(budget.sizes):
+        classes = draw_rows(budget.effort, n, rng)
+        for fold in range(FOLDS):
+            held = np.arange(n) % FOLDS == fold
+            real, test = (labeled(*(x[part] for x in classes)) for part in (~held, held))
+            synthetic = draws_of([mri.pca(mri.all_turns(x[~held])) for x in classes], budget.synthetic, rng)
+            arms = [Batches(real), Batches(real, turned=True), Batches(real, turned=True, jittered=True),
+                    Batches(real, synthetic, 1.0)]
+            arms += [Batches(real, synthetic, share, turned=True) for share in SHARES]
+            for j, batches in enumerate(arms):
+                for k, penalty in enumerate(budget.penalties):
+                    table[i, j, k] += budget.classify(batches, penalty, test, rng)[0] / FOLDS
+    return dict(table=table)
+
+
+def draw_once(budget, rng):
+    """Nats and AUC (N, arm, 2) of all arms on one draw, the Bayes rule's, and the ceiling's."""
+    test = labeled(*draw_rows(budget.effort, budget.test, rng))
+    bayes = rule_of(mri.laws(budget.effort), test)
+    results = np.full((len(budget.sizes), len(ARMS) + len(DEEP) + 1, 2), np.nan)
+    for i, n in enumerate(budget.sizes):
+        classes = draw_rows(budget.effort, n, rng)
+        results[i, :len(ARMS)] = cheap_arms(budget, i, classes, test, rng)
+        results[i, -1] = rule_of([mri.pca(mri.all_turns(x)) for x in classes], test)
+        if budget.deep:
+            results[i, len(ARMS):-1] = deep_arms(budget, i, classes, test, rng)
+    ceiling = np.full(2, np.nan)
+    if budget.deep:
+        true = labeled(*draw_rows(budget.effort, 10 * budget.synthetic, rng))
+        ceiling = classify(Batches(true), 0.0, test, rng, budget.ceiling)
+    return dict(results=results, bayes=bayes, ceiling=ceiling)
+
+
+def cheap_arms(budget, i, classes, test, rng):
+    """Nats and AUC (arm, 2) of ARMS."""
+    real, copies = labeled(*classes), [mri.all_turns(x) for x in classes]
+    synthetic = draws_of([mri.pca(x) for x in copies], budget.synthetic, rng)
+    plain = draws_of([mri.pca(x) for x in classes], budget.synthetic, rng)
+    between = labeled(*(mri.smote(x, budget.synthetic, rng) for x in copies))
+    true = labeled(*draw_rows(budget.effort, budget.synthetic, rng))
+    share = CHOSEN["share"][i]
+    return [budget.classify(batches, CHOSEN[base][column], test, rng) for batches, base, column in (
+        (Batches(real), "real", i),
+        (Batches(real, turned=True), "flips", i),
+        (Batches(real, turned=True, jittered=True), "hand", i),
+        (Batches(real, between, share, turned=True), "pca", i),
+        (Batches(real, true, 0.5, turned=True), "flips", -1),                     # as many rows as the largest N has
+        (Batches(real, plain, share), "real", i),
+        *((Batches(real, synthetic, part, turned=True), "pca", i) for part in SHARES),
+        (Batches(real, synthetic, 1.0), "alone", i))]
+
+
+def deep_arms(budget, i, classes, test, rng):
+    """Nats and AUC (arm, 2) of DEEP: each generator with the real rows, and alone."""
+    real, share = labeled(*classes), CHOSEN["share"][i]
+    generators = deep_generators(budget, classes, rng)
+    results = []
+    for name, laws in generators.items():
+        synthetic = draws_of(laws, budget.synthetic, rng)
+        memorized = name == "diffusion, memorized"
+        results.append(budget.classify(Batches(real, synthetic, share, turned=not memorized),
+                                       CHOSEN["real" if memorized else "pca"][i], test, rng))
+        if not memorized:
+            results.append(budget.classify(Batches(real, synthetic, 1.0), CHOSEN["alone"][i], test, rng))
+    return results
+
+
+def deep_generators(budget, classes, rng):
+    """{name: the laws of both classes} of the generators of DEEP."""
+    copies = [mri.all_turns(x) for x in classes]
+    n = len(classes[0])
+    return {"mixture": [mri.mixture(x) for x in copies],
+            "diffusion": mri.diffusion(copies, rng, budget.diffusion_steps(n)),
+            "vae": [mri.vae(x, rng, 2 if budget.quick else mri.VAE_STEPS) for x in copies],
+            "diffusion, memorized": mri.diffusion(classes, rng, 2 if budget.quick else MEMORIZED)}
+
+
+def slice_once(budget, rng):
+    """Nats and AUC (N, arm, 2) of SLICE on windows of the real slice; test windows are from other blocks."""
+    train, held = (part + mri.NOISE * rng.standard_normal(part.shape) for part in mri.tissue_patches(rng))
+    test = labeled(held, add_lesion(held, rng))
+    results = np.zeros((len(budget.sizes), len(SLICE), 2))
+    for i, n in enumerate(budget.sizes):
+        healthy, other = train[rng.permutation(len(train))[:2 * n]].reshape(2, n, -1)
+        classes = healthy, add_lesion(other, rng)
+        real = labeled(*classes)
+        synthetic = draws_of([mri.pca(mri.all_turns(x)) for x in classes], budget.synthetic, rng)
+        for j, (batches, base) in enumerate(((Batches(real), "real"), (Batches(real, turned=True), "flips"),
+                                             (Batches(real, turned=True, jittered=True), "hand"),
+                                             (Batches(real, synthetic, 0.5, turned=True), "pca"))):
+            results[i, j] = budget.classify(batches, CHOSEN[base][i], test, rng)
+    return dict(results=results)
+
+
+def quality(budget, rng):
+    """MEASURES of GENERATORS (N, generator, measure) on one draw, and a few patches of each."""
+    measures = np.full((len(budget.sizes), len(GENERATORS), len(MEASURES)), np.nan)
+    x = labeled(*draw_rows(budget.effort, budget.rows, rng))
+    truth = GenerativeClassifier(tuple(mri.laws(budget.effort)), [0.5, 0.5])
+    fresh, patches = draw_rows(budget.effort, budget.test // 2, rng)[0], {}
+    for i, n in enumerate(budget.sizes):
+        classes = draw_rows(budget.effort, n, rng)
+        generators = {"pca": [mri.pca(mri.all_turns(part)) for part in classes],
+                      **deep_generators(budget, classes, rng)}
+        for j, name in enumerate(GENERATORS):
+            rows = generators[name][0].sample(budget.test // 2, rng)
+            members = classes[0] if name == "diffusion, memorized" else mri.all_turns(classes[0])
+            measures[i, j, 3] = copying(members, fresh, rows, rng)
+            measures[i, j, 4] = membership(classes[0], fresh[:200], rows)
+            if name in ("pca", "mixture", "diffusion")[:2 if budget.quick else 3]:
+                measures[i, j, :3] = divergences(truth, generators[name], x)
+            if n == budget.sizes[min(2, len(budget.sizes) - 1)]:
+                patches[f"patches {name}"] = [law.sample(4, rng) for law in generators[name]]
+    return dict(measures=measures, **patches, **{"patches real": draw_rows(budget.effort, 4, rng)})
+
+
+def divergences(truth, laws, x):
+    """KL(p || q) of the rows' classes, of healthy rows, and E KL(p(y | x) || q(y | x)), from labeled rows x."""
+    model, y = GenerativeClassifier(tuple(laws), [0.5, 0.5]), x[:, -1].astype(int)
+    joints = truth.log_joint(x[:, :-1]), model.log_joint(x[:, :-1])               # (n, 2) each
+    gap = (joints[0] - joints[1])[np.arange(len(y)), y]
+    given = [joint - np.logaddexp(*joint.T)[:, None] for joint in joints]
+    return gap.mean(), gap[y == 0].mean(), np.mean(np.sum(np.exp(given[0]) * (given[0] - given[1]), axis=1))
+
+
+def membership(members, fresh, rows):
+    """The area under the ROC of "nearer to a generated row", of training rows (in any of 8 positions) against fresh."""
+    def nearness(x):
+        turned = mri.turns(x)                                                     # (8, n, D)
+        square = np.sum(rows * rows, axis=1) - 2 * turned @ rows.T                # up to |x|^2, (8, n, m)
+        return -(square.min(axis=(0, 2)) + np.sum(x * x, axis=1))
+    return float(area_under_roc(nearness(members), nearness(fresh)))
+
+
+def draws_of(laws, n, rng):
+    """n labeled rows of each class."""
+    return labeled(*(law.sample(n, rng) for law in laws))
+
+
+def rule_of(laws, test):
+    """Nats and AUC of the Bayes rule of these laws."""
+    return score(GenerativeClassifier(tuple(laws), [0.5, 0.5]).log_posterior(test[:, :-1]), test[:, -1])
+
+
+def gather(effort, parts):
+    """All draws of a kind in one array each; the seed count is that of the draws."""
+    def stack(kind, key):
+        return np.stack([part[key] for name, part in parts.items() if name.startswith(kind)]).astype(np.float32)
+    first = parts["quality 0"]
+    return dict(seeds=sum(name.startswith("draw") for name in parts), sizes=Budget(effort, True).sizes,
+                results=stack("draw", "results"), bayes=stack("draw", "bayes"), ceiling=stack("draw", "ceiling"),
+                slice=stack("slice", "results"), measures=stack("quality", "measures"), pilots=stack("pilot", "table"),
+                **{key: np.asarray(value, np.float32) for key, value in first.items() if key.startswith("patches")})
+
+
+# ---- what the results say ----
+
+def synthesis(results):
+    """Nats of flips and pPCA with the share chosen for each N, (draw, N)."""
+    arms = [ARMS.index(f"pca {share:g}".replace("0.", ".")) for share in CHOSEN["share"][:len(results["sizes"])]]
+    return results["results"][:, np.arange(len(arms)), arms, 0]
+
+
+def nats(results, arm):
+    """Nats of an arm, (draw, N); draws without it are left out."""
+    values = results["results"][:, :, (*ARMS, *DEEP, "rule").index(arm), 0]
+    return values[~np.isnan(values).all(axis=1)]
+
+
+def paired(first, second):
+    """Mean of first - second over the draws that both have, its standard error, and its 95 % interval (2,), each (N,)."""
+    n = min(len(first), len(second))
+    difference = first[:n].astype(float) - second[:n]
+    error = difference.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.full(difference.shape[1], np.nan)
+    half = student.ppf(0.975, max(n - 1, 1)) * error
+    return difference.mean(axis=0), error, np.stack([difference.mean(axis=0) - half, difference.mean(axis=0) + half])
+
+
+def holm(effect, error, draws):
+    """p values of effects against 0, adjusted for their number (Holm 1979)."""
+    p = 2 * student.sf(np.abs(effect / error), draws - 1)
+    order = np.argsort(p)
+    adjusted = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
+    return np.minimum(adjusted, 1)[np.argsort(order)]
+
+
+def crossing(results, repeats=2000):
+    """The N at which synthesis stops to help, and its 95 % interval by the bootstrap over draws."""
+    difference, sizes = synthesis(results) - nats(results, "flips"), np.log(results["sizes"])
+    rows = np.random.default_rng(0).integers(len(difference), size=(repeats, len(difference)))
+    means = np.concatenate([difference.mean(axis=0)[None], difference[rows].mean(axis=1)])
+    found = np.exp([_first_zero(sizes, mean) for mean in means])
+    return found[0], np.quantile(found[1:], [0.025, 0.975])
+
+
+def _first_zero(x, y):
+    """Where the line through (x, y) first rises above 0; the end of x if it never does."""
+    above = np.flatnonzero(y > 0)
+    if len(above) == 0 or above[0] == 0:
+        return x[-1] if len(above) == 0 else x[0]
+    i = above[0]
+    return x[i - 1] - y[i - 1] * (x[i] - x[i - 1]) / (y[i] - y[i - 1])
+
+
+def effects(results):
+    """For the audit of the chapter: {N: (effect of synthesis with flips against flips in nats, low, high, Holm's p)}."""
+    effect, error, (low, high) = paired(synthesis(results), nats(results, "flips"))
+    p = holm(effect, error, int(results["seeds"]))
+    return {int(n): tuple(map(float, row)) for n, row in zip(results["sizes"], zip(effect, low, high, p))}
+
+
+def supported(results):
+    """Whether samples of a generator enlarge scarce data better than flips and jitter by hand do, at any N."""
+    _, _, (_, high) = paired(synthesis(results), np.minimum(nats(results, "flips"), nats(results, "hand")))
+    return bool((high < 0).any())
+
+
+def choices(pilots):
+    """What the pilots choose: penalties and shares as in CHOSEN, from validation nats (pilot, N, arm, penalty)."""
+    table = pilots.mean(axis=0)                                                   # (N, arm, penalty)
+    best = {name: tuple(PENALTIES[k] for k in table[:, j].argmin(axis=1))
+            for name, j in (("real", 0), ("flips", 1), ("hand", 2), ("alone", 3))}
+    mixed = table[:, 4:].mean(axis=1)                                             # one penalty for all shares
+    best["pca"] = tuple(PENALTIES[k] for k in mixed.argmin(axis=1))
+    best["share"] = tuple(SHARES[j] for j in [row[:, k].argmin() for row, k in zip(table[:, 4:], mixed.argmin(axis=1))])
+    return best
+
+
+def claim(results):
+    few, many = (effects(results)[n] for n in (int(results["sizes"][0]), int(results["sizes"][-1])))
+    where, _ = crossing(results)
+    return (f"Synthesis changes the classifier's nats by {few[0]:+.3f} with {results['sizes'][0]} rows a class and "
+            f"{many[0]:+.3f} with {results['sizes'][-1]:,}; it stops helping near {where:.0f}.")
+
+
+def checks(results):
+    bayes, ceiling = results["bayes"][:, 0].mean(), np.nanmean(results["ceiling"][:, 0])
+    flips, _, (_, flips_high) = paired(nats(results, "flips"), nats(results, "real"))
+    effect, _, (low, high) = paired(synthesis(results), nats(results, "flips"))
+    jitter, _, _ = paired(nats(results, "hand"), synthesis(results))
+    where, (first, last) = crossing(results)
+    best = best_share(results)
+    KL = kl_of(results)
+    chosen = choices(results["pilots"])
+    return {
+        "the Bayes rule has 0.156 +- 0.01 nats": bool(abs(bayes - 0.156) < 0.01),
+        "the network on rows of the true distribution: at most 0.22": bool(ceiling < 0.22),
+        "N = 10: flips gain at least 0.08": bool(flips[0] < -0.08 and flips_high[0] < 0),
+        "N = 10: synthesis gains at least 0.01 over flips, interval below 0": bool(effect[0] < -0.01 and high[0] < 0),
+        "N = 1,000: synthesis costs at least 0.005, interval above 0": bool(effect[-1] > 0.005 and low[-1] > 0),
+        "synthesis stops to help between 30 and 100, interval within 10 and 300":
+            bool(30 < where < 100 and 10 < first and last < 300),
+        "jitter by hand within 0.02 nats of synthesis at every N": bool((np.abs(jitter) < 0.02).all()),
+        "the best share of synthetic rows falls from 0.75 to 0":
+            bool(best[0] == 0.75 and best[-1] == 0 and (np.diff(best) <= 0).all()),
+        "KL at N = 1,000: pPCA at most 4.6, diffusion at most 3.5 and less":
+            bool(KL[-1, 0] < 4.6 and KL[-1, 2] < min(3.5, KL[-1, 0])),
+        "the least KL is not the most useful": bool(nats(results, "diffusion").mean(axis=0)[-1] >
+                                                    nats(results, "flips")[:DEEP_DRAWS].mean(axis=0)[-1]),
+        "diffusion without flips is memorized: AUC above 0.95 at N = 10, C_T below -3":
+            bool(results["measures"][:, 0, 4, 4].mean() > 0.95 and (results["measures"][:, 0, 4, 3] < -3).all()),
+        "penalties and shares are those of the pilots": chosen == CHOSEN,
+    }
+
+
+def best_share(results):
+    """The share of synthetic rows with the least mean nats for each N, of pPCA with flips: 0 is flips alone."""
+    arms = [nats(results, arm).mean(axis=0) for arm in ("flips", "pca .25", "pca .5", "pca .75", "pca alone")]
+    return np.array([0, *SHARES, 1])[np.argmin(arms, axis=0)]
+
+
+def kl_of(results):
+    """KL of healthy rows, (N, generator), the mean over draws."""
+    return results["measures"][..., 1].mean(axis=0)
+
+
+# ---- the picture ----
+
+LINES = {"real": ("real rows", "#999999"), "flips": ("+ turns", DARK_ORANGE), "hand": ("+ turns, jitter by hand", "#0072B2"),
+         "synthesis": ("+ turns, samples of pPCA", COLORS["vae"]), "truth": ("+ turns, true rows", "black")}
+
+
+def draw(results):
+    """Patches; nats against N; gain over flips; share; generators' KL, use and memory."""
+    fig = figure(8.6, FINDING, SETTINGS)
+    top, middle, bottom = fig.subfigures(3, 1, height_ratios=[1.25, 1.6, 1.5])
+    draw_patches(top.subplots(1, 5), results)
+    left, right = middle.subplots(1, 2)
+    draw_nats(left, results)
+    draw_gain(right, results)
+    draw_share(*(panels := bottom.subplots(1, 3))[:1], results)
+    draw_quality(*panels[1:], results)
+    return fig
+
+
+def draw_patches(axes, results):
+    """Four healthy patches above four with a lesion, real and generated from 100 rows a class."""
+    for ax, name, title in zip(axes, ("real", "pca", "mixture", "vae", "diffusion"),
+                               ("true distribution", "pPCA", "shrunk mixture", "VAE", "diffusion")):
+        patches = results[f"patches {name}"].reshape(2, 4, SIDE, SIDE)
+        tiles = np.full((2, SIDE + 1, 4, SIDE + 1), np.nan)
+        tiles[:, :SIDE, :, :SIDE] = patches.transpose(0, 2, 1, 3)
+        ax.imshow(tiles.reshape(2 * (SIDE + 1), -1)[:-1, :-1], cmap="gray", vmin=-2, vmax=2.5)
+        ax.set(xticks=[], yticks=[])
+        ax.set_title(title, fontsize=9)
+        ax.spines[:].set_visible(False)
+    axes[0].set_ylabel("lesion  healthy", fontsize=8)
+
+
+def draw_nats(ax, results):
+    """Nats of the main arms against N."""
+    sizes = results["sizes"]
+    for arm, (label, color) in LINES.items():
+        values = synthesis(results) if arm == "synthesis" else nats(results, arm)
+        ax.errorbar(sizes, values.mean(axis=0), values.std(axis=0) / np.sqrt(len(values)), color=color,
+                    ls="--" if arm == "truth" else "-", label=label)
+    ax.axhline(results["bayes"][:, 0].mean(), color="black", lw=1)
+    ax.text(sizes[-1], results["bayes"][:, 0].mean() + 0.004, "Bayes rule", ha="right")
+    ax.axhline(np.nanmean(results["ceiling"][:, 0]), color="#666666", lw=1, ls=":")
+    ax.text(sizes[-1], np.nanmean(results["ceiling"][:, 0]) + 0.004, "network, 20,000 true rows", ha="right", color="#666666")
+    ax.set(xscale="log", xlabel="real rows of each class, N", ylabel="nats on test rows", xticks=sizes,
+           xticklabels=[f"{n:,}" for n in sizes])
+    ax.minorticks_off()
+    ax.legend()
+
+
+def draw_gain(ax, results):
+    """Nats minus those of flips, paired, with the crossing."""
+    sizes = np.array(results["sizes"], float)
+    arms = (("synthesis", "samples of pPCA", COLORS["vae"]), ("diffusion", "of diffusion", COLORS["diffusion"]),
+            ("mixture", "of the shrunk mixture", COLORS["mixture"]), ("vae", "of a VAE", "#00664B"),
+            ("hand", "jitter by hand", "#0072B2"))
+    for i, (arm, label, color) in enumerate(arms):
+        values = synthesis(results) if arm == "synthesis" else nats(results, arm)
+        effect, error, _ = paired(values, nats(results, "flips"))
+        ax.errorbar(sizes * 1.06 ** (i - 2), effect, error, fmt="o-", ms=3, lw=1, color=color, label=label)
+    where, (first, last) = crossing(results)
+    ax.axhline(0, color=DARK_ORANGE, lw=1)
+    ax.text(sizes[-1] * 1.15, 0, "turns alone", color=DARK_ORANGE, va="bottom", ha="right")
+    ax.plot([first, last], [0, 0], color=ACCENT, lw=4, alpha=0.6, solid_capstyle="butt")
+    ax.set(xscale="log", xlabel="real rows of each class, N", ylabel="nats more than turns alone", xticks=sizes,
+           xticklabels=[f"{int(n):,}" for n in sizes])
+    ax.minorticks_off()
+    ax.legend(loc="lower right")
+
+
+def draw_share(ax, results):
+    """Nats against the share of synthetic rows, less the best of each N."""
+    arms = ("flips", "pca .25", "pca .5", "pca .75", "pca alone")
+    table = np.stack([nats(results, arm).mean(axis=0) for arm in arms])           # (share, N)
+    for i, n in enumerate(results["sizes"]):
+        color = str(0.7 - 0.17 * i)
+        ax.plot([0, *SHARES, 1], table[:, i], color=color)
+        ax.plot(best_share(results)[i], table[:, i].min(), "o", color=COLORS["vae"])
+        ax.text(1.02, table[-1, i], f"N = {n:,}", color=color, va="center", fontsize=8)
+    ax.set(xlabel="share of synthetic rows (dot: best)", ylabel="nats on test rows", xlim=(-0.03, 1.35), xticks=[0, 0.5, 1])
+
+
+def draw_quality(left, right, results):
+    """KL of the generators, all of it and that of p(y | x); membership AUC."""
+    sizes, measures = results["sizes"], results["measures"].mean(axis=0)          # (N, generator, measure)
+    shown = (("pca", "pPCA", COLORS["vae"]), ("mixture", "shrunk mixture", COLORS["mixture"]),
+             ("diffusion", "diffusion", COLORS["diffusion"]), ("vae", "VAE", "#00664B"),
+             ("diffusion, memorized", "diffusion,\nno turns", ACCENT))
+    for name, label, color in shown:
+        j = GENERATORS.index(name)
+        if j < 3:
+            left.plot(sizes, measures[:, j, 0], "o-", ms=3, color=color)
+            left.plot(sizes, measures[:, j, 2], "o--", ms=3, color=color)
+        right.plot(sizes, measures[:, j, 4], "o-", ms=3, color=color, label=label)
+    left.set(xscale="log", yscale="log", xlabel="N", ylabel="nats", title="KL (dashed: its part p(y | x))")
+    right.axhline(0.5, color="#999999", lw=0.8)
+    right.set(xscale="log", xlabel="N", ylabel="AUC of membership", title="are training rows recognized?")
+    right.legend()
