@@ -65,18 +65,25 @@ def test_both_classes_have_the_symmetry_of_the_square(mixture, rng):
             np.testing.assert_allclose(law.log_prob(turned), law.log_prob(x), rtol=1e-10)
 
 
-def test_a_lesion_added_to_healthy_rows_has_the_density_of_class_1(mixture, rng):
-    """Along each blob, mean and variance of the rows are those of (4); and -log p_1 is as for its own draws."""
+def test_a_lesion_is_one_blob_with_a_gaussian_contrast(rng):
+    """Of 4,000 lesions in an empty patch each is a multiple of one blob; places are uniform, multiples N(1.2, 0.4^2)."""
+    added, b = add_lesion(np.zeros((4000, 64)), rng), blobs()
+    contrast = added @ b.T / np.sum(b * b, axis=1)                              # (N, 4), were c the place
+    misfit = np.sum((added[:, None] - contrast[..., None] * b) ** 2, axis=2)
+    place = misfit.argmin(axis=1)
+    assert misfit.min(axis=1).max() < 1e-20
+    assert (np.abs(np.bincount(place, minlength=4) - 1000) < 5 * np.sqrt(750)).all()
+    a = contrast[np.arange(4000), place]
+    assert abs(a.mean() - 1.2) < 5 * 0.4 / np.sqrt(4000) and abs(a.std() - 0.4) < 5 * 0.4 / np.sqrt(8000)
+
+
+def test_a_lesion_added_to_healthy_rows_has_the_density_of_class_1(mixture):
+    """The moments of (2), and so of (4): cov x = cov x_0 + E[a^2 b b^T] - E[a b] E[a b]^T."""
     healthy, lesion = tissue_laws(mixture)
-    n = 3000
-    rows, own = add_lesion(healthy.sample(n, rng), rng), lesion.sample(n, rng)
-    for statistic in (lambda x: x @ blobs()[1], lambda x: (x @ blobs()[1]) ** 2, lesion.log_prob):
-        a, b = statistic(rows), statistic(own)
-        assert abs(a.mean() - b.mean()) < 5 * np.sqrt((a.var() + b.var()) / n)
-    exact = lesion.covariance() - healthy.covariance()                          # what the lesion adds
     mean = blobs().mean(axis=0)
     expected = (1.2 ** 2 + 0.4 ** 2) * blobs().T @ blobs() / 4 - 1.2 ** 2 * np.outer(mean, mean)
-    np.testing.assert_allclose(exact, expected, atol=1e-12)
+    np.testing.assert_allclose(lesion.covariance() - healthy.covariance(), expected, atol=1e-12)
+    np.testing.assert_allclose(lesion.mean() - healthy.mean(), 1.2 * mean, atol=1e-12)
 
 
 def test_bayes_rule_beats_any_other_posterior_of_its_own_rows(mixture, rng):

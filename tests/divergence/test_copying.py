@@ -31,13 +31,13 @@ def test_cells_see_copies_in_one_half_that_misses_in_the_other_hide(rng):
         x[:, 0] = np.abs(x[:, 0]) + 5
         x[: n // 2, 0] *= -1
         return x
-    train, fresh, generated = halves(200), halves(2000), halves(2000)
+    train, fresh, generated = halves(200), halves(2000)[500:], halves(2000)
     generated[:1000] = train[rng.integers(100, size=1000)]                      # copies at the left
     generated[1000:] *= 1.2                                                     # too wide at the right
-    left = copying(train, fresh[:1000], generated[:1000], rng)
-    right = copying(train, fresh[1000:], generated[1000:], rng)
+    left = copying(train, fresh[:500], generated[:1000], rng)
+    right = copying(train, fresh[500:], generated[1000:], rng)
     assert left < -10 and right > 3
-    assert copying(train, fresh, generated, rng, cells=2) == pytest.approx((left + right) / 2, rel=1e-9)
+    assert copying(train, fresh, generated, rng, cells=2) == pytest.approx((left + 2 * right) / 3, rel=1e-9)
 
 
 @pytest.mark.parametrize("call, error, says", [
