@@ -165,7 +165,7 @@ def diffusion_steps(n):
     return int(np.clip(1.5 * n, 150, 1500))
 
 
-VAE_STEPS = 800                              # by hand
+VAE_STEPS = 600                              # by hand
 
 
 def vae(x, rng, steps):
