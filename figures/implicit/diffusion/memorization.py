@@ -3,24 +3,32 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.special import softmax
 
-from figures.style import ACCENT, COLORS, DENSITY, figure, plane
+from figures import style
 from scratch.data.distributions import LAWS
-from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.divergence.nearest_neighbor import kl_adaptive_neighbors
+from scratch.grid import midpoints
 from scratch.implicit.diffusion.denoiser import Diffusion
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
-from scratch.grid import midpoints
 from scratch.learning.training import train
 
-CLAIM = ("The denoiser that is best for N rows hands back nothing but those rows; the learned one does so too "
-         "for 16 rows (98 % of its samples) and in part for 64 (52 %), no longer for 1,024, and its KL falls "
-         "from 9 nats to 0.02; with few rows, stopping early keeps it nearer to the law.")
+SECTION = "1.5"
+FINDING = "With few rows a diffusion model copies them; with many it generalizes"
+SETTINGS = ("Moons (shade: exact density). Crosses: the N training rows; dots: 300 samples, 32 Heun steps. Best "
+            "for the rows: the exact denoiser of the N rows. Network 128-128-128, 4,000 steps of 512. A copy is a"
+            " sample nearer to a row than 95 % of fresh draws of the law are. Small dots: 3 seeds; line: their "
+            "mean; 3,000 samples each.")
 
-STUDY = True
 LAW = LAWS["moons"]
-WINDOW = ((-2.4, 2.4), (-1.8, 1.8))
+WINDOW = ((-2.1, 2.1), (-1.6, 1.6))
 PIXELS = 120
-NEAR = 0.05                    # the share of fresh draws of the law that count as near to a training row
+NEAR = 0.05                    # the share of fresh draws of the law that count as copies
+SIZES = {"quick": (4,), "full": (16, 64, 256, 1024, 4096)}
+CHECKPOINTS = {"quick": (2, 4), "full": (500, 4000)}
+SHOWN = (16, 64, 1024)
+
+
+def parts(effort):
+    return [f"{size} {seed}" for size in SIZES[effort] for seed in range(3 if effort == "full" else 1)]
 
 
 def empirical_denoiser(rows):
@@ -31,76 +39,94 @@ def empirical_denoiser(rows):
     return denoise
 
 
-def compute(effort, rng):
-    """For each number of rows and seed: train, sample, and compare with the law and with the rows."""
-    sizes, seeds, checkpoints, hidden, n = (((4,), 1, (2, 4), (8,), 30) if effort == "quick" else
-                                            ((16, 64, 256, 1024, 4096), 3, (500, 4000), (128, 128, 128), 3000))
-    results = dict(sizes=sizes, seeds=seeds, checkpoints=checkpoints, n=n)
-    sigmas = karras_sigmas(32)
-    measures = np.full((len(sizes), seeds, 1 + len(checkpoints), 3), np.inf)      # share near, KL by two roads
-    for i, size in enumerate(sizes):
-        for seed in range(seeds):
-            rows, fresh = LAW.sample(size, rng), LAW.sample(n, rng)
-            tree = cKDTree(rows)
-            radius = np.quantile(tree.query(fresh)[0], NEAR)
-            start = sigmas[0] * rng.standard_normal((n, 2))
-            samples = [heun(empirical_denoiser(rows), start, sigmas)]
-            model = Diffusion(2, hidden=hidden)
-            repeated = np.repeat(rows, max(1, 512 // size), axis=0)               # batches of 512 for every N
-            for state in train(model, model.init(rng), repeated, rng, steps=checkpoints[-1]):
-                if state.step in checkpoints:
-                    theta = state.average
-                    samples.append(heun(lambda x, sigma: model.denoise(theta, x, sigma), start, sigmas))
-                    kl = kl_monte_carlo(LAW.log_prob, lambda x: model.log_prob(theta, x), fresh[:n // 6])
-                    measures[i, seed, len(samples) - 1, 2] = kl.value
-            for j, x in enumerate(samples):
-                near = np.mean(tree.query(x)[0] < radius)
-                measures[i, seed, j, :2] = near, kl_adaptive_neighbors(fresh, x.astype(float)).value
-            if seed == 0:
-                results |= {f"rows_{size}": rows, f"samples_{size}": [x[:400] for x in samples]}
-    nodes, _ = midpoints(WINDOW, PIXELS)
-    density = np.exp(LAW.log_prob(nodes)).reshape(PIXELS, PIXELS).astype(np.float32)
-    return results | dict(measures=measures, density=density)
+def compute_part(part, effort, rng):
+    """For one number of rows: train, sample at two times, and compare with the rows and with the law."""
+    (size, seed), (hidden, n) = map(int, part.split()), ((8,), 30) if effort == "quick" else ((128, 128, 128), 3000)
+    rows, fresh, sigmas = LAW.sample(size, rng), LAW.sample(n, rng), karras_sigmas(32)
+    start = sigmas[0] * rng.standard_normal((n, 2))
+    samples = [heun(empirical_denoiser(rows), start, sigmas)]
+    model = Diffusion(2, hidden=hidden)
+    repeated = np.repeat(rows, max(1, 512 // size), axis=0)                       # batches of 512 for every N
+    for state in train(model, model.init(rng), repeated, rng, steps=CHECKPOINTS[effort][-1]):
+        if state.step in CHECKPOINTS[effort]:
+            theta = state.average
+            samples.append(heun(lambda x, sigma: model.denoise(theta, x, sigma), start, sigmas).astype(float))
+    tree = cKDTree(rows)
+    radius = np.quantile(tree.query(fresh)[0], NEAR)
+    results = dict(copies=[np.mean(tree.query(x)[0] < radius) for x in samples],
+                   kl=kl_adaptive_neighbors(fresh, samples[-1]).value)
+    if seed == 0 and size in SHOWN:
+        results |= {f"rows {size}": rows.astype(np.float32),
+                    f"samples {size}": np.asarray([samples[0][:300], samples[-1][:300]], np.float32)}
+    return results
+
+
+def gather(effort, parts):
+    """copies (sizes, seeds, [empirical, early, late]), KL of the last (sizes, seeds), and pictures."""
+    sizes, nodes = SIZES[effort], midpoints(WINDOW, PIXELS)[0]
+    density, results = np.exp(LAW.log_prob(nodes)).reshape(PIXELS, PIXELS), {}
+    for part in parts.values():
+        results |= {key: value for key, value in part.items() if key not in ("copies", "kl")}
+    copies = np.reshape([part["copies"] for part in parts.values()], (len(sizes), -1, 3))
+    kls = np.reshape([part["kl"] for part in parts.values()], (len(sizes), -1))
+    return results | dict(seeds=copies.shape[1], sizes=sizes, checkpoints=CHECKPOINTS[effort], copies=copies, kls=kls,
+                          shade=np.uint8(255 * density / density.max()))
+
+
+def claim(results):
+    """Shares of copies of the trained network, and its KL."""
+    share, kls, sizes = 100 * results["copies"][:, :, 2].mean(axis=1), results["kls"].mean(axis=1), results["sizes"]
+    middle = len(sizes) - 2
+    return (f"Of its samples {share[0]:.0f} % are copies for {sizes[0]} rows and {share[middle]:.0f} % for "
+            f"{sizes[middle]:,}; its KL falls from {kls[0]:.1f} to {kls[middle]:.2f} nats.")
+
+
+def checks(results):
+    """Few rows are copied, many are not; stopping early copies less; the best denoiser copies always."""
+    best, early, late = np.moveaxis(results["copies"], 2, 0)
+    return {"the best denoiser copies 99 % or more, always": bool(best.min() > 0.99),
+            "the network copies 90 % or more of the fewest rows, every seed": bool(late[0].min() > 0.9),
+            "at most 10 % of the two largest numbers of rows, every seed": bool(late[-2:].max() < 0.1),
+            "earlier it copies less, at the two smallest numbers, every seed": bool((early[:2] < late[:2]).all()),
+            "the KL falls tenfold, every seed": bool((results["kls"][-2] < 0.1 * results["kls"][0]).all())}
 
 
 def draw(results):
-    """Rows and samples in the plane above; copies and KL against the number of rows below."""
-    sizes, checkpoints = results["sizes"], results["checkpoints"]
-    fig = figure(5.4, f"Moons; network 128-128-128, {checkpoints[-1]} steps of 512; {int(results['n'])} "
-                      f"samples by 32 Heun steps; mean and range of {int(results['seeds'])} seeds")
-    top, bottom = fig.subfigures(2, 1, height_ratios=[0.72, 1])
-    shown = [(sizes[0], 0), (sizes[0], 2), (sizes[len(sizes) // 2], 2), (sizes[-1], 2)]
-    for ax, (size, which) in zip(top.subplots(1, 4, sharey=True), shown):
-        ax.imshow(results["density"].T, origin="lower", extent=sum(WINDOW, ()), cmap=DENSITY)
-        if size < 1000:
-            ax.plot(*results[f"rows_{size}"].T, "o", ms=7 if size < 100 else 3, mfc="none", mew=0.6, color=ACCENT)
-        color = COLORS["diffusion"] if which else COLORS["baseline"]
-        ax.plot(*results[f"samples_{size}"][which].T, ".", ms=4, mew=0, color=color)
-        plane(ax, WINDOW)
-        ax.set_title(f"N = {size}, " + ("network" if which else "empirical"))
-    copies, divergences = bottom.subplots(1, 2)
-    curves = [("empirical denoiser", COLORS["baseline"], "-")] + [
-        (f"network, {steps} steps", COLORS["diffusion"], style) for steps, style in zip(checkpoints, ("--", "-"))]
-    for which, (label, color, style) in enumerate(curves):
-        near, neighbors, likelihood = np.moveaxis(results["measures"][:, :, which], 2, 0)    # (sizes, seeds) each
-        with_range(copies, sizes, 100 * near, fmt="o", ls=style, ms=3, color=color, label=label)
-        with_range(divergences, sizes, neighbors, fmt="s", ls=":", ms=4, mfc="none", color=color)
-        if which:
-            with_range(divergences, sizes, likelihood, fmt="o", ls=style, ms=3, color=color, label=f"{label}, ODE")
-    copies.axhline(100 * NEAR, color=COLORS["truth"], ls=":", label="fresh draws of the law")
-    copies.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="training rows N", ylim=(0, 105),
-               ylabel="samples near a training row [%]")
-    copies.legend(loc="center right")
-    divergences.plot([], [], "s:", ms=4, mfc="none", color=COLORS["truth"], label="by neighbors, samples only")
-    divergences.set(xscale="log", xticks=sizes, xticklabels=sizes, xlabel="training rows N", yscale="log",
-                    ylim=(5e-3, 20), ylabel="KL(law || model) [nats]")
-    for ax in (copies, divergences):
-        ax.minorticks_off()
-    divergences.legend(loc="lower left")
+    """Rows and samples, above of the best denoiser, below of the network; right, copies against N."""
+    fig = style.figure(4.4, FINDING, SETTINGS)
+    grid = fig.add_gridspec(2, 4, width_ratios=[1, 1, 1, 1.15])
+    shown = [size for size in SHOWN if f"rows {size}" in results]
+    kinds = ("best for the rows", style.COLORS["mixture"]), ("network", style.COLORS["diffusion"])
+    for column, size in enumerate(shown):
+        for row, (kind, color) in enumerate(kinds):
+            ax = fig.add_subplot(grid[row, column])
+            ax.imshow(results["shade"].T, origin="lower", extent=sum(WINDOW, ()), cmap=style.DENSITY, vmin=0, vmax=700)
+            few = size < 100
+            cross = dict(ms=4, mew=0.8, zorder=3) if few else dict(ms=2.5, mew=0.4, zorder=1)
+            ax.plot(*results[f"samples {size}"][row].T, "o", ms=6 if few else 3, mew=0, color=color, alpha=0.55)
+            ax.plot(*results[f"rows {size}"].T, "kx", **cross)
+            style.plane(ax, WINDOW)
+            if row == 0:
+                ax.set_title(f"N = {size:,}")
+            if column == 0:
+                ax.set_ylabel(kind, color=color)
+    _copies(fig.add_subplot(grid[:, 3]), results)
     return fig
 
 
-def with_range(ax, x, values, **style):
-    """The mean of values (x, seeds) over the seeds, and their range."""
-    mean = values.mean(axis=1)
-    ax.errorbar(x, mean, [mean - values.min(axis=1), values.max(axis=1) - mean], **style)
+def _copies(ax, results):
+    """The share of copies against N, a dot a seed."""
+    sizes, (early, late) = results["sizes"], results["checkpoints"]
+    curves = (("best for\nthe rows", style.COLORS["mixture"], "-", (256, 88)),
+              (f"{early:,} steps", style.SECOND_DIFFUSION, "--", (15.5, 25)),
+              (f"network,\n{late:,} steps", style.COLORS["diffusion"], "-", (120, 52)))
+    for which, (label, color, line, (at, height)) in enumerate(curves):
+        share = 100 * results["copies"][:, :, which]
+        ax.plot(sizes, share, "o", ms=3.5, color=color)
+        ax.plot(sizes, share.mean(axis=1), line, color=color)
+        ax.text(at, height, label, color=color, va="center")
+    ax.axhline(100 * NEAR, color=style.COLORS["truth"], lw=0.8)
+    ax.text(sizes[0], 100 * NEAR - 1.5, "fresh draws", va="top", fontsize=8)
+    ax.set(xscale="log", xlabel="training rows N", ylim=(-3, 103), ylabel="copies among the samples [%]")
+    ax.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    ax.minorticks_off()
