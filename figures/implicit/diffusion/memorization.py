@@ -88,7 +88,7 @@ def checks(results):
             "the network copies 90 % or more of the fewest rows, every seed": bool(late[0].min() > 0.9),
             "at most 10 % of the two largest numbers of rows, every seed": bool(late[-2:].max() < 0.1),
             "earlier it copies less, at the two smallest numbers, every seed": bool((early[:2] < late[:2]).all()),
-            "the KL falls tenfold, every seed": bool((results["kls"][-2] < 0.1 * results["kls"][0]).all())}
+            "the KL falls tenfold, every seed": bool((results["kls"][-2:][0] < 0.1 * results["kls"][0]).all())}
 
 
 def draw(results):
