@@ -10,7 +10,7 @@ from scratch.implicit.diffusion.likelihood import mixture_jvp
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.learning.training import fit
 
-SECTION = "1.2"
+SECTION = "1.4"
 FINDING = "Replacement stays biased however many steps; RePaint removes most of it"
 SETTINGS = ("Two moons; x1 is known, x2 is drawn, 1,500 times for each of five known values (quantiles 0.1 to "
             "0.9). Left: the middle value, exact denoiser, each method's longest run. Right: mean KL(draws || "
