@@ -95,7 +95,7 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(VAE, "variational autoencoders", dict(dim=3, latent=2, hidden=(6, 5), prior=3)),
     Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,), prior=1), bits),
     Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),
-    Entry(GAN, "generative adversarial networks", dict(dim=3, latent=2, components=3, output_noise=1.0, hidden=(6, 5))),
+    Entry(GAN, "generative adversarial networks", dict(dim=3, latent=2, prior=3, output_noise=1.0, hidden=(6, 5))),
     Entry(LinearGAN, "generative adversarial networks", dict(dim=3, latent=3)),
     Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),

@@ -44,7 +44,7 @@ class LinearGAN(GAN):
     latent: int = None                      # by default D: with fewer there is no density
     penalty: Penalty = zero_centered
     gamma: float = 1.0                      # by hand, not swept
-    components: int = field(default=1, init=False)
+    prior: int = field(default=1, init=False)
     output_noise: float = field(default=0.0, init=False)
     hidden: tuple = field(default=(), init=False)
     frequencies: tuple = field(default=(), init=False)

@@ -18,13 +18,13 @@ from scratch.learning.training import Recipe, fit
 OBJECTIVES = [minimax, non_saturating, wasserstein, relativistic]
 EVERY_GAME = [(objective, penalty, gamma) for objective in OBJECTIVES
               for penalty, gamma in ((zero_centered, 0.0), (zero_centered, 0.3), (one_centered, 0.7))]
-TEXTBOOK = dict(components=1, output_noise=0.0)            # z ~ N(0, I) and x = G(z)
+TEXTBOOK = dict(prior=1, output_noise=0.0)            # z ~ N(0, I) and x = G(z)
 
 
 def start(rng, objective, penalty=None, gamma=None, n=5, **options):
     """A model with its three arguments of loss, at a random point."""
     model = GAN(3, hidden=(6, 5), objective=objective, penalty=penalty, gamma=gamma,
-                frequencies=(1.0, 2.0), latent_frequencies=(1.0,), **dict(components=3) | options)
+                frequencies=(1.0, 2.0), latent_frequencies=(1.0,), **dict(prior=3) | options)
     theta = model.init(rng, np.float64)
     theta = theta + 0.1 * rng.standard_normal(theta.shape)
     return model, theta, rng.standard_normal((n, 3)), model.draw_noise(rng, n)
@@ -35,7 +35,7 @@ def start(rng, objective, penalty=None, gamma=None, n=5, **options):
 def naive_losses(model, theta, x, noise):
     """Both losses row by row, in the words of the papers; gradients in x by the complex step."""
     e, k, eps, mix = noise
-    mu, log_std, t = (theta[model.blocks[name]] for name in ("mu", "log_std", "t"))
+    mu, log_std, t = (theta[model.blocks[name]] for name in ("prior mean", "prior log_std", "t"))
     mu, std = mu.reshape(3, 2), np.exp(log_std).reshape(3, 2)
     z = np.array([mu[component] + std[component] * draw for component, draw in zip(k, e)])
     samples = model.generate(theta, z) + 0.1 * np.exp(t[0] / 10) * eps
@@ -102,7 +102,7 @@ def test_without_frequencies_both_networks_read_their_bare_input(rng):
 def test_blocks_name_every_parameter_in_order():
     model = GAN(2, hidden=(4,), frequencies=(), latent_frequencies=(1.0,))
     parts = ["W1", "b1", "W2", "b2"]
-    assert list(model.blocks) == [*(f"generator {part}" for part in parts), "mu", "log_std", "t",
+    assert list(model.blocks) == [*(f"generator {part}" for part in parts), "prior mean", "prior log_std", "t",
                                   *(f"discriminator {part}" for part in parts)]
     ends = [block.stop for block in model.blocks.values()]
     assert [block.start for block in model.blocks.values()] == [0, *ends[:-1]] and ends[-1] == model.size
@@ -213,18 +213,18 @@ def linear(model, theta, A):
 A = np.array([[1.0, 0.5], [0.0, 2.0]])
 
 
-@pytest.mark.parametrize("options", [dict(components=3), dict(components=1)])
+@pytest.mark.parametrize("options", [dict(prior=3), dict(prior=1)])
 def test_the_density_of_a_linear_generator_is_a_mixture_of_gaussians(options, rng):
     """N(mu_k A, A^T diag std_k^2 A + s^2 I); the samples have it too."""
     model = GAN(2, hidden=(2,), output_noise=0.3, **options)
     theta = linear(model, model.init(rng, np.float64), A)
     theta[model.blocks["t"]] = 2.0
-    s, K = 0.3 * np.exp(0.2), model.components
+    s, K = 0.3 * np.exp(0.2), model.prior
     assert model.output_std(theta) == pytest.approx(s, rel=1e-12)
     mu, std = np.zeros((1, 2)), np.ones((1, 2))
     if K > 1:
-        theta[model.blocks["log_std"]] += 0.3 * rng.standard_normal(2 * K)
-        mu, std = theta[model.blocks["mu"]].reshape(K, 2), np.exp(theta[model.blocks["log_std"]]).reshape(K, 2)
+        theta[model.blocks["prior log_std"]] += 0.3 * rng.standard_normal(2 * K)
+        mu, std = theta[model.blocks["prior mean"]].reshape(K, 2), np.exp(theta[model.blocks["prior log_std"]]).reshape(K, 2)
     law = GaussianMixture(mu @ A, [A.T @ np.diag(v) @ A + s * s * np.eye(2) for v in std ** 2], np.full(K, 1 / K))
     x = np.concatenate([law.sample(200, rng), [[30.0, -30.0]]])         # the last is far outside
     np.testing.assert_allclose(model.log_prob(theta, x)[:200], law.log_prob(x)[:200], atol=1e-2)
@@ -281,7 +281,7 @@ def test_each_player_has_its_own_rate(rng):
     (dict(penalty="R1"), TypeError, "penalty must be a Penalty"),
     (dict(frequencies=(1.0, -2.0)), ValueError, "frequencies must be a tuple of positive"),
     (dict(latent_frequencies=("1",)), TypeError, "latent_frequencies must hold real numbers"),
-    (dict(gamma=-1.0), ValueError, "gamma"), (dict(components=0), ValueError, "components"),
+    (dict(gamma=-1.0), ValueError, "gamma"), (dict(prior=0), ValueError, "prior"),
     (dict(output_noise=-0.1), ValueError, "output_noise"), (dict(output_noise="none"), TypeError, "output_noise"),
 ])
 def test_bad_sizes_are_refused(change, error, says):

@@ -107,7 +107,7 @@ def test_every_other_discriminator_gives_less(rng):
 def test_training_against_a_frozen_generator_approaches_the_bound_from_below(rng):
     """The generator is set to N(0, 2 I) by hand, since silu(a) - silu(-a) = a, and never moves."""
     model = GAN(2, hidden=(32,), objective=non_saturating, frequencies=(1.0, 2.0), latent_frequencies=(),
-                components=1, output_noise=0.0)
+                prior=1, output_noise=0.0)
     theta = model.init(rng)
     (W, b), (V, c) = mlp_views(model.split(theta)[0], model.generator_widths)
     W[...], b[...], V[...], c[...] = 0, 0, 0, 0
