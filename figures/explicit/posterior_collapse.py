@@ -4,7 +4,7 @@ from functools import cached_property
 
 import numpy as np
 
-from figures.style import ACCENT, COLORS, figure
+from figures.style import COLORS, figure
 from scratch.data.distributions import LAWS
 from scratch.data.real import mri_patches
 from scratch.explicit.autoregressive import AutoregressiveMixture
@@ -15,11 +15,13 @@ from scratch.kernels.likelihoods import mixture_log_density
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, fit
 
-CLAIM = ("A latent unit falls silent exactly where the linear theory says, when beta s^2 reaches its eigenvalue; "
-         "and a decoder that can say everything by itself leaves the whole code silent at no cost in likelihood.")
-STUDY = True
+SECTION = "1.3"
+FINDING = "Latent units fall silent where theory says, or a decoder needs none"
+SETTINGS = ("Prior N(0, I). a) 3 x 3 MRI patches, 4 units, 32 beta, 2,000 steps of 512 each; lines: exact optimum, dots: trained. b) ring, the "
+            "decoder an autoregressive model that may look at z (48-48), 2,000 steps of 256; 8 draws of q a row; dot: one of 3 seeds.")
 
 COMPONENTS = (1, 2, 4, 8, 16)
+SEEDS, UNITS, SIDE = 3, 4, 3
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class StrongDecoder(VAE):
 
     It is AutoregressiveMixture on the row (z, x), of which only the conditionals of x are used.
     """
+    prior: int = 1
     components: int = 1
 
     @cached_property
@@ -57,54 +60,97 @@ class StrongDecoder(VAE):
         return np.sum(log_p, axis=1).reshape(z.shape[:2]), pull
 
 
-def compute(effort, rng):
-    """Nats per unit against beta, trained and exact; nats in the code and excess against the decoder's strength."""
+def parts(effort):
+    """The linear VAE, and a strong decoder of each size, for each seed."""
+    return [f"{kind} {seed}" for kind in ("linear", *COMPONENTS) for seed in range(SEEDS)]
+
+
+def compute_part(part, effort, rng):
+    """linear: nats of each unit at each beta, trained, and the exact thresholds; strong: nats in the code and lost."""
+    kind, _ = part.split()
+    return _linear(effort, rng) if kind == "linear" else _strong(int(kind), effort, rng)
+
+
+def _linear(effort, rng):
     short = effort == "quick"
-    x, _ = mri_patches(3, rng)
-    x = x[:200] if short else x
-    betas, fine = np.geomspace(0.25, 32, 3 if short else 12), np.geomspace(0.2, 40, 200)
-    trained = []
-    for beta in betas:
-        model = LinearVAE(9, latent=4, beta=float(beta))
-        theta = fit(model, model.init(rng), x, rng, steps=10 if short else 2500)
+    x, _ = mri_patches(SIDE, np.random.default_rng(0))      # the same noise in the gray levels for all seeds
+    thresholds = _thresholds(x)
+    near = np.sort(np.outer(thresholds, [0.7, 0.85, 0.95, 1.05, 1.2]).ravel())
+    betas, trained = np.sort(np.concatenate([np.geomspace(0.25, 60, 12), near])), []
+    for beta in betas[:2] if short else betas:
+        model = LinearVAE(SIDE ** 2, latent=UNITS, beta=float(beta))
+        theta = fit(model, model.init(rng), x, rng, steps=10 if short else 2000)
         mean, log_std = model.encode(theta, x)
         trained.append(np.sort(0.5 * np.mean(mean ** 2 + np.exp(2 * log_std) - 2 * log_std - 1, axis=0))[::-1])
-    exact = [LinearVAE(9, latent=4, beta=float(beta)).unit_kl(x) for beta in fine]
+    betas = betas[:len(trained)]
+    fine = np.geomspace(0.2, 80, 60 if short else 300)
+    exact, at = ([LinearVAE(SIDE ** 2, latent=UNITS, beta=float(beta)).unit_kl(x) for beta in grid] for grid in (fine, betas))
+    return dict(betas=betas, trained=trained, fine=fine, exact=exact, at=at, thresholds=thresholds)
 
-    law, strong = LAWS["ring"], []
-    y, steps = law.sample(50 if short else 4000, rng), 10 if short else 3000
-    for components in COMPONENTS:
-        model = StrongDecoder(2, hidden=(8,) if short else (48, 48), components=components)
-        theta = fit(model, model.init(rng), law, rng, steps=steps,
-                    recipe=Recipe(Adam(3e-3, beta2=0.99), batch_size=256))
-        noise = rng.standard_normal((8, len(y), 2))
-        _, (reconstruction, kl), _ = model.elbo_loss(theta, y, noise)
-        excess = law.log_prob(y) + reconstruction + kl
-        strong.append((kl.mean(), excess.mean(), excess.std(ddof=1) / np.sqrt(len(y))))
-    return dict(betas=betas, fine=fine, trained=trained, exact=exact, strong=strong, steps=steps)
+
+def _thresholds(x):
+    """The beta at which each unit falls silent, (UNITS,): t = l_a where unit a has just left the sum over j >= a."""
+    values = np.linalg.eigvalsh(np.cov(x.T, bias=True))[::-1]
+    return np.array([values[a] * len(values) / (values[a:].sum() + a * values[a]) for a in range(UNITS)])
+
+
+def _strong(components, effort, rng):
+    short, law = effort == "quick", LAWS["ring"]
+    y = law.sample(50 if short else 4000, rng)
+    model = StrongDecoder(2, hidden=(8,) if short else (48, 48), components=components)
+    theta = fit(model, model.init(rng), law, rng, steps=10 if short else 2000,
+                recipe=Recipe(Adam(3e-3, beta2=0.99), batch_size=256))
+    _, (reconstruction, kl), _ = model.elbo_loss(theta, y, rng.standard_normal((8, len(y), 2)))
+    excess = law.log_prob(y) + reconstruction + kl
+    return dict(code=kl.mean(), lost=excess.mean(), error=excess.std(ddof=1) / np.sqrt(len(y)))
+
+
+def gather(effort, parts):
+    """Trained nats (seeds, betas, units); nats in the code and lost (components, seeds)."""
+    linear = [parts[f"linear {seed}"] for seed in range(SEEDS)]
+    strong = {key: [[parts[f"{k} {seed}"][key] for seed in range(SEEDS)] for k in COMPONENTS]
+              for key in ("code", "lost", "error")}
+    return linear[0] | strong | dict(trained=[part["trained"] for part in linear], seeds=SEEDS)
+
+
+def claim(results):
+    """How far training is from theory; the code of the weakest and the strongest decoder."""
+    off, code = np.abs(results["trained"] - results["at"]).max(), results["code"].mean(axis=1)
+    return (f"Trained linear VAEs are within {off:.2f} nats of theory at every beta; a code of {code[0]:.2f} nats falls to "
+            f"{code[-1]:.3f} as the decoder gets stronger.")
+
+
+def checks(results):
+    """Theory against training; what the strong decoder does with its code, and what that costs."""
+    silent, loud = results["at"] == 0, results["at"] > 0.1
+    return {"all trained units within 0.06 nats of theory": bool((np.abs(results["trained"] - results["at"]) < 0.06).all()),
+            "units that theory silences carry less than 0.02 nats": bool((results["trained"][:, silent] < 0.02).all()),
+            "units above 0.1 nats in theory are not silent": bool((results["trained"][:, loud] > 0.04).all()),
+            "the code of the strongest decoder is silent in every seed": bool((results["code"][-1] < 0.05).all()),
+            "that of the weakest is not": bool((results["code"][0] > 1).all()),
+            "the strongest decoder loses less than the weakest, in every seed":
+                bool((results["lost"][-1] + 3 * results["error"][-1] < results["lost"][0]).all())}
 
 
 def draw(results):
     """Nats of each unit against beta; nats of the whole code against the number of mixture components."""
-    fig = figure(3.5, "Posterior collapse: nats that the code carries, one run a point")
-    linear, strong = fig.subplots(1, 2, width_ratios=[1.3, 1])
-    for unit in range(results["exact"].shape[1]):
-        silent = results["fine"][results["exact"][:, unit] == 0]
-        label = ("exact, 1/2 log(l / t)", "trained, 2500 steps") if unit == 0 else (None, None)
-        linear.semilogx(results["fine"], results["exact"][:, unit], color=COLORS["truth"], lw=1, label=label[0])
-        linear.semilogx(results["betas"], results["trained"][:, unit], "o", ms=4, color=COLORS["vae"],
-                        label=label[1])
-        if len(silent):
-            linear.axvline(silent[0], ymax=0.12, color=ACCENT, lw=1,
-                           label="exact thresholds" if unit == 1 else None)
-    linear.set(xlabel="beta", ylabel="KL of each unit [nats]", title="linear VAE on 3 x 3 MRI patches, 4 units")
-    linear.legend()
+    fig = figure(3.9, FINDING, SETTINGS)
+    linear, strong = fig.subplots(1, 2, width_ratios=[1.5, 1])
+    for unit, threshold in enumerate(results["thresholds"]):
+        linear.semilogx(results["fine"], results["exact"][:, unit], color="black", lw=1)
+        for seed in results["trained"]:
+            linear.semilogx(results["betas"], seed[:, unit], "o", ms=4, mew=0, alpha=0.6, color=COLORS["vae"])
+        linear.annotate(f"{threshold:.2g}", (threshold, 0), (threshold, -0.2), ha="center", va="top", fontsize=8,
+                        arrowprops=dict(arrowstyle="-", lw=0.8))
+    linear.text(1.1 * results["fine"][0], results["exact"][0, 0] + 0.05, "unit 1", va="bottom")
+    linear.text(1.1 * results["fine"][0], results["exact"][0, 3] + 0.12, "units 2 to 4", va="bottom")
+    linear.set(xlabel="beta (below the axis: where theory silences a unit)", ylabel="KL of each unit [nats]", ylim=(-0.45, None),
+               title="a) linear VAE: line exact, dots trained")
     places = np.arange(len(COMPONENTS))
-    kl, excess, error = results["strong"].T
-    strong.plot(places, kl, "o-", ms=4, color=COLORS["vae"], label="in the code: KL(q || prior)")
-    strong.errorbar(places, excess, 2 * error, fmt="s--", ms=4, color=ACCENT, label="lost: -ELBO minus the entropy")
+    for key, color, label, where in (("code", COLORS["vae"], "in the code", 0), ("lost", "black", "lost: -ELBO - entropy", 0)):
+        strong.plot(places, results[key].mean(axis=1), color=color, lw=1)
+        strong.plot(places, results[key], "o", ms=4, mew=0, alpha=0.7, color=color)
+        strong.text(0.15, results[key][0].mean() + 0.06, label, color=color, va="bottom")
     strong.set_xticks(places, COMPONENTS)
-    strong.set(xlabel="mixture components in each conditional", ylabel="nats", ylim=(-0.1, None),
-               title=f"ring, autoregressive decoder, {int(results['steps'])} steps")
-    strong.legend()
+    strong.set(xlabel="Gaussians in each conditional of the decoder", ylabel="nats", title="b) autoregressive decoder")
     return fig

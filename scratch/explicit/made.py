@@ -114,7 +114,7 @@ class Autoregressive:
 class MADE(Autoregressive):
     """p(x) over {0 ... classes-1}^dim, exact, from one masked network.
 
-    hidden: the widths of the hidden layers; by default those of the figure made_exact.
+    hidden: the widths of the hidden layers; by default, for 12 bits and more, by hand.
     orders: those that are averaged in (5), by default only the natural one.
 
     >>> model = MADE(3, hidden=(8,))
