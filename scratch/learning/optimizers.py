@@ -57,6 +57,7 @@ class Adam(_Rates):
 
     Under a constant gradient every coordinate moves by rate at each step (up to epsilon), and theta
     by rate sqrt(P).  So Adam hides a wrong factor in the loss: "it trains" proves nothing.
+    figures/learning/adam_hides.py trains six wrong codes beside the right ones.
 
     Constants.  0.9, 0.999 and 1e-8 are the paper's.  Most recipes here set beta2 = 0.99: g^2 is
     averaged over about 100 steps, and a bad start is forgotten ten times faster than with 0.999.
