@@ -21,7 +21,6 @@ from scratch.learning.training import Recipe, fit
 DIM = SIDE ** 2
 DARKEST = (6 - MRI_CENTER) / MRI_SCALE       # a pixel below gray level 6 is air, bone or fluid; by hand
 LATENT = 20                                  # of probabilistic PCA, or half of its rows if that is less; by hand
-BANDWIDTH = 0.5                              # of the shrunk mixture, in standard deviations; by hand
 NEIGHBORS = 5                                # of SMOTE, as in its paper
 BRIGHTNESS = 0.7                             # std of the hand-made jitter's shift of all pixels; by hand
 RECIPE = Recipe(Adam(1e-2, beta2=0.99), batch_size=128)
@@ -104,22 +103,27 @@ def pca(x):
 class ShrunkMixture:
     """A Gaussian around every row, all shrunk to the mean so that mean and covariance are those of `pca`.
 
-    x = m + sqrt(1 - h^2) (row - m) + h eps, eps ~ N(0, S) (Silverman 1986, "Density Estimation", 6.4.1).
+    x = m + sqrt(1 - h^2) (row - m) + h eps, eps ~ N(0, S), h = (4 / (N (D + 2)))^(1 / (D + 4)), which is best
+    for Gaussian rows (Silverman 1986, "Density Estimation for Statistics and Data Analysis", 4.3.2 and 6.4.1).
     """
     rows: np.ndarray
     gaussian: GaussianMixture
 
+    h = property(lambda self: (4 / (len(self.rows) * (DIM + 2))) ** (1 / (DIM + 4)))
+
     def sample(self, n, rng):
         """n rows (n, D)."""
-        kept = self.rows[rng.integers(len(self.rows), size=n)] - self.gaussian.means
-        spread = self.gaussian.sample(n, rng) - self.gaussian.means
-        return self.gaussian.means + np.sqrt(1 - BANDWIDTH ** 2) * kept + BANDWIDTH * spread
+        centers, m = self.centers(), self.gaussian.means
+        return centers[rng.integers(len(centers), size=n)] + self.h * (self.gaussian.sample(n, rng) - m)
+
+    def centers(self):
+        """The means of the Gaussians, (N, D)."""
+        return self.gaussian.means + np.sqrt(1 - self.h ** 2) * (self.rows - self.gaussian.means)
 
     def log_prob(self, x):
         """log p(x), (N,) nats."""
-        factor = BANDWIDTH * np.linalg.cholesky(self.gaussian.covariances[0])
-        centers = self.gaussian.means + np.sqrt(1 - BANDWIDTH ** 2) * (self.rows - self.gaussian.means)
-        z, c = (np.linalg.solve(factor, part.T).T for part in (x, centers))
+        factor = self.h * np.linalg.cholesky(self.gaussian.covariances[0])
+        z, c = (np.linalg.solve(factor, part.T).T for part in (x, self.centers()))
         square = np.sum(z * z, axis=1)[:, None] - 2 * z @ c.T + np.sum(c * c, axis=1)
         constant = np.log(np.diag(factor)).sum() + DIM / 2 * np.log(2 * np.pi) + np.log(len(c))
         return logsumexp(-0.5 * square, axis=1) - constant
