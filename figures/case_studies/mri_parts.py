@@ -174,7 +174,7 @@ VAE_STEPS = 600                              # by hand
 
 def vae(x, rng, steps):
     """A VAE of one class."""
-    model = VAE(DIM, latent=16, hidden=(128,))
+    model = VAE(DIM, latent=16, hidden=(128,), prior=1)
     rows = (x - x.mean(axis=0)).astype(np.float32)
     return Shifted(Learned(model, fit(model, model.init(rng), Batches(rows), rng, steps=steps, recipe=RECIPE)), x.mean(axis=0))
 
