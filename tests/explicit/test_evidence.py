@@ -176,7 +176,7 @@ def test_only_the_rows_that_need_it_get_a_finer_grid(rng, monkeypatch):
     z = np.linspace(-2.5, 2.5, 501)
     f = model.decode(theta, z[:, None])
     slope = np.hypot(*np.gradient(f, z, axis=0).T)
-    theta[-1] = np.log(0.5 * 0.0074 * slope.max())          # 0.0074: the least std of a posterior on 2,000 nodes
+    theta[-1] = np.log(0.1 * 0.0074 * slope.max())          # 0.0074: the least std of a posterior on 2,000 nodes
     x, asked = np.repeat(f[[slope.argmin(), slope.argmax()]], 6, axis=0), []
     plain = evidence._midpoint_sum
     monkeypatch.setattr(evidence, "_midpoint_sum", lambda *a: asked.append(len(a[2])) or plain(*a))
