@@ -7,7 +7,9 @@ import re
 
 from figures import runner, store
 
-PICTURES = ()                               # the figures that the README shows, in this order
+# The figures that the README shows below the ledger, in this order.
+PICTURES = ("key_formula", "three_abilities", "generative_and_discriminative", "mode_collapse", "diffusion_process",
+            "mri_augmentation", "adam_hides")
 
 
 def line(name):

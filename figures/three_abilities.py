@@ -14,7 +14,7 @@ from scratch.implicit.gan import GAN
 from scratch.learning.training import fit
 
 SECTION = "1.2"
-FINDING = "All four families generate and have a density here; a GAN has no code"
+FINDING = "Every family has a density here; only a GAN has no code"
 SETTINGS = ("Moons. Gray: the exact density. Contours: the model's density, at the same levels. Codes: 800 data points, colored by "
             "their angle. Numbers: mean of 3 seeds; KL(p_data || p_model) from samples by neighbors, from densities by quadrature.")
 
