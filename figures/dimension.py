@@ -10,7 +10,7 @@ from scratch.implicit.diffusion.flow_matching import FlowMatching
 from scratch.learning.training import Recipe, fit
 
 SECTION = "1.3"
-FINDING = "TODO"
+FINDING = "Missed nats grow by orders of magnitude from 2 to 64 dimensions"
 SETTINGS = ("Mixture of 8 Gaussians: their means are on a circle of radius 2 in each pair of coordinates; std 0.3, "
             "neighboring coordinates correlated by 0.7. 2,000 steps of 256 fresh samples, default widths. KL by Monte "
             "Carlo, 200 to 4,000 rows. A dot for each of 3 seeds, with its standard error; line: their mean.")
@@ -68,7 +68,8 @@ def claim(results):
 def checks(results):
     """What the headline says."""
     value = results["kl"][..., 0].mean(axis=2)              # (family, dimension)
-    return {"every family misses more in 64 dimensions than in 2": bool((value[:, -1] > value[:, 0]).all())}
+    return {"every family misses at least 100 times more in 64 dimensions than in 2":
+            bool((value[:, -1] > 100 * value[:, 0]).all())}
 
 
 def draw(results):

@@ -23,6 +23,7 @@ SETTINGS = ("Under each cell, in nats, means over 3 seeds: KL(data || model), co
 
 NAMES = ("ring", "grid", "moons", "spirals", "checkerboard", "banana", "funnel")
 JUMPS = "checkerboard"                                      # errors at its edges are finer than cells and balls
+TOO_FINE = (JUMPS, "funnel")                                # for quadrature: the funnel's throat is 700 times narrower than its box
 SEEDS = 3
 SHOWN = 600                                                 # samples of seed 0 in a cell
 N = {"full": 10_000, "quick": 60}                           # rows of each sample; also those that are timed
@@ -56,7 +57,7 @@ def compute_part(part, effort, rng):
     else:
         _, density_seconds = _timed(lambda: log_q(x))
         made["monte carlo"] = kl_monte_carlo(law.log_prob, log_q, x)
-    if family.nodes and name != JUMPS:
+    if family.nodes and name not in TOO_FINE:
         nodes = family.nodes if effort == "full" else QUICK_NODES
         made["quadrature"] = kl_quadrature(law.log_prob, log_q, law.bounds(), nodes)
         made["reverse quadrature"] = kl_quadrature(log_q, law.log_prob, law.bounds(), nodes)
@@ -209,7 +210,7 @@ def checks(results):
     """What the picture says."""
     flow = [mean(results, "flow matching", [name]) / mean(results, "diffusion", [name]) for name in ("ring", "spirals")]
     means = {family: mean(results, family) for family in FAMILIES}
-    mass = np.abs(results["mass"][:, :NAMES.index("funnel")] - 1)
+    mass = np.abs(results["mass"] - 1)
     return {
         "autoregressive at most 0.002 nats in every seed on ring, grid, moons, spirals and banana":
             worst(results, "autoregressive", (*MIXTURES, "banana")) <= 0.002,
