@@ -227,7 +227,7 @@ def learning():
 def games():
     x, y, rng = two_samples()
     x, y = x[:, :2], y[:, :2]
-    yield "GAN", gan.GAN, dict(dim=2, latent=2, hidden=(3,), objective=objectives.relativistic, gamma=0.1,
+    yield "GAN", gan.GAN, dict(dim=2, latent=2, prior=2, output_noise=0.1, hidden=(3,), objective=objectives.relativistic, gamma=0.1,
                                penalty=objectives.zero_centered, frequencies=(1.0,), latent_frequencies=(1.0,))
     model = gan.GAN(2, hidden=(3,), frequencies=(), latent_frequencies=())
     yield "GAN.rates", model.rates, dict(generator=0.1, discriminator=0.1)

@@ -1,74 +1,81 @@
-"""The Dirac-GAN: paths of its two players under each objective, and how fast they should approach."""
+"""The Dirac-GAN: paths of its two players under each objective, with both orders of steps."""
 import numpy as np
 
 from figures.style import COLORS, figure
-from scratch.implicit.dirac_gan import DiracGAN, measured_rate
+from scratch.implicit.dirac_gan import DiracGAN
 from scratch.implicit.gan import minimax, non_saturating, relativistic, wasserstein
 
-CLAIM = ("Near equilibrium every objective moves as its game Jacobian predicts, to 1e-9 a step; without penalty "
-         "simultaneous steps move away and alternating ones orbit, R1 and R2 make both converge; WGAN-GP has no "
-         "Jacobian there and comes to rest elsewhere, where the generator is wrong.")
+SECTION = "1.5"
+FINDING = "Without a penalty the game circles or drifts away; R1 and R2 end it"
+SETTINGS = ("Data at 0, generator a point at theta, discriminator psi x; no randomness, so one run each. 250 steps of h = 0.2 from the "
+            "hollow dot to the full dot; arrows: direction. Orange: alternating steps; gray: simultaneous. Cross: the equilibrium. "
+            "WGAN-GP: lambda = 1; R1 of 0.5, R1 and R2 of 0.4.")
 
-GAMES = {"minimax": DiracGAN(minimax), "non-saturating": DiracGAN(non_saturating),
-         "wasserstein": DiracGAN(wasserstein), "WGAN-GP": DiracGAN(wasserstein, gradient_penalty=1.0),
-         "non-saturating + R1": DiracGAN(non_saturating, r1=0.5),
+GAMES = {"minimax": DiracGAN(minimax), "non-saturating": DiracGAN(non_saturating), "wasserstein": DiracGAN(wasserstein),
+         "WGAN-GP": DiracGAN(wasserstein, gradient_penalty=1.0), "non-saturating + R1": DiracGAN(non_saturating, r1=0.5),
          "relativistic + R1 + R2": DiracGAN(relativistic, r1=0.4, r2=0.4)}
-LINES = {"minimax": ("-", "o", 7, "#F2B68C"), "non-saturating": ("--", "x", 4, "#7A3600"),      # the same: both shown
-         "wasserstein": ("-", "s", 4, COLORS["truth"]), "non-saturating + R1": ("-.", "^", 4, "#F2B68C"),
-         "relativistic + R1 + R2": ("-", "o", 4, COLORS["gan"])}        # line, dot, its size, color
-STEP, START, TINY = 0.2, (1.2, 0.0), (1e-5, 0.0)
-ORDERS = ("simultaneous", "alternating")
-WINDOW = 2.4
+FREE, DAMPED = ("minimax", "non-saturating", "wasserstein"), ("non-saturating + R1", "relativistic + R1 + R2")
+STEP, START = 0.2, (0.1, 0.0)                               # near: farther out the sigmoids are flat
+ORDERS = {"simultaneous": "#999999", "alternating": COLORS["gan"]}
 
 
 def compute(effort, rng):
-    """Paths from START with both orders of steps; predicted and measured rates over step lengths."""
-    steps, lengths = (40, 3) if effort == "quick" else (250, 12)
-    h = np.geomspace(0.02, 1.0, lengths)
-    results = dict(steps=steps, h=h)
-    for name, game in GAMES.items():
-        for order in ORDERS:
-            alternating = order == "alternating"
-            results[f"{name} {order} path"] = game.simulate(START, STEP, steps, alternating)
-            if not game.gradient_penalty:
-                results[f"{name} {order} predicted"] = [game.rate(a, getattr(game, order)) for a in h]
-                results[f"{name} {order} measured"] = [measured_rate(game.simulate(TINY, a, 20, alternating))
-                                                       for a in h]
-                results[f"{name} {order} here"] = game.rate(STEP, getattr(game, order))
-    return results
+    """Paths (steps + 1, 2) from START with both orders of steps."""
+    steps = 40 if effort == "quick" else 250
+    paths = {f"{name}, {order}": game.simulate(START, STEP, steps, order == "alternating").astype(np.float32)
+             for name, game in GAMES.items() for order in ORDERS}
+    return dict(paths, seeds=1)
+
+
+def radius(results, name, order):
+    """Distance from the equilibrium along the path, in units of the first one."""
+    return np.linalg.norm(results[f"{name}, {order}"], axis=1) / START[0]
+
+
+def claim(results):
+    """How far the players end from the equilibrium."""
+    grown = min(radius(results, name, "simultaneous")[-1] for name in FREE)
+    left = max(radius(results, name, order)[-1] for name in DAMPED for order in ORDERS)
+    return (f"Without penalty simultaneous steps end at least {grown:.1f} times farther than they began; "
+            f"with R1 or R1 and R2 within {left:.0e} of that.")
+
+
+def checks(results):
+    """Away, around, or in; and WGAN-GP comes to rest with a wrong generator."""
+    ends = {(name, order): radius(results, name, order) for name in GAMES for order in ORDERS}
+    rest = results["WGAN-GP, alternating"]
+    return {"simultaneous steps without penalty end twice as far or farther": all(
+                ends[name, "simultaneous"][-1] > 2 for name in FREE),
+            "alternating steps without penalty stay between 0.8 and 1.25": all(
+                0.8 < ends[name, "alternating"].min() and ends[name, "alternating"].max() < 1.25 for name in FREE),
+            "R1 and R2 bring both orders to a hundredth": all(
+                ends[name, order][-1] < 0.01 for name in DAMPED for order in ORDERS),
+            "WGAN-GP does not bring the generator to the data": bool(np.abs(rest[-50:, 0]).max() > 0.01)}
 
 
 def draw(results):
-    """The paths in six panels; below, rates per step over the step length: lines predicted, dots measured."""
-    fig = figure(8.6, f"Dirac-GAN: {int(results['steps'])} steps of h = {STEP:g} from (theta, psi) = {START}, "
-                      "no randomness.\nThe cross is the equilibrium, in the titles the predicted factors per step")
-    rows = fig.subfigures(2, 1, height_ratios=[2, 1])
-    for ax, name in zip(rows[0].subplots(2, 3).flat, GAMES):
-        for order, color in zip(ORDERS, (COLORS["baseline"], COLORS["gan"])):
-            path = results[f"{name} {order} path"]
-            ax.plot(*path.T, color=color, lw=0.9, label=order)
-            ax.plot(*path[-1], "o", ms=5, color=color)
-        ax.plot(0, 0, "+", ms=9, color=COLORS["truth"])
-        ax.set(xlim=(-WINDOW, WINDOW), ylim=(-WINDOW, WINDOW), aspect="equal", xlabel=r"generator $\theta$",
-               ylabel=r"discriminator $\psi$")
-        if f"{name} simultaneous here" in results:
-            rates = [float(results[f"{name} {order} here"]) for order in ORDERS]
-            ax.set_title(f"{name}\n{rates[0]:.4f} simultaneous, {rates[1]:.4f} alternating")
-        else:
-            ax.set_title(f"{name}, $\\lambda$ = {GAMES[name].gradient_penalty:g}\nno Jacobian at $\\psi = 0$")
-    ax.legend(loc="lower right")
-    worst = 0.0
-    for ax, order in zip(rows[1].subplots(1, 2), ORDERS):
-        for name, game in GAMES.items():
-            if f"{name} {order} predicted" not in results:
-                continue
-            predicted, measured = results[f"{name} {order} predicted"], results[f"{name} {order} measured"]
-            worst = max(worst, np.abs(predicted - measured).max())
-            line, dot, size, color = LINES[name]
-            ax.semilogx(results["h"], predicted, line, lw=1, color=color)
-            ax.semilogx(results["h"], measured, dot, ms=size, color=color, label=name)
-        ax.axhline(1, color=COLORS["baseline"], ls=":")
-        ax.set(xlabel="step length h", ylabel="factor per step", title=f"{order}: lines predicted, dots measured")
-    ax.legend(fontsize=7)
-    rows[1].suptitle(f"largest difference of predicted and measured factor: {worst:.1e}", fontsize=9)
+    """The paths in six panels."""
+    fig = figure(5.9, FINDING, SETTINGS)
+    for letter, ax, name in zip("abcdef", fig.subplots(2, 3).flat, GAMES):
+        for order, color in ORDERS.items():
+            path = results[f"{name}, {order}"]
+            ax.plot(*path.T, color=color, lw=1)
+            for i in (8, 24, 45):
+                if i + 1 < len(path):
+                    ax.annotate("", path[i + 1], path[i], arrowprops=dict(arrowstyle="-|>", color=color, lw=1))
+            ax.plot(*path[-1], "o", ms=6, color=color)
+        ax.plot(*START, "o", ms=6, mfc="white", mec="#555555")
+        ax.plot(0, 0, "+", ms=11, mew=1.5, color=COLORS["truth"])
+        farthest = 1.15 * max(np.abs(results[f"{name}, {order}"]).max() for order in ORDERS)
+        reach = min(farthest, 25 * START[0])
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal",
+               title=f"{letter}) {name}" + ": leaves the panel" * bool(reach < farthest))
+        ax.locator_params(nbins=4)
+        if letter in "def":
+            ax.set_xlabel(r"generator $\theta$")
+        if letter in "ad":
+            ax.set_ylabel(r"discriminator $\psi$")
+        if letter == "a":
+            ax.text(0.0, 0.16 * reach / 0.39, "alternating", color=COLORS["gan"], ha="center")
+            ax.text(0.0, 0.88 * reach, "simultaneous", color="#777777", ha="center")
     return fig

@@ -1,5 +1,5 @@
-"""The mode-collapse table: PacGAN's ring and grid, three objectives, ten seeds, next to the published rows."""
-from dataclasses import dataclass
+"""Mode collapse by PacGAN's protocol at equal CPU time: three GANs, diffusion, an autoregressive model, a VAE."""
+from dataclasses import dataclass, replace
 from typing import Callable
 
 import numpy as np
@@ -7,85 +7,165 @@ import numpy as np
 from figures.style import COLORS, figure
 from scratch.data.distributions import grid, ring
 from scratch.divergence.mode_coverage import mode_coverage
-from scratch.implicit.gan import GAN, non_saturating, relativistic, wasserstein
+from scratch.explicit.autoregressive import AutoregressiveMixture
+from scratch.explicit.vae import VAE
+from scratch.implicit.diffusion.denoiser import Diffusion
+from scratch.implicit.gan import GAN, non_saturating, wasserstein
 from scratch.learning.optimizers import Adam
-from scratch.learning.training import Recipe, fit
+from scratch.learning.training import Recipe, train
 
-CLAIM = ("By PacGAN's protocol the relativistic GAN with R1 and R2 keeps all 8 and all 25 modes in each of ten seeds, "
-         "evenly (reverse KL 0.005 and 0.017 nats), with 97 and 94 % of its samples of high quality.  After a third of "
-         "its updates WGAN-GP keeps all modes too, but is blurred; the plain GAN holds 2 of 8 and 9 of 25.")
-STUDY = True
+SECTION = "1.5"
+FINDING = "At equal cost the plain GAN loses modes; diffusion and penalized GANs keep them"
+SETTINGS = ("PacGAN's ring and grid (modes of std 0.01 and 0.05, scaled to unit variance), 2,500 samples a run, ten seeds a method. "
+            "Updates are what one core did in 30 s: plain GAN (2014, no sines) 10,000 of 256, WGAN-GP 6,000 and relativistic + R1 + R2 "
+            "7,000 of 256 (both with sines up to 32, z ~ N(0, I), no output noise), diffusion 19,000, autoregressive 12,500, "
+            "VAE 25,000 with their own recipes. "
+            "High quality: within 3 std of a mode. Small dots: seeds; bar: 1 s.e. Gray: Lin et al. 2018, Table 1, 400,000 updates.")
 
 # PacGAN's distributions (Lin et al. 2018), divided by their standard deviation; no number depends on it.
-RING, GRID = ring(8, 2 ** 0.5, 0.01 * 2 ** 0.5), grid(5, 2 / 8 ** 0.5, 0.05 / 8 ** 0.5)
-LAWS = {"ring": (RING, 0.01 * 2 ** 0.5), "grid": (GRID, 0.05 / 8 ** 0.5)}
-SEEDS, HIDDEN, SAMPLES = 10, (128, 128, 128), 2500
+LAWS = {"ring": (ring(8, 2 ** 0.5, 0.01 * 2 ** 0.5), 0.01 * 2 ** 0.5),
+        "grid": (grid(5, 2 / 8 ** 0.5, 0.05 / 8 ** 0.5), 0.05 / 8 ** 0.5)}
+SEEDS, SAMPLES, CHECKPOINTS = 10, 2500, 12
+SECONDS = 30
+TEXTBOOK = dict(prior=1, output_noise=0.0)                  # z ~ N(0, I), x = G(z)
+SINES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)                    # the modes are narrower than those of LAWS
 
 
 @dataclass(frozen=True)
 class Method:
-    """An objective, how long it is trained, and how: for the first two the best of a few short trials."""
-    objective: Callable
+    """A model, its updates in 30 s of one core, measured on the ring, its color, and how it is trained."""
+    model: Callable
     steps: int
-    gamma: float = None
+    color: str
     recipe: Callable = lambda model: model.recipe
 
 
+def lower_gamma_far(model, done):
+    """gamma falls to a thousandth: these modes are narrow."""
+    return replace(model, gamma=model.gamma * 1e-3 ** done)
+
+
+# For the first two the best of a few short trials.
 METHODS = {
-    "plain GAN": Method(non_saturating, 8_000, recipe=lambda model: Recipe(
-        Adam(1e-3, beta1=0.5, beta2=0.99), batch_size=256)),
-    "WGAN-GP": Method(wasserstein, 8_000, gamma=1.0, recipe=lambda model: Recipe(
-        Adam(model.rates(1e-3, 3e-3), beta1=0.0, beta2=0.9), batch_size=256)),
-    "relativistic + R1 + R2": Method(relativistic, 25_000),
+    "plain GAN (2014)": Method(lambda **sizes: GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=(),
+                                                   **TEXTBOOK, **sizes), 10_000, COLORS["gan"],
+                               lambda model: Recipe(Adam(1e-3, beta1=0.5, beta2=0.99), batch_size=256)),
+    "WGAN-GP": Method(lambda **sizes: GAN(2, objective=wasserstein, gamma=1.0, frequencies=SINES, **TEXTBOOK, **sizes),
+                      6_000, COLORS["gan"],
+                      lambda model: Recipe(Adam(model.rates(1e-3, 3e-3), beta1=0.0, beta2=0.9), batch_size=256)),
+    "relativistic + R1 + R2": Method(lambda **sizes: GAN(2, frequencies=SINES, **TEXTBOOK, **sizes), 7_000, COLORS["gan"],
+                                     lambda model: replace(model.recipe, batch_size=256, anneal=lower_gamma_far)),
+    "diffusion": Method(lambda **sizes: Diffusion(2, **sizes), 19_000, COLORS["diffusion"]),
+    "autoregressive": Method(lambda **sizes: AutoregressiveMixture(2, **sizes), 12_500, COLORS["autoregressive"]),
+    "VAE": Method(lambda **sizes: VAE(2, **sizes), 25_000, COLORS["vae"]),
 }
 
 # mean and standard error over 10 trials: modes, high quality [%], reverse KL [nats]; Lin et al. 2018, Table 1
-PUBLISHED = {"ring": {"GAN": (6.3, 0.5, 98.2, 0.2, 0.45, 0.09), "ALI": (6.6, 0.3, 97.6, 0.4, 0.36, 0.04),
-                      "PacGAN2": (7.9, 0.1, 95.6, 2.0, 0.07, 0.03), "PacGAN4": (7.8, 0.1, 95.9, 1.4, 0.07, 0.02)},
-             "grid": {"GAN": (17.3, 0.8, 94.8, 0.7, 0.70, 0.07), "ALI": (24.1, 0.4, 95.7, 0.6, 0.14, 0.03),
-                      "PacGAN2": (23.8, 0.7, 91.3, 0.8, 0.13, 0.04), "PacGAN4": (24.8, 0.2, 93.6, 0.6, 0.04, 0.01)}}
+PUBLISHED = {"ring": {"GAN": (6.3, 0.5, 98.2, 0.2, 0.45, 0.09), "PacGAN4": (7.8, 0.1, 95.9, 1.4, 0.07, 0.02)},
+             "grid": {"GAN": (17.3, 0.8, 94.8, 0.7, 0.70, 0.07), "PacGAN4": (24.8, 0.2, 93.6, 0.6, 0.04, 0.01)}}
 
 
-def compute(effort, rng):
-    """(modes, high quality in %, reverse KL in nats) of every run, (seeds, 3) for each law and method."""
-    seeds, steps, hidden = (1, 20, (8,)) if effort == "quick" else (SEEDS, None, HIDDEN)
-    return {f"{law}_{column}": [run(law, method, seed, steps, hidden) for seed in range(seeds)]
-            for law in LAWS for column, method in enumerate(METHODS)}
+def parts(effort):
+    """One run each: law, method, seed."""
+    seeds = 1 if effort == "quick" else SEEDS
+    return [f"{law}, {method}, {seed}" for seed in range(seeds) for law in LAWS for method in METHODS]
 
 
-def run(law_name, method_name, seed, steps=None, hidden=HIDDEN):
-    """One run from a stream of its own, so that it can be repeated alone."""
-    rng = np.random.default_rng([seed, list(LAWS).index(law_name), list(METHODS).index(method_name)])
+def compute_part(part, effort, rng):
+    """(modes, high quality in %, reverse KL in nats) of the averaged parameters along one run."""
+    law_name, method_name, _ = part.split(", ")
     (law, std), method = LAWS[law_name], METHODS[method_name]
-    model = GAN(2, hidden=hidden, objective=method.objective, gamma=method.gamma)
-    theta = fit(model, model.init(rng), law, rng, steps=steps or method.steps, recipe=method.recipe(model))
-    coverage = mode_coverage(model.sample(theta, SAMPLES, rng).astype(float), law.means, std)
-    return coverage.modes, 100 * coverage.high_quality, coverage.reverse_kl
+    model = method.model(**(dict(hidden=(8,)) if effort == "quick" else {}))
+    steps, samples = (4, 50) if effort == "quick" else (method.steps, SAMPLES)
+    marks = np.unique(np.ceil(steps * np.geomspace(0.03, 1, CHECKPOINTS)).astype(int))
+    curve = []
+    for state in train(model, model.init(rng), law, rng, steps=steps, recipe=method.recipe(model)):
+        if state.step in marks:
+            coverage = mode_coverage(model.sample(state.average, samples, rng).astype(float), law.means, std)
+            curve.append((state.step / steps, coverage.modes, 100 * coverage.high_quality, coverage.reverse_kl))
+    return dict(curve=np.array(curve))
+
+
+def gather(effort, parts):
+    """Curves (seeds, checkpoints, 4) for each law and method: fraction of the run, modes, quality, reverse KL."""
+    results = dict(seeds=len({part.split(", ")[2] for part in parts}))
+    for law in LAWS:
+        for method in METHODS:
+            curves = [part["curve"] for name, part in parts.items() if name.startswith(f"{law}, {method}, ")]
+            results[f"{law} {method}"] = np.array(curves, np.float32)
+    return results
+
+
+def last(results, law, method):
+    """(modes, high quality, reverse KL) at the end of each run, (seeds, 3)."""
+    return results[f"{law} {method}"][:, -1, 1:]
+
+
+def claim(results):
+    """Modes of the plain GAN and of diffusion."""
+    held = {method: [last(results, law, method)[:, 0].mean() for law in LAWS] for method in METHODS}
+    plain, penalized, diffusion = (held[name] for name in ("plain GAN (2014)", "relativistic + R1 + R2", "diffusion"))
+    modes, more = (len(law.means) for law, _ in LAWS.values())
+    return (f"Of {modes} and {more} modes the plain GAN holds {plain[0]:.1f} and {plain[1]:.1f}, the relativistic one {penalized[0]:.1f} "
+            f"and {penalized[1]:.1f}, diffusion {diffusion[0]:.1f} and {diffusion[1]:.1f}.")
+
+
+def checks(results):
+    """Every seed of the stable methods holds all modes; the plain GAN loses at least a quarter on average."""
+    def modes(method):
+        return np.stack([last(results, law, method)[:, 0] for law in LAWS], axis=1) / (8, 25)
+    stable = ("diffusion", "autoregressive", "relativistic + R1 + R2")
+    found = {f"{method} holds every mode in every run": bool((modes(method) == 1).all()) for method in stable}
+    return found | {
+        "the plain GAN loses a quarter of the modes or more, on both laws": bool((modes("plain GAN (2014)").mean(axis=0)
+                                                                                  < 0.75).all()),
+        "WGAN-GP holds 95 % of the modes or more": bool((modes("WGAN-GP").mean(axis=0) > 0.95).all()),
+        "diffusion is more even than the plain GAN": bool(all(
+            last(results, law, "diffusion")[:, 2].mean() < last(results, law, "plain GAN (2014)")[:, 2].min() for law in LAWS))}
 
 
 def draw(results):
-    """Three numbers in columns, two laws in rows: published means above, our seeds below."""
-    seeds = len(results["ring_0"])
-    fig = figure(6.2, f"Mode collapse by PacGAN's protocol, 2,500 samples a run: {seeds} seeds, batches of "
-                      "256, networks 128-128-128\n(small dots: seeds; large: mean and standard error; gray: "
-                      "published, 400,000 updates; line: a perfect sampler)")
-    for (law, panels), (means, _) in zip(zip(LAWS, fig.subplots(2, 3, sharey=True)), LAWS.values()):
-        published, names = PUBLISHED[law], [f"{name} (2018)" for name in PUBLISHED[law]] + [
-            f"{name}\n{method.steps:,} updates" for name, method in METHODS.items()]
-        modes = len(means.means)
+    """A row a law: modes along the run; then modes, quality and evenness at its end, a dot a seed."""
+    fig = figure(7.4, FINDING, SETTINGS)
+    panels = fig.subplots(2, 4, gridspec_kw=dict(width_ratios=[1.25, 1, 1, 1]))
+    for row, (law, (law_exact, _)) in zip(panels, LAWS.items()):
+        modes = len(law_exact.means)
+        along(row[0], results, law, modes)
         perfect = modes, 100 * (1 - np.exp(-4.5)), (modes - 1) / (2 * SAMPLES)
-        titles = f"{law}: modes of {modes}", "high quality [%]", "reverse KL of the modes [nats]"
-        for column, (ax, title, best) in enumerate(zip(panels, titles, perfect)):
+        titles = f"modes of {modes}, after {SECONDS} s", "high quality [%]", "unevenness: reverse KL [nats]"
+        for column, (ax, title, best) in enumerate(zip(row[1:], titles, perfect)):
+            at_the_end(ax, results, law, column)
             ax.axvline(best, color=COLORS["truth"], lw=0.8)
-            for place, row in enumerate(published.values()):
-                ax.errorbar(row[2 * column], place, xerr=row[2 * column + 1], fmt="o", ms=5, color=COLORS["baseline"])
-            for place, method in enumerate(METHODS, start=len(published)):
-                values = results[f"{law}_{place - len(published)}"][:, column]
-                ax.plot(values, place + np.linspace(-0.25, 0.25, seeds), ".", ms=3, color=COLORS["gan"], alpha=0.6)
-                if seeds > 1 and np.isfinite(values).all():
-                    ax.errorbar(values.mean(), place, xerr=values.std(ddof=1) / np.sqrt(seeds), fmt="o", ms=5,
-                                color=COLORS["gan"])
-            ax.set(title=title, yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
-        panels[2].set_xscale("symlog", linthresh=0.01)
-        panels[2].set_xlim(0, 4)
+            ax.set(title=title)
+            if column > 0:
+                ax.set(yticklabels=[])
+        row[3].set_xscale("symlog", linthresh=0.01)
+        row[3].set(xlim=(0, 4), xticks=[0, 0.01, 0.1, 1], xticklabels=["0", "0.01", "0.1", "1"])
+        row[1].set(xlim=(0, 1.08 * modes)), row[2].set(xlim=(0, 105))
     return fig
+
+
+def along(ax, results, law, modes):
+    """Mean number of modes against seconds, labelled on the curves."""
+    for (method, how), line in zip(METHODS.items(), (":", "--", "-", "-", "-", "-")):
+        curve = results[f"{law} {method}"].mean(axis=0)
+        ax.plot(SECONDS * curve[:, 0], curve[:, 1], line, lw=1.2, color=how.color)
+    ax.axhline(modes, color=COLORS["truth"], lw=0.8)
+    ax.set(title=f"{law}: modes held", xlabel="CPU seconds", xscale="log", xlim=(0.85, 32), ylim=(0, 1.08 * modes),
+           xticks=[1, 3, 10, 30], xticklabels=["1", "3", "10", "30"])
+    ax.minorticks_off()
+
+
+def at_the_end(ax, results, law, column):
+    """One number of every run, a row a method, the published ones in gray above."""
+    published = PUBLISHED[law]
+    for place, numbers in enumerate(published.values()):
+        ax.errorbar(numbers[2 * column], place, xerr=numbers[2 * column + 1], fmt="D", ms=4, color="#888888")
+    for place, (method, how) in enumerate(METHODS.items(), start=len(published)):
+        values = last(results, law, method)[:, column]
+        n = len(values)
+        ax.plot(values, place + np.linspace(-0.25, 0.25, n), ".", ms=3, color=how.color, alpha=0.6)
+        if n > 1 and np.isfinite(values).all():
+            ax.errorbar(values.mean(), place, xerr=values.std(ddof=1) / np.sqrt(n), fmt="o", ms=4, color=how.color)
+    names = [f"{name}, 2018" for name in published] + list(METHODS)
+    ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
