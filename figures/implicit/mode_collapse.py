@@ -60,6 +60,8 @@ METHODS = {
     "VAE": Method(lambda **sizes: VAE(2, **sizes), 25_000, COLORS["vae"]),
 }
 
+LINES = {"plain GAN (2014)": ":", "WGAN-GP": "--", "relativistic + R1 + R2": "-"}
+
 # mean and standard error over 10 trials: modes, high quality [%], reverse KL [nats]; Lin et al. 2018, Table 1
 PUBLISHED = {"ring": {"GAN": (6.3, 0.5, 98.2, 0.2, 0.45, 0.09), "PacGAN4": (7.8, 0.1, 95.9, 1.4, 0.07, 0.02)},
              "grid": {"GAN": (17.3, 0.8, 94.8, 0.7, 0.70, 0.07), "PacGAN4": (24.8, 0.2, 93.6, 0.6, 0.04, 0.01)}}
@@ -125,34 +127,39 @@ def checks(results):
 
 
 def draw(results):
-    """A row a law: modes along the run; then modes, quality and evenness at its end, a dot a seed."""
-    fig = figure(7.4, FINDING, SETTINGS)
-    panels = fig.subplots(2, 4, gridspec_kw=dict(width_ratios=[1.25, 1, 1, 1]))
-    for row, (law, (law_exact, _)) in zip(panels, LAWS.items()):
-        modes = len(law_exact.means)
-        along(row[0], results, law, modes)
+    """A row a law: modes, quality and evenness at the end of the runs, a dot a seed; then modes along the runs."""
+    fig = figure(7.0, FINDING, SETTINGS)
+    panels = fig.subplots(2, 4, gridspec_kw=dict(width_ratios=[1, 1, 1, 1.3]))
+    for row, letters, (law, (exact, _)) in zip(panels, ("abcd", "efgh"), LAWS.items()):
+        modes = len(exact.means)
         perfect = modes, 100 * (1 - np.exp(-4.5)), (modes - 1) / (2 * SAMPLES)
-        titles = f"modes of {modes}, after {SECONDS} s", "high quality [%]", "unevenness: reverse KL [nats]"
-        for column, (ax, title, best) in enumerate(zip(row[1:], titles, perfect)):
+        titles = f"{law}: modes of {modes}", "high quality [%]", "reverse KL [nats]"
+        for column, (ax, title, best) in enumerate(zip(row, titles, perfect)):
             at_the_end(ax, results, law, column)
             ax.axvline(best, color=COLORS["truth"], lw=0.8)
-            ax.set(title=title)
+            ax.set_title(f"{letters[column]}) {title}", loc="left")
             if column > 0:
                 ax.set(yticklabels=[])
-        row[3].set_xscale("symlog", linthresh=0.01)
-        row[3].set(xlim=(0, 4), xticks=[0, 0.01, 0.1, 1], xticklabels=["0", "0.01", "0.1", "1"])
-        row[1].set(xlim=(0, 1.08 * modes)), row[2].set(xlim=(0, 105))
+        row[0].set(xlim=(0, 1.08 * modes)), row[1].set(xlim=(0, 105))
+        row[2].set_xscale("symlog", linthresh=0.01)
+        row[2].set(xlim=(0, 4), xticks=[0, 0.01, 0.1, 1], xticklabels=["0", "0.01", "0.1", "1"])
+        along(row[3], results, law, modes)
+        row[3].set_title(f"{letters[3]}) modes held along the run", loc="left")
     return fig
 
 
 def along(ax, results, law, modes):
-    """Mean number of modes against seconds, labelled on the curves."""
-    for (method, how), line in zip(METHODS.items(), (":", "--", "-", "-", "-", "-")):
+    """Mean number of modes against seconds; the GANs, in one color, are told apart by their lines."""
+    for method, how in METHODS.items():
         curve = results[f"{law} {method}"].mean(axis=0)
-        ax.plot(SECONDS * curve[:, 0], curve[:, 1], line, lw=1.2, color=how.color)
+        ax.plot(SECONDS * curve[:, 0], curve[:, 1], LINES.get(method, "-"), lw=1.3, color=how.color)
+    if law == "grid":
+        for method, line in LINES.items():
+            ax.plot([], [], line, color=COLORS["gan"], lw=1.3, label=method)
+        ax.legend(loc="lower right")
     ax.axhline(modes, color=COLORS["truth"], lw=0.8)
-    ax.set(title=f"{law}: modes held", xlabel="CPU seconds", xscale="log", xlim=(0.85, 32), ylim=(0, 1.08 * modes),
-           xticks=[1, 3, 10, 30], xticklabels=["1", "3", "10", "30"])
+    ax.set(xlabel="CPU seconds", xscale="log", xlim=(0.85, 32), ylim=(0, 1.08 * modes), xticks=[1, 3, 10, 30],
+           xticklabels=["1", "3", "10", "30"])
     ax.minorticks_off()
 
 
@@ -169,3 +176,5 @@ def at_the_end(ax, results, law, column):
             ax.errorbar(values.mean(), place, xerr=values.std(ddof=1) / np.sqrt(n), fmt="o", ms=4, color=how.color)
     names = [f"{name}, 2018" for name in published] + list(METHODS)
     ax.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
+    for label, how in zip(ax.get_yticklabels()[len(published):], METHODS.values()):
+        label.set_color(how.color)
