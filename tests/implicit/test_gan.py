@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from scipy.stats import kstest
-from scratch.data.distributions import ring
+from scratch.data.distributions import LAWS, ring
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.divergence.mode_coverage import mode_coverage
+from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.grid import midpoints
 from scratch.implicit.gan import (GAN, Penalty, lower_gamma, minimax, non_saturating, one_centered, relativistic,
                                   wasserstein, zero_centered)
@@ -254,6 +255,21 @@ def test_a_short_run_finds_all_modes_of_a_ring():
                      for part in (start, theta))
     assert before.high_quality < 0.15
     assert after.modes == 4 and after.high_quality > 0.6 and after.reverse_kl < 0.2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["moons", "grid"])
+def test_the_default_comes_near_a_law_in_both_directions(name, rng):
+    """Three seeds gave 0.04 to 0.08 nats on the moons and 0.07 to 0.10 on the grid, by neighbors."""
+    law, model = LAWS[name], GAN(2)
+    theta = fit(model, model.init(rng), law, rng, steps=3000)
+    x, samples = law.sample(2000, rng), model.sample(theta, 2000, rng).astype(float)
+
+    def log_q(rows):
+        return model.log_prob(theta, rows)
+
+    forward, reverse = kl_monte_carlo(law.log_prob, log_q, x), kl_monte_carlo(log_q, law.log_prob, samples)
+    assert -0.01 < forward.value < 0.16 and -0.01 < reverse.value < 0.25
 
 
 def test_float32_stays_float32_through_a_run(rng):
