@@ -84,7 +84,7 @@ def draw(results):
     inside = np.abs(LINE) < 3
     data.plot(*results["curve"][inside].T, color=COLORS["vae"])
     data.plot(*results["shown"], "o", ms=8, mfc="none", mec="black", mew=1.5)
-    data.text(*(results["shown"] + (0.12, 0.1)), "x of b)", fontsize=9)
+    data.text(*(results["shown"] - (0.12, 0)), "x of b)", ha="right", va="center")
     plane(data, np.stack([results["x"].min(axis=0) - 0.3, results["x"].max(axis=0) + 0.3], axis=1))
     data.set_title("a) data (gray) and the decoded line E[x | z], |z| < 3")
 

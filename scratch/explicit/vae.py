@@ -67,7 +67,7 @@ class VAE:
     beta: float = 1.0
     samples: int = 1                                        # k in training
     importance: bool = False
-    prior: int = 64                                         # learned Gaussians; 1 is N(0, I)
+    prior: int = 64                                         # learned Gaussians, by hand, not swept; 1: N(0, I)
     recipe = Recipe(Adam(6e-3, beta2=0.99), batch_size=256)  # by hand on the grid: 2e-3 to 2e-2; 256 and 512
     scalars = ("log_s",)                                    # parameters behind the decoder's network
     in_nats = True                                          # the loss, for data/standardized.py
