@@ -9,8 +9,9 @@ from scratch.learning.training import train
 
 SECTION = "key"
 FINDING = "What a VAE lacks is in its model; the bound costs little"
-SETTINGS = ("Moons, one latent coordinate, prior N(0, I), networks 64-64, 2,000 steps of 256 with 4 draws; held-out rows: 300. Means of 3 "
-            "seeds, dots: each seed, pictures: the first. All by quadrature, but for d): Monte Carlo, bar: 1 s.e.")
+SETTINGS = ("Moons, one latent coordinate, prior N(0, I), networks 64-64, 2,000 steps of 256 with 4 draws; held-out "
+            "rows: 300. Means of 3 seeds, dots: each seed, pictures: the first. All by quadrature, but for d): "
+            "Monte Carlo, bar: 1 s.e.")
 
 DRAWS = (1, 2, 4, 8, 16, 32, 64)
 LINE = np.linspace(-4, 4, 600)
@@ -60,8 +61,8 @@ def gather(effort, parts):
 def claim(results):
     """The three parts at the end."""
     kl, approximation, amortization = results["account"][:, -1].mean(axis=0)
-    return (f"Beyond the entropy the loss holds {kl:.2f} nats of KL to the data, {approximation:.3f} that no Gaussian q "
-            f"can avoid and {amortization:.3f} of the encoder's.")
+    return (f"Beyond the entropy the loss holds {kl:.2f} nats of KL to the data, {approximation:.3f} that no Gaussian "
+            f"q can avoid and {amortization:.3f} of the encoder's.")
 
 
 def checks(results):
@@ -92,11 +93,13 @@ def draw(results):
     density /= density.sum() * (LINE[1] - LINE[0])
     posterior.fill_between(LINE, density, color=COLORS["baseline"], lw=0)
     seen = LINE[density > 1e-3 * density.max()]
-    for (mean, log_std), label, style, side in zip(results["gaussians"], ("encoder's q", "best Gaussian q*"), ("-", "--"), (-1, 1)):
+    for (mean, log_std), label, style, side in zip(results["gaussians"], ("encoder's q", "best Gaussian q*"),
+                                                   ("-", "--"), (-1, 1)):
         q = np.exp(-0.5 * ((LINE - mean) / np.exp(log_std)) ** 2 - log_std) / np.sqrt(2 * np.pi)
         posterior.plot(LINE, q, style, color=COLORS["vae"])
         at = mean + side * 1.2 * np.exp(log_std)
-        posterior.text(at, np.interp(at, LINE, q), f" {label} ", color=COLORS["vae"], ha="left" if side > 0 else "right", va="bottom")
+        posterior.text(at, np.interp(at, LINE, q), f" {label} ", color=COLORS["vae"],
+                       ha="left" if side > 0 else "right", va="bottom")
     posterior.text(LINE[density.argmax()], 0.3 * density.max(), "exact\np(z | x)", ha="center", va="center")
     posterior.set(xlim=(seen.min() - 0.4, seen.max() + 0.4), xlabel="z", ylim=(0, None), yticks=[])
     posterior.set_title("b) one posterior and two Gaussians for it")

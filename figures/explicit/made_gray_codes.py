@@ -10,8 +10,9 @@ from scratch.learning.training import Recipe, train
 
 SECTION = "1.3"
 FINDING = "A model of bits alone learns distributions of the plane"
-SETTINGS = ("MADE on two 16-bit Gray codes, from coarse to fine bits, network 256-256-256, 2,500 steps of 512 fresh samples; 10,000 held-out "
-            "points. Line: mean of 2 seeds, dots: each seed. The entropy is that of the bits, the floor of every model.")
+SETTINGS = ("MADE on two 16-bit Gray codes, from coarse to fine bits, network 256-256-256, 2,500 steps of 512 fresh "
+            "samples; 10,000 held-out points. Line: mean of 2 seeds, dots: each seed. The entropy is that of the "
+            "bits, the floor of every model.")
 
 NAMES = ("checkerboard", "spirals", "ring", "moons")
 # Both sign bits first, then both leading bits, and so on: a quadtree, from coarse to fine.
@@ -56,8 +57,8 @@ def claim(results):
     """The range of the excess."""
     last = results["curves"][:, :, -1, 0].mean(axis=1)
     best, worst = NAMES[last.argmin()], NAMES[last.argmax()]
-    return (f"With each coordinate as a Gray code MADE comes within {last.min():.3f} ({best}) to {last.max():.3f} nats ({worst}) "
-            "of the entropy.")
+    return (f"With each coordinate as a Gray code MADE comes within {last.min():.3f} ({best}) to {last.max():.3f} nats "
+            f"({worst}) of the entropy.")
 
 
 def checks(results):
@@ -70,7 +71,7 @@ def checks(results):
 def draw(results):
     """True and generated points, and the excess of all laws against training steps in one panel."""
     fig = figure(4.4, FINDING, SETTINGS)
-    panels = fig.subplot_mosaic([[f"{name} true" for name in NAMES] + ["curves"], [f"{name} made" for name in NAMES] + ["curves"]],
+    panels = fig.subplot_mosaic([[f"{name} {part}" for name in NAMES] + ["curves"] for part in ("true", "made")],
                                 width_ratios=[1, 1, 1, 1, 1.6])
     for name, floor in zip(NAMES, results["floors"]):
         for part, color in (("true", COLORS["truth"]), ("made", COLORS["autoregressive"])):
@@ -90,7 +91,7 @@ def draw(results):
     ax.set(xscale="log", yscale="log", xlim=(steps[0], 12 * steps[-1]), xlabel="training step",
            title="excess over the entropy\n[nats per point]")
     ax.spines["bottom"].set_bounds(steps[0], steps[-1])
-    ax.set_xticks([steps[0], 300, steps[-1]] if steps[-1] > 300 else steps, [str(s) for s in ([steps[0], 300, steps[-1]] if steps[-1] > 300 else steps)])
+    ax.set_xticks([steps[0], steps[-1]], [f"{step:,}" for step in (steps[0], steps[-1])])
     ax.minorticks_off()
     return fig
 

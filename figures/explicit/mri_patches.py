@@ -10,8 +10,9 @@ from scratch.learning.training import fit
 
 SECTION = "1.3"
 FINDING = "On real image patches the autoregressive model beats the best Gaussian"
-SETTINGS = ("8 x 8 patches of one MRI slice without air, whitened; 4 Gaussians in each conditional, network 192-192, 200 steps of 512. Pixels in "
-            "units of 50 gray levels. Dots: 3 seeds. Held-out patches come from other blocks of the slice than training patches.")
+SETTINGS = ("8 x 8 patches of one MRI slice without air, whitened; 4 Gaussians in each conditional, network "
+            "192-192, 200 steps of 512. Pixels in units of 50 gray levels. Dots: 3 seeds. Held-out patches come "
+            "from other blocks of the slice than training patches.")
 
 SIDE, SHOWN, SEEDS = 8, 4, 3                                # pixels, and patches along the side of a mosaic
 
@@ -34,8 +35,9 @@ def compute(effort, rng):
         gains.append(log_p[1] - exact)
     # Neighbors are alike, so the error is that of means over four patches that follow each other, about a block.
     groups = [group.mean() for group in np.array_split(np.mean(gains, axis=0), len(held_out) // 4)]
-    return dict(seeds=SEEDS, nats=nats, gaussian=[-gaussian.log_prob(part).mean() / pixels for part in (rows, held_out)],
-                gains=np.mean(gains, axis=1), error=np.std(groups, ddof=1) / np.sqrt(len(groups)), held_out=len(held_out),
+    return dict(seeds=SEEDS, held_out=len(held_out), nats=nats,
+                gaussian=[-gaussian.log_prob(part).mean() / pixels for part in (rows, held_out)],
+                gains=np.mean(gains, axis=1), error=np.std(groups, ddof=1) / np.sqrt(len(groups)),
                 real=np.float32(held_out[rng.permutation(len(held_out))[:SHOWN ** 2]]),
                 model=np.float32(model.sample(theta, SHOWN ** 2, rng)),
                 normal=np.float32(gaussian.sample(SHOWN ** 2, rng)))
@@ -43,8 +45,9 @@ def compute(effort, rng):
 
 def claim(results):
     """The paired gain on held-out patches."""
-    return (f"On {results['held_out']} held-out patches of an MRI slice its log-likelihood is {results['gains'].mean():.2f} ± "
-            f"{results['error']:.2f} nats per pixel above that of the full-covariance Gaussian.")
+    return (f"On {results['held_out']} held-out patches of an MRI slice its log-likelihood is "
+            f"{results['gains'].mean():.2f} ± {results['error']:.2f} nats per pixel "
+            "above that of the full-covariance Gaussian.")
 
 
 def checks(results):
@@ -58,13 +61,15 @@ def draw(results):
     fig = figure(3.3, FINDING, SETTINGS)
     fig.get_layout_engine().set(w_pad=0.12)                 # between the mosaics more than between their patches
     *mosaics, nats = fig.subplots(1, 4, width_ratios=[1, 1, 1, 1.15])
-    for ax, key, title, color in zip(mosaics, ("real", "model", "normal"), ("real, held out", "autoregressive model", "Gaussian"),
+    for ax, key, title, color in zip(mosaics, ("real", "model", "normal"),
+                                     ("real, held out", "autoregressive model", "Gaussian"),
                                      ("black", COLORS["autoregressive"], "#777777")):
         ax.imshow(mosaic(results[key]), cmap="gray", vmin=-2, vmax=2.5)
         ax.set_axis_off()
         ax.set_title(title, color=color, fontweight="bold")
     for place, part in enumerate(("training", "held out")):
-        nats.plot(results["nats"][:, place], np.full(SEEDS, -place) + (-0.06, 0, 0.06), "o", ms=6, mew=0, alpha=0.7, color=COLORS["autoregressive"])
+        nats.plot(results["nats"][:, place], np.full(SEEDS, -place) + (-0.06, 0, 0.06), "o", ms=6, mew=0, alpha=0.7,
+                  color=COLORS["autoregressive"])
         nats.plot(results["gaussian"][place], -place, "o", ms=6, color="#999999")
     nats.text(results["nats"][:, 0].mean(), 0.2, "autoregressive", color=COLORS["autoregressive"], ha="center")
     nats.text(results["gaussian"][0], 0.2, "Gaussian", color="#777777", ha="center")

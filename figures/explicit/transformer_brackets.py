@@ -9,8 +9,9 @@ from scratch.learning.training import train
 
 SECTION = "1.3"
 FINDING = "A transformer learns to close brackets where a larger MADE still fails"
-SETTINGS = (f"Words of {LENGTH} brackets of two kinds, all well-formed ones equally likely; 1,000 steps of 128 words. Lines: means of 3 seeds, dots: "
-            "each seed. Excess on 2,000 held-out words. Words as written by seed 0; red: not well-formed.")
+SETTINGS = (f"Words of {LENGTH} brackets of two kinds, all well-formed ones equally likely; 1,000 steps of 128 "
+            "words. Lines: means of 3 seeds, dots: each seed. Excess on 2,000 held-out words. Words as written by "
+            "seed 0; red: not well-formed.")
 
 SYMBOLS = "([)]"                                            # opening kinds 0, 1; their closing ones 2, 3
 NAMES = {"transformer": "transformer", "made": "MADE"}
@@ -36,7 +37,8 @@ def compute_part(part, effort, rng):
             valid = law.well_formed(model.sample(state.average, min(n, 500), rng)).mean()
             curve.append((excess.mean(), excess.std(ddof=1) / np.sqrt(n), valid))
     written = model.sample(state.average, WRITTEN, rng)
-    return dict(checkpoints=checkpoints, curve=curve, written=np.int8(written), fit=law.well_formed(written), size=len(theta))
+    return dict(checkpoints=checkpoints, curve=curve, written=np.int8(written), fit=law.well_formed(written),
+                size=len(theta))
 
 
 def gather(effort, parts):
@@ -52,8 +54,8 @@ def gather(effort, parts):
 def claim(results):
     """Excess and well-formed words of both at the end."""
     one, other = (results[f"{name}_curve"][:, -1].mean(axis=0) for name in NAMES)
-    return (f"The transformer is {one[0]:.4f} nats per token above the entropy rate, {100 * one[2]:.0f} % of its words well-formed; "
-            f"MADE {other[0]:.2f} and {100 * other[2]:.0f} %.")
+    return (f"The transformer is {one[0]:.4f} nats per token above the entropy rate, {100 * one[2]:.0f} % of its words "
+            f"well-formed; MADE {other[0]:.2f} and {100 * other[2]:.0f} %.")
 
 
 def checks(results):
@@ -72,17 +74,16 @@ def draw(results):
     excess, valid, *lists = fig.subplots(1, 4, width_ratios=[1.3, 1.1, 1, 1])
     steps, color = results["checkpoints"], COLORS["autoregressive"]
     for name, style in (("transformer", "-"), ("made", "--")):
-        curve, label = results[f"{name}_curve"], f"{NAMES[name]},\n{results[f'{name}_size']:,} parameters"
+        curve, label = results[f"{name}_curve"], f"{NAMES[name]},\n{results[f'{name}_size']:,}\nparameters"
         for ax, column in ((excess, 0), (valid, 2)):
             ax.plot(steps, curve[:, :, column].mean(axis=0), style, color=color)
             ax.plot(steps, curve[:, :, column].T, ".", ms=4, color=color)
-        if name == "made":
-            excess.text(steps[-1], 1.15 * curve[:, -3:, 0].max(), label, color=color, ha="right", va="bottom")
-        else:
-            excess.text(1, 1.3 * curve[:, -1, 0].mean(), label, color=color, va="bottom")
-        valid.text(1.2, curve[:, -1, 2].mean(), NAMES[name], color=color, va="top" if name == "transformer" else "bottom")
-    excess.set(xscale="log", yscale="log", xlabel="training step", ylabel="excess over the entropy rate [nats per token]",
-               title="a) held-out words")
+        height = curve[0, 0, 0] / 8 if name == "made" else curve[:, -1, 0].mean()
+        excess.text(1, height, label, color=color, va="bottom")
+        valid.text(0.7 * steps[-1] if name == "made" else 0.35 * steps[-1], curve[:, -1, 2].mean(), NAMES[name],
+                   color=color, ha="right", va="center")
+    excess.set(xscale="log", yscale="log", xlabel="training step", title="a) held-out words",
+               ylabel="excess over the entropy rate [nats per token]")
     valid.set(xscale="log", xlabel="training step", ylim=(-0.02, 1.03), title="b) share of well-formed words")
     for ax, name, letter in zip(lists, NAMES, "cd"):
         ax.set_axis_off()

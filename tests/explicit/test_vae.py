@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from scratch.data.distributions import moons
+from scratch.data.distributions import grid, moons, ring, spirals
 from scratch.divergence.monte_carlo import kl_monte_carlo
 from scratch.explicit.bernoulli_vae import BernoulliVAE
 from scratch.explicit.linear_vae import LinearVAE
@@ -225,6 +225,15 @@ def test_learns_moons_and_importance_weights_tighten_its_bound(rng):
     assert 0 < kl.value < 0.5
     one, many = (model.importance_bound(theta, x, rng.standard_normal((k, 400, 2))).mean() for k in (1, 50))
     assert one < many < model.log_prob(theta, x, nodes=100).mean() + 0.05
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("law, most", [(ring(), 0.01), (grid(), 0.02), (moons(), 0.01), (spirals(), 0.06)])
+def test_the_default_model_and_recipe_come_this_close(law, most, rng):
+    model = VAE(2)
+    theta = fit(model, model.init(rng), law, rng, steps=8000)
+    kl = kl_monte_carlo(law.log_prob, lambda x: model.log_prob(theta, x), law.sample(4000, rng))
+    assert -3 * kl.stderr < kl.value < most, kl
 
 
 # ---- bad input ----
