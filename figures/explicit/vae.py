@@ -20,6 +20,7 @@ NAMES = ("ring", "grid", "moons", "spirals")
 METHODS = {"normal": dict(prior=1), "importance": dict(prior=1, importance=True, samples=8), "mixture": {}}
 LABELS = {"normal": "N(0, I), ELBO", "importance": "N(0, I), importance bound", "mixture": "64 learned Gaussians, ELBO"}
 SEEDS = 3
+GRAY = "#808080"                                            # N(0, I): the baseline, dark enough for dots and text
 
 
 def parts(effort):
@@ -89,9 +90,9 @@ def hues(x):
 
 def draw(results):
     """A column a law: data, samples under both priors, codes under both; at the right the nats."""
-    fig = figure(7.6, FINDING, SETTINGS)
+    fig = figure(7.0, FINDING, SETTINGS)
     panels = fig.subplot_mosaic([[f"{name} {row}" for name in NAMES] + ["nats"] for row in range(5)],
-                                width_ratios=[1, 1, 1, 1, 1.5])
+                                width_ratios=[1, 1, 1, 1, 1.7])
     turn = np.linspace(0, 2 * np.pi, 60)
     for name in NAMES:
         axes = [panels[f"{name} {row}"] for row in range(5)]
@@ -99,7 +100,7 @@ def draw(results):
         reach = 1.08 * np.abs(data).max()
         axes[0].scatter(*data.T, c=hues(data), s=3, lw=0)
         axes[0].set_title(name, fontweight="bold")
-        for ax, method, shade in ((axes[1], "normal", COLORS["baseline"]), (axes[2], "mixture", COLORS["vae"])):
+        for ax, method, shade in ((axes[1], "normal", GRAY), (axes[2], "mixture", COLORS["vae"])):
             ax.plot(*results[f"{name}_{method}_samples"].T, ".", ms=2.2, mew=0, color=shade)
         for ax in axes[:3]:
             plane(ax, [(-reach, reach)] * 2)
@@ -120,17 +121,19 @@ def draw(results):
 
 
 def _nats(ax, kl):
-    """A dot a seed, a row a law and a method."""
-    marks = {"normal": dict(color="#808080", marker="o"), "importance": dict(color="#808080", marker="^"),
+    """A dot a seed, a row a method, a band a law."""
+    marks = {"normal": dict(color=GRAY, marker="o"), "importance": dict(color=GRAY, marker="^"),
              "mixture": dict(color=COLORS["vae"], marker="o")}
     for row, name in enumerate(NAMES):
+        ax.axhline(0.2 - row, color=COLORS["baseline"], lw=0.6)
+        ax.text(2.2e-4, 0.15 - row, name, fontweight="bold", va="top")
         for column, method in enumerate(METHODS):
-            ax.plot(np.maximum(kl[row, column], 3e-4), np.full(SEEDS, -row - 0.22 * column), ls="", ms=5, mew=0,
+            ax.plot(np.maximum(kl[row, column], 3e-4), np.full(SEEDS, -row - 0.25 * column), ls="", ms=5, mew=0,
                     alpha=0.8, **marks[method])
-            if row == 0:
-                ax.text(kl[0, column].mean() if column < 2 else 3e-4, -0.22 * column + (0.07 if column < 2 else -0.17),
-                        LABELS[method], fontsize=8, ha="right" if column < 2 else "left", color=marks[method]["color"])
-    ax.set(xscale="log", xlim=(2.5e-4, 1.5), ylim=(-3.75, 0.35), xlabel="KL [nats]", yticks=-np.arange(4) - 0.22)
-    ax.set_yticklabels(NAMES)
-    ax.yaxis.tick_right()
+    for column, method in enumerate(METHODS):
+        left = method == "mixture"                          # where its dots leave room
+        x = 1.5 * kl[0, column].max() if left else kl[0, column].min() / 1.4
+        ax.text(x, -0.25 * column, LABELS[method], fontsize=8, ha="left" if left else "right", va="center",
+                color=marks[method]["color"])
+    ax.set(xscale="log", xlim=(2e-4, 2), ylim=(-3.8, 0.2), xlabel="KL(p_data || p_model) [nats]", yticks=[])
     ax.spines["left"].set_visible(False)
