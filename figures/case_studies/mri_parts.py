@@ -99,9 +99,17 @@ def pca(x):
     return model.law(model.optimum(x))
 
 
+def pca_pair(classes):
+    """Probabilistic PCA with a mean for each class and one covariance for both, which scarce rows need: two laws."""
+    means = [x.mean(axis=0) for x in classes]
+    S = pca(np.concatenate([x - mean for x, mean in zip(classes, means)])).covariances
+    return [GaussianMixture(mean[None], S, [1.0]) for mean in means]
+
+
 @dataclass(frozen=True, eq=False)
 class ShrunkMixture:
-    """A Gaussian around every row, all shrunk to the mean so that mean and covariance are those of `pca`.
+    """A Gaussian around every row, all shrunk to the mean so that the mean is that of `gaussian`,
+    and the covariance too if the rows have it.
 
     x = m + sqrt(1 - h^2) (row - m) + h eps, eps ~ N(0, S), h = (4 / (N (D + 2)))^(1 / (D + 4)), which is best
     for Gaussian rows (Silverman 1986, "Density Estimation for Statistics and Data Analysis", 4.3.2 and 6.4.1).
@@ -129,9 +137,9 @@ class ShrunkMixture:
         return logsumexp(-0.5 * square, axis=1) - constant
 
 
-def mixture(x):
-    """The ShrunkMixture of one class."""
-    return ShrunkMixture(x, pca(x))
+def mixture_pair(classes):
+    """A ShrunkMixture for each class around those of pca_pair."""
+    return [ShrunkMixture(x, law) for x, law in zip(classes, pca_pair(classes))]
 
 
 @dataclass(frozen=True, eq=False)
