@@ -74,7 +74,7 @@ def claim(results):
     """How far exact denoisers end from the tilted law."""
     (ode, sde), at = results["exact"], W.index(4.0)
     return (f"With exact denoisers and w = {W[at]:g} the ODE ends {ode[at, 0]:.2f} nats from the tilted law, the SDE "
-            f"{sde[at, 0]:.2f}; unguided, both are within {max(ode[0, 0], sde[0, 0]):.2f}.")
+            f"{sde[at, 0]:.2f}; unguided, both are within {max(abs(ode[0, 0]), abs(sde[0, 0])):.2f}.")
 
 
 def checks(results):
