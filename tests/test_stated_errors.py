@@ -44,7 +44,9 @@ def trained(estimator):
 
 
 def gap(rng):
-    return score_gap(Q.denoise, P.denoise, P.sample(60, rng), rng, 0.1, 20.0, levels=10)
+    """Data N(0, 1) and a denoiser that shrinks too much and is off center."""
+    return score_gap(lambda x, s: 0.8 * x / (1 + s * s) + 0.1, lambda x, s: x / (1 + s * s), rng.normal(size=(60, 1)), rng,
+                     0.2, 20.0, levels=40)
 
 
 def importance(rng):

@@ -134,7 +134,11 @@ def push_forward(sampler, denoise_jvp, x, log_p, sigmas):
 
 
 def score_gap(denoise, exact, x, rng, sigma_min, sigma_max, levels=LEVELS):
-    """The integral in (4) with D = denoise, D* = exact and rows x of data: an Estimate in nats."""
+    """The integral in (4) with D = denoise, D* = exact and rows x of data: an Estimate in nats.
+
+    Its error is that of the rows and their noise.  The levels are common to all rows, and few of them add an
+    error that is not stated: the scatter is 1.3 times it for 10 levels and 60 rows, 1.01 times for 40 levels.
+    """
     checks.function(denoise, "denoise"), checks.function(exact, "exact")
     x, rng = checks.rows(x), checks.generator(rng)
     if len(x) < 2:
