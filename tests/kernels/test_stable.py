@@ -51,6 +51,17 @@ def test_pull_may_be_called_twice_and_changes_nothing(kernel, rng):
     np.testing.assert_array_equal(dy, dy_before)
 
 
+@pytest.mark.parametrize("kernel", KERNELS, ids=lambda kernel: kernel.__name__)
+@pytest.mark.parametrize("shape", [(4,), (2, 3, 4)])
+def test_any_number_of_axes_is_taken_and_the_last_one_is_that_of_the_classes(kernel, shape, rng):
+    a = rng.normal(0, 2, shape)
+    (y, pull), (rows, pull_rows) = kernel(a), kernel(a.reshape(-1, 4))
+    dy = rng.normal(size=np.shape(y))
+    assert np.shape(y) == (shape[:-1] if kernel is stable.logsumexp else shape)
+    np.testing.assert_allclose(np.reshape(y, rows.shape), rows, rtol=1e-14)
+    np.testing.assert_allclose(pull(dy).reshape(-1, 4), pull_rows(dy.reshape(rows.shape)), rtol=1e-14)
+
+
 def test_logsumexp_of_no_mass_is_minus_infinity():
     a = np.array([[-np.inf, -np.inf], [-np.inf, 2.0]])
     np.testing.assert_array_equal(stable.logsumexp(a)[0], [-np.inf, 2.0])
