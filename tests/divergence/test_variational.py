@@ -112,7 +112,7 @@ def test_the_network_learns_the_log_ratio(objective, rng):
     x, y = two_gaussians(rng, 3000, 2000, 1, 1.0)
     f = train_log_ratio(x, y, rng, objective, hidden=(32,), steps=300)
     at = np.array([[-1.0], [0.0], [0.5], [1.0], [2.0]])
-    assert f(at) == pytest.approx(0.5 - at[:, 0], abs=0.25)
+    assert f(at) == pytest.approx(0.5 - at[:, 0], abs=0.5)
     assert f(at).dtype == np.float64
 
 

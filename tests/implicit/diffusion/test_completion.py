@@ -146,14 +146,14 @@ def test_mixture_jvp_is_the_derivative_of_the_denoiser(rng):
 
 @pytest.mark.parametrize("law, y", [(moons(0.2), 0.5), (ring(5, 1.5, 0.3), -0.4)])
 def test_samples_by_exact_guidance_follow_the_conditional_law_and_replacement_does_not(law, y, rng):
-    n, exact, sigmas = 4000, law.conditional([0], [y]), karras_sigmas(24)
+    n, exact, sigmas = 8000, law.conditional([0], [y]), karras_sigmas(24)
     x = heun(exact_guidance(law, {0: y}), noise(n, 2, 80, rng), sigmas)
     assert (x[:, 0] == y).all()
     kl = kl_cross_entropy(x[:, 1:], exact.log_prob)
     assert kl.agrees_with(0.0) and kl.stderr < 0.012
     replaced = kl_cross_entropy(replacement(law.denoise, noise(n, 2, 80, rng), sigmas, {0: y}, rng)[:, 1:],
                                 exact.log_prob)
-    assert replaced.value > 5 * replaced.stderr
+    assert replaced.value > 2 * replaced.stderr             # 7 errors as a rule: 0.045 nats
 
 
 # ---- what all have in common ----

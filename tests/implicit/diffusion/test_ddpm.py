@@ -144,7 +144,7 @@ def test_with_the_exact_denoiser_the_bound_is_above_the_entropy_of_a_mixture(rng
     """By 0.44 nats for 50 steps: twice the 0.21 of N(0, 0.15^2) in one coordinate, and a little more."""
     law, x0 = LAWS["ring"], LAWS["ring"].sample(4000, rng)
     gap = ddpm.bound_terms(Chain(50), law.denoise, x0, rng).sum(axis=0) + law.log_prob(x0)
-    assert abs(gap.mean() - 0.44) < 5 * gap.std() / np.sqrt(len(gap)) < 0.1
+    assert abs(gap.mean() - 0.44) < 5 * gap.std() / np.sqrt(len(gap)) < 0.2
 
 
 def test_no_denoiser_has_a_lower_noise_error_than_the_exact_one(rng):

@@ -65,7 +65,7 @@ def test_error_falls_with_the_fourth_power_of_the_step(rng):
     x, denoise_jvp = LAW.sample(20, rng), mixture_jvp(LAW)
     fine = log_prob(denoise_jvp, x, LOW, HIGH, steps=90)
     errors = [np.abs(log_prob(denoise_jvp, x, LOW, HIGH, steps=n) - fine).mean() for n in (15, 30)]
-    assert 11 < errors[0] / errors[1] < 24
+    assert abs(np.log2(errors[0] / errors[1]) - 4) < 0.9    # 0.6 in eight seeds; the wrong order is 1 away or more
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
