@@ -78,7 +78,7 @@ FAMILIES = {
     "MADE on bits": Family("autoregressive", lambda effort: Codes((256, 256) if effort == "full" else (32,)), 4000,
                            recipe=Recipe(Adam(5e-3, beta2=0.99), batch_size=512)),
     "VAE": Family("vae", _default(VAE, SMALL), 6000, 96),
-    "GAN": Family("gan", _default(GAN, SMALL), 2000, 96),
+    "GAN": Family("gan", _default(GAN, SMALL), 3000, 96),
     "diffusion": Family("diffusion", _default(Diffusion, SMALL), 10_000, 96),
     "DDPM": Family("diffusion", _default(DDPM, dict(SMALL, steps=20)), 10_000, bound=True),
     "flow matching": Family("second diffusion", _default(FlowMatching, SMALL), 10_000, 96),

@@ -10,7 +10,7 @@ from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.learning.training import train
 
 SECTION = "key"
-FINDING = "Training loss falls to the entropy of the data; what is between is the KL"
+FINDING = "Training loss falls to the entropy; what lies between is the KL"
 SETTINGS = ("The autoregressive model with its default settings, one run of 10,000 steps of 512 fresh samples a "
             "distribution. Loss: mean of -log p on 20,000 held-out rows, which the entropy line shares. "
             "Bar: 1 s.e.; 20,000 rows for neighbors, 200,000 for Monte Carlo.")

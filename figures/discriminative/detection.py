@@ -11,7 +11,7 @@ from scratch.discriminative.roc import area_difference, area_under_roc
 from scratch.learning.training import fit
 
 SECTION = "1.4"
-FINDING = "A network finds faint rings that the best linear filter loses among edges"
+FINDING = "A network finds faint rings that the matched filter loses among edges"
 SETTINGS = ("Rings of 15 gray levels in an MRI slice of 215 levels; each half is searched by the detectors made from the other half. "
             "144 rings in 12 copies. Circle: ring found. Red cross: false mark. Marks at 10 false ones a slice. Bars: 1 s.e.")
 

@@ -11,7 +11,7 @@ from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.grid import midpoints
 
 SECTION = "1.4"
-FINDING = "Learning the distribution yields new rows and, by Bayes' rule, the boundary too"
+FINDING = "Learning the distribution yields new rows and, by Bayes' rule, the boundary"
 SETTINGS = ("Two moons, a class each (filled, open). 3,000 rows; 5 data sets, pictures of the first. Contours: learned p(x | y) at 0.05, "
             "0.15, 0.3. Black boundary: exact Bayes rule. Dots: one data set each, on 30,000 fresh rows. Bar: 1 s.e. of their mean.")
 

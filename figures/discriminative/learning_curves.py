@@ -81,7 +81,7 @@ def gains(results):
 
 def claim(results):
     """Where the curves cross in the middle case."""
-    low, middle, high = crossing(results["sizes"], results["errors"][1])
+    low, middle, high = crossing(results["sizes"], results["errors"][1]) or [np.nan] * 3
     mean, error = gains(results)
     most = int(mean[0].argmin())
     return (f"Independent: naive Bayes leads by {-100 * mean[0, most]:.1f} +- {100 * error[0, most]:.1f} points at {results['sizes'][most]} rows; "

@@ -5,7 +5,7 @@ from figures.style import COLORS, figure
 from scratch.divergence.monte_carlo import k1, k2, k3
 
 SECTION = "divergence"
-FINDING = "Near the model k3 is the quietest unbiased estimator of KL, far away k1"
+FINDING = "Near the model k3 is the quietest unbiased estimator, far away k1"
 SETTINGS = ("p = N(0, 1), q = N(delta, 1), KL(p || q) = delta^2 / 2, log r = log q - log p at samples of p. Dots: 4 million samples "
             "each (bars of 1 s.e. are smaller than the dots). Lines: closed forms.")
 

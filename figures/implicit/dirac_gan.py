@@ -6,7 +6,7 @@ from scratch.implicit.dirac_gan import DiracGAN
 from scratch.implicit.gan import minimax, non_saturating, relativistic, wasserstein
 
 SECTION = "1.5"
-FINDING = "Without a penalty the game circles or drifts away; R1 and R2 end it"
+FINDING = "Without a penalty the game circles or drifts; R1, R2 end it"
 SETTINGS = ("Data at 0, generator a point at theta, discriminator psi x; no randomness, so one run each. 250 steps of h = 0.2 from the "
             "hollow dot to the full dot; arrows: direction. Orange: alternating steps; gray: simultaneous. Cross: the equilibrium. "
             "WGAN-GP: lambda = 1; R1 of 0.5, R1 and R2 of 0.4.")

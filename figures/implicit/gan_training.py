@@ -11,7 +11,7 @@ from scratch.learning.optimizers import Adam, constant
 from scratch.learning.training import Recipe, train
 
 SECTION = "1.5"
-FINDING = "The plain GAN gains and loses modes as long as it is trained"
+FINDING = "The plain GAN gains and loses modes as long as it trains"
 SETTINGS = ("GAN of 2014 (non-saturating, no penalty, no sines, z ~ N(0, I)) on PacGAN's ring, networks 64-64-64, 8,000 steps of 256, three "
             "seeds: one in color, the others thin. Divergence by Monte Carlo over the exact density of G(z), 4,000 rows, whose s.e. is "
             "below 0.01 nats. Red: a mode of the colored run is lost.")

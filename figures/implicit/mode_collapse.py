@@ -15,7 +15,7 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, train
 
 SECTION = "1.5"
-FINDING = "At equal cost the plain GAN loses modes; diffusion and penalized GANs keep them"
+FINDING = "At equal cost plain GANs lose modes, penalized GANs and diffusion none"
 SETTINGS = ("PacGAN's ring and grid (modes of std 0.01 and 0.05, scaled to unit variance), 2,500 samples a run, ten seeds a method. "
             "Updates are what one core did in 30 s: plain GAN (2014, no sines) 10,000 of 256, WGAN-GP 6,000 and relativistic + R1 + R2 "
             "7,000 of 256 (both with sines up to 32, z ~ N(0, I), no output noise), diffusion 19,000, autoregressive 12,500, "
