@@ -143,7 +143,7 @@ def gather(effort, parts):
 
 # ---- what it shows ----
 
-WINDOW_OF_A_CELL = ((-3.9, 3.9), (-3.9, 3.9))
+WINDOW_OF_A_CELL = ((-3.5, 3.5), (-3.5, 3.5))
 MARKERS = dict(zip(NAMES, "osv^DPX"))
 LEAST = 2e-5                                                # the left end of the axis of nats
 MIXTURES = NAMES[:4]
@@ -244,7 +244,8 @@ def draw(results):
     families, names = list(results["families"]), list(results["names"])
     (value, _), back = forward(results), backward(results)
     fig = style.figure(10.4, FINDING, SETTINGS)
-    axes = fig.subplots(len(families) + 1, len(names) + 1, width_ratios=[1] * len(names) + [2.6])
+    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.03, wspace=0.01, hspace=0.01)
+    axes = fig.subplots(len(families) + 1, len(names) + 1, width_ratios=[1] * len(names) + [2.4])
     for row, label in enumerate(["the truth", *families]):
         family = FAMILIES.get(label)
         color = COLORS[family.color if family else "truth"]
@@ -271,12 +272,12 @@ def nats(value):
 
 
 def _seeds(ax, value, color, is_open, last):
-    """One marker for each distribution (7, seeds), on one axis of nats."""
-    for name, seeds in zip(NAMES, value):
-        ax.plot(np.maximum(seeds, LEAST), np.zeros_like(seeds), MARKERS[name], ms=5, mew=0.8, color=color,
+    """A marker for each seed (7, seeds), the distributions one below the other, on one axis of nats."""
+    for height, (name, seeds) in enumerate(zip(NAMES, value)):
+        ax.plot(np.maximum(seeds, LEAST), np.full_like(seeds, -height), MARKERS[name], ms=4, mew=0.8, color=color,
                 mfc="none" if is_open else color, alpha=0.75, clip_on=False)
-    ax.axhline(0, color=style.COLORS["baseline"], lw=0.8, zorder=0)
-    ax.set(xscale="log", xlim=(LEAST, 2), ylim=(-1, 1), yticks=[])
+        ax.axhline(-height, color="#EEEEEE", lw=0.8, zorder=0)
+    ax.set(xscale="log", xlim=(LEAST, 5), ylim=(0.5 - len(NAMES), 0.5), yticks=[])
     ax.grid(axis="x", color="#EEEEEE")
     ax.minorticks_off()
     ax.spines[["left", "bottom"]].set_visible(last)
