@@ -74,7 +74,8 @@ class GAN:
 
     # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
     # Improved Game Dynamics"); beta2 forgets a bad start ten times faster than the usual 0.999.
-    # By hand on LAWS: half the rate, or half the batch in twice the steps, was two to five times farther.
+    # By hand on other mixtures than LAWS: half the rate was at least three times farther, half the batch
+    # in twice the steps twice.  3,000 steps (45 s) end at a KL of 0.04 to 0.13 nats (LAWS, three seeds).
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=1024, anneal=lower_gamma)
     first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
