@@ -67,8 +67,8 @@ def gather(effort, parts):
 def claim(results):
     """Modes and divergence over all seeds and the second half of training."""
     modes, js = (results[key][:, len(results["checkpoints"]) // 2:] for key in ("modes", "js"))
-    return (f"In the second half of {len(modes)} runs it holds {modes.min()} to {modes.max()} of {len(LAW.means)} modes, "
-            f"and stays {js[..., 0].min():.2f} nats or more from the law, of at most {np.log(2):.2f}.")
+    return (f"Late in {len(modes)} runs it holds {modes.min()} to {modes.max()} of {len(LAW.means)} modes and stays "
+            f"{js[..., 0].min():.2f} nats or more away, of at most {np.log(2):.2f}.")
 
 
 def checks(results):
@@ -107,7 +107,6 @@ def draw(results):
     panels[1].text(steps, np.log(2) - 0.02, "log 2: nothing in common", va="top", ha="right", fontsize=8)
     for letter, ax, label, top in zip("abc", panels, ("generator's loss\n[nats]", "Jensen-Shannon\ndivergence [nats]", "modes of 8"),
                                       (None, 0.75, 8.4)):
-        ax.set(ylabel=label, ylim=(0, top))
-        ax.text(0.005, 0.97, f"{letter})", transform=ax.transAxes, va="top")
+        ax.set(ylabel=f"{letter}) {label}", ylim=(0, top))
     panels[2].set(xlabel="training step", xlim=(0, steps))
     return fig

@@ -225,7 +225,8 @@ def test_the_density_of_a_linear_generator_is_a_mixture_of_gaussians(options, rn
     mu, std = np.zeros((1, 2)), np.ones((1, 2))
     if K > 1:
         theta[model.blocks["prior log_std"]] += 0.3 * rng.standard_normal(2 * K)
-        mu, std = theta[model.blocks["prior mean"]].reshape(K, 2), np.exp(theta[model.blocks["prior log_std"]]).reshape(K, 2)
+        mu = theta[model.blocks["prior mean"]].reshape(K, 2)
+        std = np.exp(theta[model.blocks["prior log_std"]]).reshape(K, 2)
     law = GaussianMixture(mu @ A, [A.T @ np.diag(v) @ A + s * s * np.eye(2) for v in std ** 2], np.full(K, 1 / K))
     x = np.concatenate([law.sample(200, rng), [[30.0, -30.0]]])         # the last is far outside
     np.testing.assert_allclose(model.log_prob(theta, x)[:200], law.log_prob(x)[:200], atol=1e-2)
