@@ -39,7 +39,7 @@ def compute_part(part, effort, rng):
             curve.append((excess.mean(), excess.std(ddof=1) / np.sqrt(n)))
     results = dict(checkpoints=checkpoints, curve=curve)
     if seed == "0":
-        results |= dict(made=np.float32(decode(model.sample(state.average, 2000, rng))), true=np.float32(x[:2000]))
+        results |= dict(points=np.float32(decode(model.sample(state.average, 2000, rng))), data=np.float32(x[:2000]))
     return results
 
 
@@ -49,7 +49,7 @@ def gather(effort, parts):
                    curves=[[parts[f"{name} {seed}"]["curve"] for seed in range(SEEDS)] for name in NAMES],
                    floors=[GrayCoded(LAWS[name]).entropy() for name in NAMES])
     for name in NAMES:
-        results |= {f"{name}_{key}": parts[f"{name} 0"][key] for key in ("made", "true")}
+        results |= {f"{name}_{key}": parts[f"{name} 0"][key] for key in ("points", "data")}
     return results
 
 
@@ -71,15 +71,15 @@ def checks(results):
 def draw(results):
     """True and generated points, and the excess of all laws against training steps in one panel."""
     fig = figure(4.4, FINDING, SETTINGS)
-    panels = fig.subplot_mosaic([[f"{name} {part}" for name in NAMES] + ["curves"] for part in ("true", "made")],
+    panels = fig.subplot_mosaic([[f"{name} {part}" for name in NAMES] + ["curves"] for part in ("data", "points")],
                                 width_ratios=[1, 1, 1, 1, 1.6])
     for name, floor in zip(NAMES, results["floors"]):
-        for part, color in (("true", COLORS["truth"]), ("made", COLORS["autoregressive"])):
+        for part, color in (("data", COLORS["truth"]), ("points", COLORS["autoregressive"])):
             ax = panels[f"{name} {part}"]
             ax.plot(*results[f"{name}_{part}"].T, ".", ms=2, mew=0, color=color)
             plane(ax, ((-3.7, 3.7), (-3.7, 3.7)))
-        panels[f"{name} true"].set_title(f"{name}\n{floor:.2f} nats")
-    for part, label in (("true", "data"), ("made", "MADE")):
+        panels[f"{name} data"].set_title(f"{name}\n{floor:.2f} nats")
+    for part, label in (("data", "data"), ("points", "MADE")):
         ax = panels[f"{NAMES[0]} {part}"]
         ax.text(-0.05, 0.5, label, rotation=90, ha="right", va="center", transform=ax.transAxes)
     ax, steps, last = panels["curves"], results["checkpoints"], results["curves"][:, :, -1, 0].mean(axis=1)
