@@ -14,7 +14,7 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe, fit
 
 SECTION = "1.5"
-FINDING = "Transported pairs straighten the paths, and few Euler steps cost less"
+FINDING = "Transported pairs straighten paths: few Euler steps err less, many more"
 SETTINGS = ("Above: three modes on a line (shade: exact density of x at time t), network 64-64-64, 2,000 steps of"
             " 256. Below: ring, network 128-128-128, 4,000 steps of 256; 8,000 samples; KL(law || samples) by "
             "nearest neighbors. Pairs are transported within each batch. 3 seeds: dots, bar 1 s.e.; line: their "
@@ -117,9 +117,10 @@ def checks(results):
     """For every seed."""
     random, transported = (results[f"{name} kl"][..., 0] for name in COUPLINGS)
     bend, other = (np.asarray(results[f"{name} bend"]) for name in COUPLINGS)
-    return {"transported paths bend less than a tenth as much": bool(other.max() < 0.1 * bend.min()),
+    return {"transported paths bend less than a fifth as much": bool(other.max() < 0.2 * bend.min()),
             "with 1, 2 and 4 steps transported pairs have the smaller KL": bool(
                 (transported[:, :3].max(axis=0) < random[:, :3].min(axis=0)).all()),
+            "with the most steps they have the larger KL": bool(transported[:, -1].min() > random[:, -1].max()),
             "more steps help random pairs: tenfold from 1 to the most": bool(
                 (random[:, -1] < 0.1 * random[:, 0]).all())}
 
@@ -161,13 +162,15 @@ def _curves(ax, results):
         for seed, kl in enumerate(kls):
             ax.errorbar(counts * 1.03 ** (seed - 1), *kl.T, fmt="o", ms=3.5, color=COLORS[name],
                         mfc="white" if name == "diffusion" else COLORS[name])
-        at = {"random": 1, "transported": 0, "diffusion": 2}[name]
+        at = {"random": 0, "transported": 2, "diffusion": 2}[name]
         at = min(at, len(counts) - 1)
-        ax.annotate(label, (counts[at], kls[:, at, 0].mean()), (10, 4 if name != "transported" else -14),
-                    textcoords="offset points", color=COLORS[name], fontweight="bold")
+        ax.annotate(label, (counts[at], kls[:, at, 0].mean()), (12, 6) if name != "transported" else (-8, -12),
+                    textcoords="offset points", color=COLORS[name], fontweight="bold",
+                    ha="left" if name != "transported" else "right")
     ax.axhline(0, color=style.COLORS["truth"], lw=0.8)
-    ax.set_yscale("symlog", linthresh=0.05, linscale=0.7)
-    ax.set(xscale="log", xlabel="Euler steps", ylabel="KL(law || samples) [nats],\nlinear below 0.05", title="e  Ring")
+    ax.set_yscale("symlog", linthresh=0.05, linscale=0.5)
+    ax.set(xscale="log", xlabel="Euler steps",
+           ylabel="KL(law || samples) [nats],\nlinear below 0.05", title="e  Ring", ylim=(-0.02, 15))
     ax.set_yticks([0, 0.05, 0.1, 1, 10], ["0", "0.05", "0.1", "1", "10"])
     ax.set_xticks(results["counts"], results["counts"])
     ax.minorticks_off()
