@@ -192,7 +192,7 @@ def test_learns_a_mixture_in_a_few_hundred_steps(rng):
     model = Diffusion(2, hidden=(32, 32), sigma_data=1.0)
     theta = fit(model, model.init(rng), LAW, rng, steps=400)
     kl = kl_monte_carlo(LAW.log_prob, lambda x: model.log_prob(theta, x, steps=12), LAW.sample(1200, rng))
-    assert -4 * kl.stderr < kl.value < 0.06
+    assert -5 * kl.stderr < kl.value < 0.06 + 5 * kl.stderr
     assert model.excess(theta, LAW.denoise, LAW.sample(500, rng), rng) < 0.02
     assert theta.dtype == model.sample(theta, 5, rng).dtype == np.float32
 
