@@ -32,6 +32,7 @@ import importlib
 import tempfile
 import time
 import zlib
+from functools import lru_cache
 from pathlib import Path
 
 import matplotlib
@@ -136,8 +137,9 @@ def gather(name):
     return _arrays(results), sum(seconds for _, seconds in parts.values())
 
 
+@lru_cache(maxsize=None)
 def code(name):
-    """The hash of the code that makes a figure's results."""
+    """The hash of the code that makes a figure's results, as it was when this process asked first."""
     return provenance.code_hash(modules()[name])
 
 
