@@ -27,12 +27,12 @@ DRAWS, DEEP_DRAWS, PILOTS, QUALITY = 24, 12, 3, 3
 SYNTHETIC = 2000                             # rows of each class
 PENALTIES, SHARES, FOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1), (0.25, 0.5, 0.75), 3     # fixed before any run
 CHOSEN = {                                   # by the pilots, for each N of SIZES
-    "real": (1e-1, 1e-1, 1e-1, 1e-2, 1e-2),
-    "flips": (1e-1, 1e-1, 1e-2, 1e-2, 1e-4),
-    "hand": (1e-1, 1e-1, 1e-2, 1e-4, 1e-4),
-    "pca": (1e-1, 1e-1, 1e-2, 1e-2, 1e-4),
-    "alone": (1e-1, 1e-2, 1e-2, 1e-2, 1e-2),
-    "share": (0.75, 0.75, 0.25, 0.25, 0.25),
+    "real": (1e-1, 1e-1, 3e-2, 3e-2, 1e-2),
+    "flips": (1e-1, 1e-1, 3e-2, 1e-2, 1e-4),
+    "hand": (3e-2, 3e-2, 3e-2, 1e-3, 1e-4),
+    "pca": (1e-1, 3e-2, 1e-2, 1e-2, 1e-4),
+    "alone": (3e-2, 3e-2, 1e-2, 1e-2, 1e-2),
+    "share": (0.75, 0.5, 0.25, 0.25, 0.25),
 }
 ARMS = ("real", "flips", "hand", "smote", "truth", "pca, no flips", "pca .25", "pca .5", "pca .75", "pca alone")
 DEEP = ("mixture", "mixture alone", "diffusion", "diffusion alone", "vae", "vae alone", "diffusion, memorized")
