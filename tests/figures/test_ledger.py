@@ -43,10 +43,10 @@ def test_a_density_that_is_remembered_is_computed_once():
     assert (again(x) == again(x.copy())).all() and (again(2 * x) == -2).all() and calls == [3, 3]
 
 
-def test_the_road_with_the_least_error_is_taken_and_a_bound_where_there_is_none():
+def test_quadrature_goes_before_monte_carlo_and_a_bound_stands_where_there_is_neither():
     roads = np.full((1, 1, 3, len(ledger.ROADS), 2), np.nan)
     roads[0, 0, 0, [0, 1]] = (0.1, 0.02), (0.2, 0.01)
-    roads[0, 0, 1, [0, 1]] = (0.3, 0.001), (0.4, 0.01)
+    roads[0, 0, 1, [1, 2]] = (0.3, 0.001), (0.4, 0.01)
     roads[0, 0, 2, [2, 3]] = (0.5, 0.01), (0.6, 0.02)
     value, error = ledger.forward(dict(roads=roads))
-    assert value.ravel().tolist() == [0.2, 0.3, 0.6] and error.ravel().tolist() == [0.01, 0.001, 0.02]
+    assert value.ravel().tolist() == [0.1, 0.3, 0.6] and error.ravel().tolist() == [0.02, 0.001, 0.02]
