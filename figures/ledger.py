@@ -19,7 +19,7 @@ FINDING = "Autoregressive comes nearest, then diffusion and VAE; the GAN stays b
 SETTINGS = ("Under each cell, in nats, means over 3 seeds: KL(data || model), colored, and KL(model || data), gray. The "
             "latter is infinite on the checkerboard, as each model puts points beside the board. DDPM has a bound only: "
             "open marks. Each family has one setting, its defaults, and fresh samples: 10,000 steps, but VAE 6,000, MADE "
-            "(256-256) 4,000, GAN 3,000; EM: 64 components, 20,000 rows.")
+            "(256-256) 4,000, GAN 4,000; EM: 64 components, 20,000 rows.")
 
 NAMES = ("ring", "grid", "moons", "spirals", "checkerboard", "banana", "funnel")
 JUMPS = "checkerboard"                                      # errors at its edges are finer than cells and balls

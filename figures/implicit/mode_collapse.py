@@ -17,23 +17,23 @@ from scratch.learning.training import Recipe, train
 SECTION = "1.5"
 FINDING = "At equal cost plain GANs lose modes, penalized GANs and diffusion none"
 SETTINGS = ("PacGAN's ring and grid (modes of std 0.01 and 0.05, scaled to unit variance), 2,500 samples a run, ten seeds a method. "
-            "Updates are what one core did in 30 s: plain GAN (2014, no sines) 10,000 of 256, WGAN-GP 6,000 and relativistic + R1 + R2 "
-            "7,000 of 256 (both with sines up to 32, z ~ N(0, I), no output noise), diffusion 19,000, autoregressive 12,500, "
-            "VAE 25,000 with their own recipes. "
+            "Updates are what one core did in 20 s: plain GAN (2014, no sines) 6,700 of 256, WGAN-GP 4,000 and relativistic + R1 + R2 "
+            "4,700 of 256 (both with sines up to 32, z ~ N(0, I), no output noise), diffusion 12,700, autoregressive 8,300, "
+            "VAE 16,700 with their own recipes. "
             "High quality: within 3 std of a mode. Small dots: seeds; bar: 1 s.e. Gray: Lin et al. 2018, Table 1, 400,000 updates.")
 
 # PacGAN's distributions (Lin et al. 2018), divided by their standard deviation; no number depends on it.
 LAWS = {"ring": (ring(8, 2 ** 0.5, 0.01 * 2 ** 0.5), 0.01 * 2 ** 0.5),
         "grid": (grid(5, 2 / 8 ** 0.5, 0.05 / 8 ** 0.5), 0.05 / 8 ** 0.5)}
 SEEDS, SAMPLES, CHECKPOINTS = 10, 2500, 12
-SECONDS = 30
+SECONDS = 20
 TEXTBOOK = dict(prior=1, output_noise=0.0)                  # z ~ N(0, I), x = G(z)
 SINES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0)                    # the modes are narrower than those of LAWS
 
 
 @dataclass(frozen=True)
 class Method:
-    """A model, its updates in 30 s of one core, measured on the ring, its color, and how it is trained."""
+    """A model, its updates in 20 s of one core, measured on the ring, its color, and how it is trained."""
     model: Callable
     steps: int
     color: str
@@ -48,16 +48,16 @@ def lower_gamma_far(model, done):
 # For the first two the best of a few short trials.
 METHODS = {
     "plain GAN (2014)": Method(lambda **sizes: GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=(),
-                                                   **TEXTBOOK, **sizes), 10_000, COLORS["gan"],
+                                                   **TEXTBOOK, **sizes), 6700, COLORS["gan"],
                                lambda model: Recipe(Adam(1e-3, beta1=0.5, beta2=0.99), batch_size=256)),
     "WGAN-GP": Method(lambda **sizes: GAN(2, objective=wasserstein, gamma=1.0, frequencies=SINES, **TEXTBOOK, **sizes),
-                      6_000, COLORS["gan"],
+                      4000, COLORS["gan"],
                       lambda model: Recipe(Adam(model.rates(1e-3, 3e-3), beta1=0.0, beta2=0.9), batch_size=256)),
-    "relativistic + R1 + R2": Method(lambda **sizes: GAN(2, frequencies=SINES, **TEXTBOOK, **sizes), 7_000, COLORS["gan"],
+    "relativistic + R1 + R2": Method(lambda **sizes: GAN(2, frequencies=SINES, **TEXTBOOK, **sizes), 4700, COLORS["gan"],
                                      lambda model: replace(model.recipe, batch_size=256, anneal=lower_gamma_far)),
-    "diffusion": Method(lambda **sizes: Diffusion(2, **sizes), 19_000, COLORS["diffusion"]),
-    "autoregressive": Method(lambda **sizes: AutoregressiveMixture(2, **sizes), 12_500, COLORS["autoregressive"]),
-    "VAE": Method(lambda **sizes: VAE(2, **sizes), 25_000, COLORS["vae"]),
+    "diffusion": Method(lambda **sizes: Diffusion(2, **sizes), 12_700, COLORS["diffusion"]),
+    "autoregressive": Method(lambda **sizes: AutoregressiveMixture(2, **sizes), 8300, COLORS["autoregressive"]),
+    "VAE": Method(lambda **sizes: VAE(2, **sizes), 16_700, COLORS["vae"]),
 }
 
 LINES = {"plain GAN (2014)": ":", "WGAN-GP": "--", "relativistic + R1 + R2": "-"}
