@@ -13,12 +13,12 @@ from scratch.learning.training import fit
 SECTION = "1.3"
 FINDING = "Without output noise a GAN's density is folds, creases and holes"
 SETTINGS = ("Moons; relativistic GAN with R1 and R2, 3,000 steps of 1,024. Without noise: z ~ N(0, I) in the plane, x = G(z), density on a "
-            "mesh of triangles. With noise: the default, x = G(z) + s eps, density by quadrature over z. Shade: square root of the density, "
+            "mesh of triangles. With noise: x = G(z) + s eps, s learned, density by quadrature over z. Shade: square root of the density, "
             "one scale. Dots: three seeds each; bar: 1 s.e. over 20,000 rows.")
 
 LAW, WINDOW, PIXELS = LAWS["moons"], ((-1.9, 1.9), (-1.25, 1.25)), 150
 WITHOUT, WITH = "without noise", "with noise"
-OPTIONS = {WITHOUT: dict(prior=1, output_noise=0.0), WITH: {}}
+OPTIONS = {WITHOUT: dict(prior=1, output_noise=0.0), WITH: dict(prior=1)}
 SEEDS = 3
 
 
