@@ -18,8 +18,8 @@ SECTION = "1.3"
 FINDING = "Autoregressive comes nearest, then diffusion and VAE; the GAN stays behind"
 SETTINGS = ("Under each cell, in nats, means over 3 seeds: KL(data || model), colored, and KL(model || data), gray. The "
             "latter is infinite on the checkerboard, as each model puts points beside the board. DDPM has a bound only: "
-            "open marks. Each family has one setting, its defaults, and fresh samples: 10,000 steps, but VAE 6,000, MADE "
-            "(256-256) 4,000, GAN 4,000; EM: 64 components, 20,000 rows.")
+            "open marks. A mark for each seed. Each family has one setting, its defaults, and fresh samples: 10,000 "
+            "steps, but VAE 6,000, MADE (256-256) 4,000, GAN 4,000; EM: 64 components, 20,000 rows.")
 
 NAMES = ("ring", "grid", "moons", "spirals", "checkerboard", "banana", "funnel")
 JUMPS = "checkerboard"                                      # errors at its edges are finer than cells and balls
@@ -289,7 +289,7 @@ def _seeds(ax, value, color, is_open, last):
     ax.spines["left"].set_visible(False)
     ax.tick_params(labelbottom=last, length=3 if last else 0)
     if last:
-        ax.set_xlabel("nats missed, a mark for each seed")
+        ax.set_xlabel("nats missed")
 
 
 def _key(ax, names):
