@@ -73,13 +73,13 @@ def _default(model, quick):
 
 SMALL = dict(hidden=(8,))
 FAMILIES = {
-    "mixture by EM": Family("mixture", lambda effort: MixtureEM(64 if effort == "full" else 4), 300, 192),
+    "mixture by EM": Family("mixture", lambda effort: MixtureEM(64 if effort == "full" else 4), 100, 192),
     "autoregressive": Family("autoregressive", _default(AutoregressiveMixture, SMALL), 10_000, 288),
     "MADE on bits": Family("autoregressive", lambda effort: Codes((256, 256) if effort == "full" else (32,)), 4000,
                            recipe=Recipe(Adam(5e-3, beta2=0.99), batch_size=512)),
-    "VAE": Family("vae", _default(VAE, SMALL), 6000, 96),
-    "GAN": Family("gan", _default(GAN, SMALL), 4000, 96),
-    "diffusion": Family("diffusion", _default(Diffusion, SMALL), 10_000, 96),
+    "VAE": Family("vae", _default(VAE, SMALL), 6000, 64),
+    "GAN": Family("gan", _default(GAN, SMALL), 3500, 96),
+    "diffusion": Family("diffusion", _default(Diffusion, SMALL), 10_000, 72),
     "DDPM": Family("diffusion", _default(DDPM, dict(SMALL, steps=20)), 10_000, bound=True),
-    "flow matching": Family("second diffusion", _default(FlowMatching, SMALL), 10_000, 96),
+    "flow matching": Family("second diffusion", _default(FlowMatching, SMALL), 10_000, 72),
 }

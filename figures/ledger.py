@@ -19,7 +19,7 @@ FINDING = "Autoregressive comes nearest, then diffusion and VAE; the GAN stays b
 SETTINGS = ("Under each cell, in nats, means over 3 seeds: KL(data || model), colored, and KL(model || data), gray. The "
             "latter is infinite on the checkerboard, as each model puts points beside the board. DDPM has a bound only: "
             "open marks. A mark for each seed. Each family has one setting, its defaults, and fresh samples: 10,000 "
-            "steps, but VAE 6,000, MADE (256-256) 4,000, GAN 4,000; EM: 64 components, 20,000 rows.")
+            "steps, but VAE 6,000, MADE (256-256) 4,000, GAN 3,500; EM: 64 components, 20,000 rows.")
 
 NAMES = ("ring", "grid", "moons", "spirals", "checkerboard", "banana", "funnel")
 JUMPS = "checkerboard"                                      # errors at its edges are finer than cells and balls
@@ -30,7 +30,7 @@ N = {"full": 10_000, "quick": 60}                           # rows of each sampl
 
 
 QUICK_NODES, QUICK_STEPS = 12, 10
-BOUND_ROWS = {"full": 3_000_000, "quick": 500}              # evaluations for the bound of a DDPM
+BOUND_ROWS = {"full": 1_500_000, "quick": 500}              # evaluations for the bound of a DDPM
 EM_ROWS = {"full": 20_000, "quick": 500}
 
 
