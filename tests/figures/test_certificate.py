@@ -39,6 +39,12 @@ def test_a_gradient_lost_on_a_whole_block_is_an_error_and_no_zero():
     assert lost["zeros"] == 0 and lost["complex"] == 1.0
 
 
+def test_a_tiny_gradient_is_no_zero_and_rounding_is_no_gradient():
+    tiny = row(lambda x: x[0] + 1e-17 * x[1], [1.0, 1.0], [1.0, 1e-17])
+    rounding = row(lambda x: x[0] + 0 * x[1], [1.0, 1.0], [1.0, 1e-17])
+    assert tiny["zeros"] == 0 and rounding["zeros"] == 1 and not rounding["explained"]
+
+
 def test_a_dead_block_needs_a_reason(monkeypatch):
     assert not row(lambda x: 0 * x[0], [1.0], [0.0])["explained"]
     monkeypatch.setattr(page, "REASONS", {("model", "W"): "invariance"})
