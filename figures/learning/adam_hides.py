@@ -28,8 +28,8 @@ from scratch.learning.training import train
 
 SECTION = "trust"
 FINDING = "A falling loss is no evidence of a right gradient"
-SETTINGS = ("2,500 to 4,000 steps of Adam (GAN 1,500, transformer 800); 3 seeds, one line or dot each, the same start and "
-            "batches; GAN: the discriminator's loss; KL on 2,000 rows; dotted: the limit of the check")
+SETTINGS = ("2,500 to 4,000 steps of Adam (GAN 1,500, transformer 800); 3 seeds, one line or dot each, the same "
+            "start and batches; GAN: the discriminator's loss; KL on 2,000 rows; dotted: the limit of the check")
 SEEDS = 3
 RIGHT = "#777777"
 TITLES = {"autoregressive": "autoregressive mixture, spirals", "transformer": "transformer, brackets",
@@ -164,8 +164,9 @@ def settings(effort):
     return {name: (model, law, 10 if quick else steps) for name, (model, law, steps) in chosen.items()}
 
 
+# Where the gradients are checked: a model of MODELS, with some sizes changed.
 SMALL = {"autoregressive": ("AutoregressiveMixture", {}), "transformer": ("Transformer", dict(width=4, layers=1)),
-         "vae": ("VAE", dict(prior=1)), "gan": ("GAN", {}), "diffusion": ("Diffusion", {})}     # where gradients are checked
+         "vae": ("VAE", dict(prior=1)), "gan": ("GAN", {}), "diffusion": ("Diffusion", {})}
 
 
 # ---- computing ----
