@@ -106,7 +106,7 @@ def test_weights_shrink_and_nats_grow_monotonically_with_the_penalty(classes, rn
                                      if classes > 2 else theta).ravel()[:-free]))
         nats.append(-model.log_prob(theta, rows).mean())
     assert (np.diff(norms) < 0).all() and (np.diff(nats) > 0).all()
-    assert norms[-1] < 0.1 * norms[0]
+    assert norms[-1] < 0.2 * norms[0]
 
 
 # ---- 4 independent solutions ----

@@ -157,7 +157,7 @@ def test_init_shrinks_the_activations_by_a_third_a_layer(rng):
         a = h @ W / np.sqrt(2) ** (not squares)             # the first layer's input is no silu: mean square 1
         squares.append(np.mean(a * a))
         h = a / (1 + np.exp(-a))
-    np.testing.assert_allclose(np.divide(squares[1:], squares[:-1]), [0.71, 0.67, 0.63], atol=0.04)
+    np.testing.assert_allclose(np.divide(squares[1:], squares[:-1]), [0.71, 0.67, 0.63], atol=0.1)
 
 
 def test_init_scales_by_the_number_of_inputs_and_spreads_the_first_biases(rng):
