@@ -8,7 +8,7 @@ from scratch.data.distributions import GaussianMixture
 from scratch.estimate import Share
 
 SECTION = "divergence"
-FINDING = "From samples alone, no interval can be trusted far apart in many dimensions"
+FINDING = "From samples alone no interval is honest far apart in many dimensions"
 SETTINGS = ("Share of 95 % intervals that hold the true KL(p || q). p = N(0, I), q = N(mu, I), 1,000 samples of each. 100 runs "
             "a cell, 10 where a network is trained. Blue: consistent with 90 to 99 % (within 2 s.e.). Orange: not.")
 
