@@ -68,9 +68,10 @@ def test_holms_correction_is_the_naive_one():
 
 def test_the_crossing_is_where_the_line_rises_above_0():
     x = np.log([10, 30, 100])
-    assert np.exp(study._first_zero(x, np.array([-1.0, -0.5, 0.5]))) == pytest.approx(np.sqrt(30 * 100))
-    assert study._first_zero(x, np.array([-1.0, -0.5, -0.1])) == x[-1]
-    assert study._first_zero(x, np.array([1.0, 2.0, 3.0])) == x[0]
+    assert np.exp(study._last_zero(x, np.array([-1.0, -0.5, 0.5]))) == pytest.approx(np.sqrt(30 * 100))
+    assert np.exp(study._last_zero(x, np.array([0.1, -0.5, 0.5]))) == pytest.approx(np.sqrt(30 * 100))
+    assert study._last_zero(x, np.array([-1.0, -0.5, -0.1])) == x[-1]
+    assert study._last_zero(x, np.array([1.0, 2.0, 3.0])) == x[0]
 
 
 def test_members_are_known_in_any_position(rng):
