@@ -5,7 +5,7 @@
     python -m figures --list               what they found, what they cost, whether they are stale
     python -m figures --effort quick       seconds instead of minutes, into figures/quick/
     python -m figures --redraw             pictures only, from the stored results
-    python -m figures --studies            compute the long studies too; a killed run goes on where it stopped
+    python -m figures --studies            compute the stale studies too; a killed run goes on where it stopped
     python -m figures --check              compute anew and print how far the numbers are from the stored ones
     python -m figures --jobs 1             one process instead of one per core
 
@@ -35,7 +35,7 @@ def main(arguments=None):
     parser.add_argument("--check", action="store_true", help="compare with the stored results, make nothing")
     parser.add_argument("--effort", choices=runner.EFFORTS, default="full", help="default: full")
     parser.add_argument("--redraw", action="store_true", help="draw from the stored results alone")
-    parser.add_argument("--studies", action="store_true", help="compute the long studies, too")
+    parser.add_argument("--studies", action="store_true", help="compute the studies, too, whose results are stale")
     parser.add_argument("--jobs", type=int, default=cores(), help="processes (default: one per core)")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in runner.names()]

@@ -41,12 +41,16 @@ class Run:
         self.made = {}                                      # of each computed figure: results, and how they were made
 
     def make(self, names, redraw=False, studies=False):
-        """Make figures, the timings alone and last; a failure is told and does not stop the others."""
+        """Make figures, the timings alone and last; a failure is told and does not stop the others.
+
+        studies: compute the studies, too, but for those whose stored result is of today's code.
+        """
         timings = []
         for name in names:
             with _Telling(self, name):
                 module = runner.load(name)
-                is_drawn_only = redraw or (runner.is_study(module) and not studies and self.effort == "full")
+                is_drawn_only = redraw or (runner.is_study(module) and self.effort == "full"
+                                           and (not studies or runner.is_fresh(name)))
                 if is_drawn_only:
                     self._draw(name, runner.stored(name)[0])
                 elif getattr(module, "TIMING", False):

@@ -18,7 +18,7 @@ def line(name):
         made = runner.stored(name)[1]
     except (OSError, ValueError) as error:
         return f"{name}\n    {type(error).__name__}: no result"
-    stale = "STALE, made by other code" if made["code"] != runner.code(name) else "fresh"
+    stale = "fresh" if runner.is_fresh(name) else "STALE, made by other code"
     return f"{name}\n    {runner.load(name).FINDING}\n    {made['seconds']:.0f} s on {made['date']}, {stale}"
 
 

@@ -22,8 +22,8 @@ compute it has
     compute_part(part, effort, rng)     the results of one part
     gather(effort, parts)       the results of the figure, from {part: its results}
 
---studies computes the parts that are not stored yet, or that other code made, and stores each as it
-ends.  So a run that is killed loses the parts in work and no other.
+--studies computes the studies that have no result yet, or one that other code made.  Each part is
+stored as it ends.  So a run that is killed loses the parts in work and no other.
 
 Effort "full" writes results/NAME.npz and rendered/NAME.png, which stand in the repository.  Effort
 "quick" writes the same into quick/, which does not: a glance never replaces the real picture.
@@ -150,6 +150,14 @@ def stored(name):
         flag = " --studies" * is_study(load(name))
         raise FileNotFoundError(f"{path} does not exist: compute it first (python -m figures {name}{flag})")
     return store.read(path)
+
+
+def is_fresh(name):
+    """Whether a figure has a stored result, and today's code made it."""
+    try:
+        return stored(name)[1]["code"] == code(name)
+    except (OSError, ValueError):                           # none, or changed by hand
+        return False
 
 
 def _number(name):

@@ -118,6 +118,7 @@ def test_a_study_that_is_killed_goes_on_where_it_stopped(tree):
     undisturbed = np.mean([np.random.default_rng([runner._number("study"), runner._number(f"method {seed}")]).random()
                            for seed in range(4)])
     assert results["draw"] == undisturbed and results["seeds"] == 4
+    assert "drawn" in tree("study", "--studies", "--jobs", "1")[1]              # its result is of today's code
 
 
 def test_a_part_that_other_code_made_is_computed_anew(tree):
