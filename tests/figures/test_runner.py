@@ -42,7 +42,7 @@ def tree(tmp_path):
     package.mkdir()
     for file in ("__init__", "__main__", "jobs", "pages", "provenance", "runner", "store", "style"):
         shutil.copy(runner.CODE / f"{file}.py", package)
-    (tmp_path / "README.md").write_text("# A\n\n<!-- pictures -->\nold\n<!-- end pictures -->\n")
+    (tmp_path / "README.md").write_text("# A\n\n<!-- cost -->\nold\n<!-- end cost -->\n")
 
     def figures(*arguments):
         run = subprocess.run([sys.executable, "-m", "figures", *arguments], cwd=tmp_path, capture_output=True, text=True)
