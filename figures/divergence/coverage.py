@@ -9,11 +9,11 @@ from scratch.estimate import Share
 
 SECTION = "divergence"
 FINDING = "From samples alone no interval is honest far apart in many dimensions"
-SETTINGS = ("Share of 95 % intervals that hold the true KL(p || q). p = N(0, I), q = N(mu, I), 1,000 samples of each. 100 runs "
+SETTINGS = ("Share of 95 % intervals that hold the true KL(p || q). p = N(0, I), q = N(mu, I), 1,000 samples of each. 60 runs "
             "a cell, 10 where a network is trained. Blue: consistent with 90 to 99 % (within 2 s.e.). Orange: not.")
 
 DIMENSIONS, KLS = (1, 2, 5, 10), (0.0, 0.1, 0.5, 2.0)
-RUNS, SLOW_RUNS, SAMPLES = 100, 10, 1000
+RUNS, SLOW_RUNS, SAMPLES = 60, 10, 1000
 LOW, HIGH = 0.90, 0.99                                      # what is honest enough
 
 
