@@ -244,6 +244,20 @@ def ddpm_over_bound(results):
     return float(np.nan_to_num((neighbors - bound) / np.hypot(error, other)).max())
 
 
+def readme(results):
+    """The table of the README: mean over seeds +- its standard error, and the seconds of one training."""
+    names = [str(name) for name in results["names"]]
+    lines = [f"| | {' | '.join(names)} | seconds to train |", "|---" * (len(names) + 2) + "|"]
+    value, _ = forward(results)                             # (family, distribution, seed)
+    for label, row, seconds in zip(results["families"], value, results["seconds"][..., 0].mean(axis=(1, 2))):
+        error = row.std(axis=1, ddof=1) / np.sqrt(row.shape[1])
+        bound = "at most " if FAMILIES[str(label)].bound else ""
+        cells = [f"{bound}{mean:.{digits}f} +- {off:.{digits}f}" for mean, off, digits in
+                 zip(row.mean(axis=1), error, [4 if mean < 0.01 else 3 if mean < 0.1 else 2 for mean in row.mean(axis=1)])]
+        lines.append(f"| {label} | {' | '.join(cells)} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
 def draw(results):
     """A row of samples for each family, nats in both directions under each cell, and marks on an axis of nats."""
     families, names = list(results["families"]), list(results["names"])
