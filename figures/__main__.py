@@ -44,6 +44,8 @@ def main(arguments=None):
     if options.jobs < 1:
         parser.error(f"--jobs must be at least 1, got {options.jobs}")
     chosen = list(dict.fromkeys(options.names)) or runner.names()
+    if not options.names and not options.studies and options.effort == "full" and not options.list:
+        chosen = [name for name in chosen if name not in runner.waiting()]
     if options.list:
         print(*map(pages.line, chosen), sep="\n")
         return 0
@@ -58,7 +60,7 @@ def main(arguments=None):
     except KeyboardInterrupt:
         print("interrupted: what was not finished is as it was", file=sys.stderr)
         return 130
-    if options.effort == "full" and chosen == runner.names() and not run.failed and not run.refuted:
+    if options.effort == "full" and not options.names and not run.failed and not run.refuted:
         pages.write()
     return run.report(chosen)
 

@@ -9,7 +9,7 @@ from figures import runner, store
 
 # The figures that the README shows below the ledger, in this order.
 PICTURES = ("key_formula", "three_abilities", "generative_and_discriminative", "mode_collapse", "diffusion_process",
-            "mri_augmentation", "adam_hides")
+            "sde_and_ode", "adam_hides")
 
 
 def line(name):
@@ -26,12 +26,14 @@ def gallery():
     """The text of figures/README.md: every figure by section of the chapter, with what it found and how it was made."""
     text = ["# Figures\n\nThis page is written by `python -m figures`. Every number comes from a stored result. "
             "The seconds are processor time.\n"]
-    modules = {name: runner.load(name) for name in runner.names()}
+    modules = {name: runner.load(name) for name in runner.names() if name not in runner.waiting()}
     for section, title in runner.SECTIONS.items():
         chosen = [name for name, module in modules.items() if section == module.SECTION]
         if chosen:
             text += [f"\n## {title}\n\n| figure | what it found | seeds | made |\n|---|---|---|---|\n"]
             text += [_row(name, modules[name]) for name in chosen]
+    if runner.waiting():
+        text += [f"\nStudies that were never computed (`python -m figures --studies`): {', '.join(runner.waiting())}.\n"]
     return "".join(text)
 
 
@@ -65,6 +67,8 @@ def _cost():
     """Processor time of the studies, and of the other figures, on the machine that made them."""
     minutes = {True: 0.0, False: 0.0}
     for name in runner.names():
+        if name in runner.waiting():
+            continue
         _, made = runner.stored(name)
         minutes[runner.is_study(runner.load(name))] += made["seconds"] / 60
     return (f"On one core of the machine that made the stored results ({made['processor']}) the studies took "

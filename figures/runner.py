@@ -75,6 +75,11 @@ def load(name):
     return importlib.import_module(modules()[name])
 
 
+def waiting():
+    """The names of the studies that were never computed: the default run and the pages leave them out."""
+    return [name for name in names() if is_study(load(name)) and not store.result_path(name, "full").exists()]
+
+
 def is_study(module):
     """Whether the default run only redraws it."""
     return hasattr(module, "parts")
