@@ -22,8 +22,8 @@ Gradient.  The pullbacks (vector-Jacobian products) in reverse: (4), (2) (kernel
     draw_ik = dlog s_ik (1 - tanh(raw_ik / 8)^2)                                         d(3)
 Checked in tests/explicit/test_autoregressive.py::test_gradient_in_every_parameter.
 
-Flow.    Let F_i be the distribution function of (2), and Phi that of N(0, 1).  F_i(x_i) is uniform
-given x_<i, so z is N(0, I) (Rosenblatt 1952, "Remarks on a Multivariate Transformation"):
+Flow.    Let F_i be the distribution function of (2), and Phi that of N(0, 1).  For x of p, F_i(x_i) is
+uniform given x_<i, so z is N(0, I) (Rosenblatt 1952, "Remarks on a Multivariate Transformation"):
 
     F_i(x_i | x_<i) = sum_k pi_ik Phi((x_i - mu_ik) / s_ik)                             (5)
     z_i = Phi^-1(F_i(x_i | x_<i))                                                       (6)
@@ -97,12 +97,12 @@ class AutoregressiveMixture(Autoregressive):
         theta = mlp_init(rng, self.widths, checks.dtype(dtype))
         layers = mlp_views(theta, self.widths)
         for part in layers[0]:
-            part *= 2.0                                     # units bend within half a unit of x
+            part *= 2.0                                     # steeper units, for details of x
         W_last, b_last = layers[-1]
         W_last *= 0.1                                       # weak dependence on x_<i
         _, means, raw = np.moveaxis(b_last.reshape(self.dim, 3, self.components), 1, 0)
         means += rng.normal(0, 1.5, means.shape)            # the standard deviation of most LAWS
-        raw += np.log(0.25)                                 # narrow, as detail is; yet neighbors overlap
+        raw += np.log(0.25)                                 # narrow, for details, yet neighbors overlap
         return theta
 
     def loss(self, theta, x, noise=None):

@@ -5,6 +5,7 @@ Model.  Given z the coordinates of x in {0, 1}^D are independent, each with a lo
     log p(x | z) = sum_d log Bernoulli(x_d; sigmoid(f_d(z)))                                   (1)
 
 Loss and gradient are those of vae.py; bernoulli_log_density gives d log p / d f_d = x_d - sigmoid(f_d).
+Source: Kingma and Welling 2014, "Auto-Encoding Variational Bayes", appendix C.1.
 Checked in tests/explicit/test_vae.py::test_bounds_are_the_naive_loop.
 Checked in tests/explicit/test_vae.py::test_gradient_in_every_parameter.
 Symbols: N batch, D data, L latent, M nodes, k draws, P parameters.

@@ -6,9 +6,10 @@ Quadrature, for one or two latent coordinates.  The midpoint rule on a box compu
 
 It is accurate if p(z | x) is wider than a cell and lies inside the box, which reaches RADIUS
 standard deviations beyond every Gaussian of the prior.  So the sum of each row is repeated with
-twice as many nodes per axis in a larger box, until two sums agree and no node has most of the sum.  By Poisson's summation formula the error of a grid is the Fourier transform of
-p(z | x) at the frequency 1 / cell.  For a Gaussian the error of the finer grid is therefore the
-fourth power of that of the coarser one.  Both grids may miss a thin second mode beside a wide one.
+twice as many nodes per axis in a larger box, until two sums agree and no node has most of the sum.
+By Poisson's summation formula the error of a grid is the Fourier transform of p(z | x) at the
+frequency 1 / cell.  For a Gaussian the error of the finer grid is therefore the fourth power of that
+of the coarser one.  Both grids may miss a thin second mode beside a wide one.
 A row whose posterior lies beyond the box, where N(0, I) has less than e^-24 of its peak, gets a
 lower bound.
 

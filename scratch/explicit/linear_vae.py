@@ -9,7 +9,8 @@ beta = 1 q is the true posterior at the optimum (Lucas et al. 2019, "Don't Blame
 
 Loss.  reconstruction + beta KL as in vae.py, in expectation over the noise.  Let l_1 >= ... >= l_D
 and u_j be the eigenvalues and eigenvectors of the data's covariance, b the data's mean, and
-t = beta s^2.  If a of the latent units are active, j = 1 ... a, the loss is smallest at
+t = beta s^2.  A latent unit is active if W_j, its row of W, is not 0.  With units 1 ... a active the
+loss is smallest at
 
     t = beta sum_(j > a) l_j / (D - beta a)                                                    (2)
     W_j = sqrt(l_j - t) u_j                                                                    (3)
@@ -21,10 +22,11 @@ left out (Tipping and Bishop, eqs. 7 and 8).  An active unit has l_j > t, and it
 
     KL_j = 1/2 log(l_j / t)                                                                    (6)
 
-Minimized over all other parameters, the loss is convex in log t.  So for one a only, t of (2) obeys
-l_a > t, and t >= l_(a+1) unless a = L.  A unit with l_j <= t has KL 0.  This is posterior collapse,
-a property of the optimum and not of the training.  The optimum exists if t > 0.  So there may be fewer
-rows than coordinates: N rows have at most N - 1 eigenvalues above 0, and some must be left out.
+Minimized over all other parameters, the loss is convex in log t.  So there is exactly one a for which
+t of (2) obeys l_a > t, and t >= l_(a+1) if a < L.  A unit with l_j <= t has KL 0.  This is posterior
+collapse: a property of the optimum, not of the training.  The optimum exists if t > 0, that is, if an
+eigenvalue above 0 is left out of 1 ... a.  There may be fewer rows than coordinates: N rows have at most
+N - 1 eigenvalues above 0.
 
 Gradient.  That of vae.py.  At the optimum it is 0.
 Checked in tests/explicit/test_linear_vae.py::test_gradient_is_zero_at_the_optimum_for_any_beta.
@@ -80,7 +82,7 @@ class LinearVAE(VAE):
         """l_j (L,), the largest first, or t if l_j is not larger; their eigenvectors (D, L); t."""
         x = checks.rows(x, self.dim)
         values, vectors = np.linalg.eigh(np.cov(x.T, bias=True).reshape(self.dim, -1))
-        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]             # rounding is below 0 at times
+        values, vectors = np.maximum(values[::-1], 0), vectors[:, ::-1]             # rounding can give less than 0
         active, t = 0, self.beta * values.sum() / self.dim                          # (2)
         while active < self.latent < self.dim and values[active] > t:
             active += 1

@@ -2,34 +2,37 @@
 
 Model.  K Gaussians, whose weights pi = softmax(b), means mu and standard deviations sd are learned:
 
-    p(z) = sum_k pi_k N(z; mu_k, diag sd_k^2)                                                  (1)
-    log p(z) = log sum_k exp(a_k) - log sum_k exp(b_k) - L/2 log 2 pi                          (2)
-    a_k = b_k - sum_l (1/2 e_kl^2 + log sd_kl),    e_kl = (z_l - mu_kl) / sd_kl                (3)
+    p(z) = sum_j pi_j N(z; mu_j, diag sd_j^2)                                                  (1)
+    log p(z) = log sum_j exp(a_j) - log sum_j exp(b_j) - L/2 log 2 pi                          (2)
+    a_j = b_j - sum_l (1/2 e_jl^2 + log sd_jl),    e_jl = (z_l - mu_jl) / sd_jl                (3)
 
-Loss.  At a draw z = m + std eps of q(z | x) = N(z; m, diag std^2) the logarithm of prior over q is
+Loss.  q(z | x) = N(z; m, diag std^2) is the encoder's Gaussian (vae.py).  At its draw z = m + std eps,
+eps ~ N(0, I), the log ratio of prior and q is
 
     log p(z) - log q(z | x) = log p(z) + sum_l (1/2 eps_l^2 + log std_l + 1/2 log 2 pi)        (4)
 
-The KL from q to a mixture has no closed form.  It is estimated at the k draws, without bias:
+The KL from q to a mixture has no closed form.  The mean over k draws estimates it without bias:
 
     KL(q || p) ~= - 1/k sum_i [log p(z_i) - log q(z_i | x)]                                    (5)
     KL(q || N(0, I)) = 1/2 sum_l (m_l^2 + std_l^2 - log std_l^2 - 1)       in closed form      (6)
 
-Gradient.  r_k = exp(a_k) / sum_j exp(a_j) is the responsibility of Gaussian k for z, and eps is fixed:
+Gradient.  r_j = pi_j N(z; mu_j, diag sd_j^2) / p(z) is the responsibility of Gaussian j for z.  At fixed eps
 
-    d log p / d a_k = r_k,       d log p / d b_k = r_k - pi_k                                 d(2)
-    d a_k / d mu_kl = e_kl / sd_kl = - d a_k / d z_l,     d a_k / d log sd_kl = e_kl^2 - 1    d(3)
-    d / d log std_l = 1, beside what comes through z                                          d(4)
-    dm = sum_i dz_i,                           dlog_std = sum_i dz_i eps_i std                d(5)
-    dm = dKL m,                                dlog_std = dKL (std^2 - 1)                     d(6)
+    d log p / d a_j = r_j,       d log p / d b_j = r_j - pi_j  (b_j stands in a_j too)        d(2)
+    d a_j / d mu_jl = e_jl / sd_jl = - d a_j / d z_l,     d a_j / d log sd_jl = e_jl^2 - 1    d(3)
+    d / d log std_l = 1          of (4) at fixed z                                            d(4)
+    d_i = - dKL / k,   dm = sum_i dz_i,   dlog_std = sum_i (d_i + dz_i eps_i std)             d(5)
+    dm = dKL m,                           dlog_std = dKL (std^2 - 1)                          d(6)
 
+In d(5) d_i is the gradient in the i-th log ratio, and dz_i is the one in z_i, by d(3).
 Source: Tomczak and Welling 2018, "VAE with a VampPrior", whose mixture of encodings is learned in the
 same way; Dilokthanakul et al. 2016, "Deep unsupervised clustering with Gaussian mixture variational
 autoencoders" (both from memory, equation numbers unverified).
 Checked in tests/explicit/test_mixture_prior.py::test_log_density_and_kl_are_the_naive_loop.
 Checked in tests/explicit/test_mixture_prior.py::test_gradient_in_every_argument.
-Symbols: N batch, L latent, K Gaussians, k draws.  `prior` (2 L K + K,) holds mu (L, K), log sd
-(L, K) and b (K,); an empty `prior` stands for N(0, I), which has nothing to learn.
+Checked in tests/explicit/test_mixture_prior.py::test_the_sampled_kl_is_the_integral.
+Symbols: N batch, L latent, K Gaussians j, k draws i.  `prior` (2 L K + K,) holds mu (L, K), log sd
+(L, K) and b (K,).  An empty `prior` stands for N(0, I), which has nothing to learn.
 """
 import numpy as np
 
@@ -43,7 +46,7 @@ def prior_size(components, latent):
 
 
 def prior_init(rng, components, latent, dtype):
-    """mu ~ N(0, 1) and sd = 0.5: together about as wide as N(0, I).  Equal weights."""
+    """mu ~ N(0, 1), sd = 0.5 (by hand, not swept): together about as wide as N(0, I).  Equal weights."""
     prior = np.zeros(prior_size(components, latent), dtype)
     if len(prior):
         mean, log_std, _ = prior_views(prior, latent)
@@ -78,7 +81,7 @@ def log_prior(prior, z):
     def pull(dlog_p):
         da, batch = pull_sum(dlog_p), tuple(range(z.ndim - 1))                  # (..., K)  d(2)
         db = da.sum(axis=batch) - pull_norm(dlog_p.sum())                       # (K,)  d(2)
-        de = da[..., None, :] * e                                               # minus d of e: (..., L, K)
+        de = da[..., None, :] * e                                               # minus the gradient in e: (..., L, K)
         dlog_std = np.sum(de * e - da[..., None, :], axis=batch)                # (L, K)  d(3)
         dmean = de * inverse_std                                                # of each z  d(3)
         dprior = np.concatenate([dmean.sum(axis=batch), dlog_std, db[None]]).ravel()                # d(3)
@@ -90,7 +93,7 @@ def log_prior(prior, z):
 def log_prior_over_q(prior, z, log_std, noise):
     """log p(z) - log q(z | x) (k, N) at draws z (k, N, L), and pull(d) -> (dprior, dz, dlog_std)."""
     if not len(prior):
-        log_ratio = np.sum(0.5 * noise ** 2 + log_std - 0.5 * z ** 2, axis=2)   # (4)
+        log_ratio = np.sum(0.5 * noise ** 2 + log_std - 0.5 * z ** 2, axis=2)   # log 2 pi cancels  (4)
         return log_ratio, lambda d: (prior, -d[:, :, None] * z, np.sum(d, axis=0)[:, None])         # d(4)
     log_p, pull_prior = log_prior(prior, z)
     log_ratio = log_p + np.sum(0.5 * noise ** 2 + log_std + HALF_LOG_TWO_PI, axis=2)                # (4)
@@ -123,7 +126,7 @@ def draw_prior(prior, n, latent, rng):
     if not len(prior):
         return z
     mean, log_std, b = prior_views(prior.astype(float), latent)
-    k = rng.choice(len(b), size=n, p=np.exp(b - logsumexp(b)[0]))
+    k = rng.choice(len(b), size=n, p=np.exp(b - logsumexp(b)[0]))         # the Gaussian of each draw
     return mean.T[k] + np.exp(log_std.T[k]) * z                                 # (1)
 
 

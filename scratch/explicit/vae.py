@@ -6,8 +6,9 @@ Model.  A latent vector z ~ p(z) is decoded by a network f into the distribution
     p(x | z) = N(x; f(z), s^2 I)                       one learned s for all rows and coordinates
              = prod_d Bernoulli(x_d; sigmoid(f_d(z)))  in bernoulli_vae.py: x in {0, 1}^D      (2)
 
-p(z) is a mixture of learned Gaussians, or N(0, I) if prior=1 (see mixture_prior.py).  N(0, I)
-is the textbook's.  A continuous f cannot tear it into separate modes of x; a mixture is torn already.
+The papers have p(z) = N(0, I), here prior=1.  It has one mode and f is continuous, so some samples lie
+between separate modes of x.  The default is therefore a mixture of learned Gaussians (mixture_prior.py),
+which can have separate modes of z.
 An encoder network gives m and log std of q(z | x) = N(z; m(x), diag std(x)^2).  Draws of q are
 
     z_i = m(x) + std(x) eps_i,         eps_i ~ N(0, I),         i = 1 ... k                    (3)
@@ -20,7 +21,7 @@ Loss.  The evidence lower bound (ELBO) lies KL(q(z | x) || p(z | x)) below log p
     loss = mean over rows of reconstruction + beta KL                                          (7)
 
 (Kingma and Welling 2014, "Auto-Encoding Variational Bayes", eqs. 3 and 10).  beta = 1 gives minus
-the ELBO; other values weigh the KL against the fit (Higgins et al. 2017, "beta-VAE").
+the ELBO; other values give the KL another weight (Higgins et al. 2017, "beta-VAE").
 importance=True takes a tighter bound, which rises to log p(x) in expectation as k grows
 (Burda et al. 2016, "Importance Weighted Autoencoders", eq. 8):
 
@@ -54,7 +55,7 @@ from scratch.learning.training import Recipe
 
 @dataclass(frozen=True)
 class VAE:
-    """A Gaussian decoder with one learned s.  At theta = 0 q is the posterior, the ELBO log p(x):
+    """A Gaussian decoder with one learned s.  At theta = 0 x does not depend on z, and the ELBO is log p(x):
 
     >>> theta, x, noise = np.zeros(VAE(2).size), np.array([[0.3, -1.0]]), np.ones((1, 1, 2))
     >>> VAE(2).elbo(theta, x, noise).round(6), VAE(2).log_prob(theta, x, nodes=60).round(6)
@@ -63,7 +64,7 @@ class VAE:
     dim: int
     _: KW_ONLY
     latent: int = 2
-    hidden: tuple = (128, 128)                              # the encoder's widths, mirrored to decode
+    hidden: tuple = (128, 128)                              # the encoder's widths; the decoder has them in reverse
     beta: float = 1.0
     samples: int = 1                                        # k in training
     importance: bool = False
@@ -205,7 +206,7 @@ class VAE:
         return np.split(checks.flat(theta, self.size), [start, stop])
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): q near N(0, I); s = 1, or e^-1.5 under a mixture (by hand; from 1 it can collapse)."""
+        """Random theta (P,): q near N(0, I); s = 1, under a mixture e^-1.5 (by hand: from 1, q can stay p(z))."""
         encoder = mlp_init(rng, self.encoder_widths, checks.dtype(dtype))
         decoder = mlp_init(rng, self.decoder_widths, dtype)
         mlp_views(encoder, self.encoder_widths)[-1][0][...] *= 0.5      # by hand, not swept: q near the prior
