@@ -3,14 +3,15 @@
 Model.   A generator turns noise into samples, a discriminator gives each point a logit:
     fake = G(z) + s eps,   z from a mixture of Gaussians (latent.py),   eps ~ N(0, I)     (1)
     C(x), with the gradient v(x) = dC/dx                                                  (2)
-In 2014 z ~ N(0, I) and s = 0.  G(z) alone leaves some places without samples and fills others twice,
-along sharp edges (push_forward.py), and C can win there for ever.  With s > 0 the samples have a
-density everywhere, the expectation over z of N(x; G(z), s^2 I) (smoothed_density.py).  For a fixed
-generator the best C is log p / q, with q the density of samples (optimal_discriminator.py).
+In 2014 z ~ N(0, I) and s = 0.  G(z) alone leaves some places without samples, covers others twice, and
+has sharp edges (push_forward.py).  Where only data or only samples lie, C can grow without bound.  With
+s > 0 the samples have a density everywhere, the expectation over z of N(x; G(z), s^2 I)
+(smoothed_density.py).  For a fixed generator the best C is log p / q, with p the density of data and q
+that of samples (optimal_discriminator.py).
 
 Loss.    Each player has its own, in expectation over data x and noise (objectives.py):
     L_G, L_D = objective(C(x), C(fake))                                                   (3)
-    L_D += gamma E penalty(v)              without it the game may circle (dirac_gan.py)  (4)
+    L_D += gamma E penalty(v)     without it the parameters may circle (dirac_gan.py)     (4)
 
 Gradient.   theta = [generator, discriminator], and dtheta is the vector field of the game: each
 block is the gradient of that player's loss (Mescheder et al. 2017, "The Numerics of GANs").
@@ -19,7 +20,7 @@ in kernels/dense.py).  L_G depends on the generator through its samples alone:
     dfake = dL_G/dC(fake) v(fake)                                                         (5)
 The generator has a network, means and stds for z, and t, with log s = log output_noise + t / 10:
     dG = dfake,   dt = 1/10 sum over rows and coordinates of  dfake s eps                d(1)
-Adam moves t by about its rate a step, and so log s by a tenth of it: G must first be right.
+Adam moves t by about its rate in each step, and so log s by a tenth of that: G is learned before s.
 
 Both networks read sines f of their input (latent.py), and the chain rule gives
     v = sum over f of  dC/df df/dx,   and dz in the same way                              (6)
@@ -50,7 +51,7 @@ SLOWER = 10.0                  # of log s against t; by hand, 5 and 10 tried
 class GAN:
     """Generator L - hidden - D and discriminator D - hidden - 1 in one theta, for data of scale 1.
 
-    The default is the relativistic game with R1 and R2.  The game of 2014, on the bare inputs, is
+    The default is the relativistic game with R1 and R2 (objectives.py).  The game of 2014, on the bare inputs, is
     GAN(2, objective=non_saturating, frequencies=(), latent_frequencies=(), prior=1, output_noise=0).
     >>> model, rng = GAN(2), np.random.default_rng(0)               # theta = 0, so C = 0: log 2 each
     >>> model.loss(np.zeros(model.size), rng.normal(size=(4, 2)), model.draw_noise(rng, 4))[0]
@@ -60,22 +61,22 @@ class GAN:
     _: KW_ONLY
     latent: int = 2                         # up to 2 the density of samples can be computed
     prior: int = 64                         # K Gaussians of z; 1 is N(0, I).  By hand, not swept
-    # s at the start of a run; 0: none.  Half of the least detail of the data, by hand.  With few rows it
-    # must bridge the gaps between them: 0.3 for 272 rows in the plane, with a constant gamma.
+    # s at the start of a run; 0: no noise.  By hand: half the size of the smallest detail of the data.  With
+    # few rows it must be as large as the gaps between them: 0.3 for 272 rows in the plane, with gamma constant.
     output_noise: float = 0.1
     hidden: tuple = (128, 128, 128)         # holds all 25 modes in figures/implicit/mode_collapse.py
     objective: Callable = relativistic
     penalty: Penalty = None                 # by default that of the objective, and its gamma
     gamma: float = None                     # 0: no penalty
-    # Of the sines of x and of z.  With 16 and 32 too, for details narrower than s, C fits noise
-    # between the data (with 16, the KL on a grid was 0.36 in place of 0.13 nats).  By hand.
+    # Of the sines of x and of z, by hand.  16 and 32 would resolve details narrower than s, and C would fit
+    # chance gaps between the data: with 16 the KL on a grid was 0.36 in place of 0.13 nats.
     frequencies: tuple = (1.0, 2.0, 4.0, 8.0)
     latent_frequencies: tuple = (1.0, 2.0, 4.0)
 
     # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
     # Improved Game Dynamics"); beta2 forgets a bad start ten times faster than the usual 0.999.
-    # By hand on other mixtures than LAWS: half the rate was at least three times farther, half the batch
-    # in twice the steps twice.  3,000 steps (45 s) end at a KL of 0.04 to 0.13 nats (LAWS, three seeds).
+    # By hand on other mixtures than LAWS: at half the rate the KL was at least three times larger, with half
+    # the batch and twice the steps twice.  3,000 steps (45 s) end at a KL of 0.04 to 0.13 nats (LAWS, three seeds).
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=1024, anneal=lower_gamma)
     first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
@@ -130,7 +131,7 @@ class GAN:
         return y[:, 0], v, pull
 
     def draw_noise(self, rng, n):
-        """e (N, L) and k (N,) of z, eps (N, D), and mix ~ U(0, 1) (N, 1), the weights of the data in mixtures."""
+        """e (N, L) and k (N,) of z, eps (N, D), and mix ~ U(0, 1) (N, 1), the share of the datum in a mixture."""
         e, k = draw(checks.generator(rng), checks.size(n, "n"), self.latent, self.prior)
         return e, k, rng.standard_normal((n, self.dim)), rng.random((n, 1))
 

@@ -7,12 +7,14 @@ Quadrature.   A box of z is cut into cells j with centers z_j and volumes v_j:
     q(x) ~= sum_j w_j N(x; G(z_j), s^2 I),   w_j = p(z_j) v_j, divided by their sum       (2)
 (2) is a mixture of Gaussians, positive everywhere and of mass 1.
 
-A sum of Gaussians whose centers lie d apart is even up to the fraction 2 exp(-2 pi^2 s^2 / d^2):
-5e-9 at d = s, 3e-4 at d = 1.5 s (Poisson's summation formula).  So a cell is cut in two across the
-axis along which its image is longest, until the images of the middles of its faces lie within
-3/4 s of that of its center.  Cells are then narrow where G is steep, as between two modes, and wide
-elsewhere.  A cell of small mass is left as it is.  A step of G between center and face is found, one
-that misses both is not.
+How small must cells be?  A sum of Gaussians of standard deviation s, whose centers lie d apart on a
+line, is constant up to the fraction 2 exp(-2 pi^2 s^2 / d^2): 5e-9 at d = s, 3e-4 at d = 1.5 s
+(Poisson's summation formula).  So a cell is cut in two across the axis along which its image is
+longest, until the images of the middles of its faces lie within 3/4 s of that of its center.  Cells
+are then narrow where G is steep, as between two modes, and wide elsewhere.  A cell of small mass is
+left as it is.  A steep step of G inside a cell is found if it lies between the center and the middle
+of a face.  A step that crosses only a corner of the cell is not.
+Source: none; the midpoint rule on cells that are refined where G is steep.
 Checked in tests/implicit/test_smoothed_density.py::test_density_of_a_linear_generator
 Checked in tests/implicit/test_smoothed_density.py::test_halving_every_distance_changes_little
 Symbols: N rows, D data, L latent, K components, M cells.
@@ -23,13 +25,13 @@ from scratch.grid import midpoints
 from scratch.kernels.likelihoods import HALF_LOG_TWO_PI
 from scratch.kernels.stable import logsumexp
 
-RADIUS = 6.5                   # stds of each component in the box; derived: 8e-11 of the mass lie outside, per axis
-# By hand.  For trained generators (30,000 cells) the mean of log q moves by 4e-4 nats or less with
-# NEAR from 0.5 to 1, and by 1e-4 with SMALL of 1e-7; log q of single points moves by up to 0.2.
-PER_STD = 3.0                  # cells of the first grid within the least std: the weights add up to 1 +- 1e-3
+RADIUS = 6.5                   # stds of each component in the box; derived: per axis 8e-11 of its mass lie outside
+# By hand.  For trained generators (30,000 cells) the mean of log q changes by at most 4e-4 nats with
+# NEAR from 0.5 to 1, and by 1e-4 with SMALL of 1e-7; log q of single points changes by up to 0.2.
+PER_STD = 3.0                  # cells of the first grid in the smallest std: the p(z_j) v_j add up to 1 +- 1e-3
 NEAR = 0.75                    # distance of images, in s
 SMALL = 1e-5                   # mass of a cell that is not cut
-MOST = 2 ** 20                 # cells of the first grid: a bound of memory
+MOST = 2 ** 20                 # cells of the first grid, which bounds the memory
 PAIRS = 2 ** 19                # pairs of a row and a cell at once: their exponents stay in the cache
 
 
@@ -66,7 +68,7 @@ def cells(generator, mu, std, s):
 
 
 def _longest(generator, z, side, x, large, near):
-    """Those of the cells `large` whose image is farther than `near` from its center, and the axis of each."""
+    """The cells of `large` with a face whose image is farther than `near` from the center's, and that axis."""
     if len(large) == 0:
         return large, large
     steps = np.eye(z.shape[1])[:, None] * side[large] / 2                         # (L, m, L)
