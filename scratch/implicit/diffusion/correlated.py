@@ -1,22 +1,24 @@
-"""Diffusion of correlated data: the Wiener filter does what is linear, the network the rest.
+"""Diffusion of correlated data: the best linear denoiser in closed form, and a network for the rest.
 
 Neighboring pixels are alike, so the principal axes of patches have standard deviations (stds) s_i from
 0.1 to 7.  One scale s for all of them, as in denoiser.py, makes the network learn the covariance too.
 
 Model.   x is given in its principal axes: with the mean m of its class and the eigenvectors U of the
-covariance, x = (pixels - m) U.  A rotation keeps noise sigma eps isotropic, and the density.  Along
-axis i the best linear denoiser, the Wiener filter, is s_i^2 / (sigma^2 + s_i^2) x_i.  So each axis has
-the scales of denoiser.py with its own s_i:
+covariance, x = (pixels - m) U.  U is a rotation, so noise sigma eps stays isotropic, and log p of x is
+log p of the pixels.  Along axis i the best linear denoiser, the Wiener filter, is
+s_i^2 / (sigma^2 + s_i^2) x_i.  So each axis has the scales of denoiser.py with its own s_i:
     xhat_i  = c_skip,i x_i + c_out,i F_i(c_in x, c_noise)                                      (1)
     c_skip,i = s_i^2 / (sigma^2 + s_i^2),       c_in,i = 1 / sqrt(sigma^2 + s_i^2)             (2)
     c_out,i  = s_i sigma c_in,i,                c_noise = 1/4 log(sigma / s),  s^2 = mean of s_i^2
 
-With F = 0 this is exactly the denoiser of N(0, diag s_i^2), and the model is that Gaussian.  F is asked
-only for what is not Gaussian.  Loss, gradient and classes are those of conditioning.py.
+With F = 0 this is exactly the denoiser of N(0, diag s_i^2), and the model is that Gaussian.  F has to
+learn only what is not Gaussian.  Loss, gradient and classes are those of conditioning.py.
+Source: the scales are those of Karras et al. 2022 (denoiser.py); one for each axis is our own choice.
 
-Why not whitening (x_i / s_i, by Standardized)?  It has the same F = 0, but in its space noise of one
-level hides all axes alike, and the axes without structure cost as much as the others.  On healthy patches
-of data/tissue.py with turns (1,500 steps, batch 256, hidden 128-128, 3 seeds; 64 dimensions), KL in nats:
+Why not whitening (x_i / s_i, by Standardized)?  With F = 0 it is the same Gaussian.  But after whitening
+noise of one level hides all axes alike, and the loss weighs an axis without structure like any other.  On
+N healthy patches of data/tissue.py and their turns (1,500 steps, batch 256, hidden 128-128, 3 seeds; 64
+dimensions), KL in nats:
     N           100           1,000
     per axis    11.4 to 12.8  1.89 to 1.96
     whitened    44 to 57      2.05 to 2.33
