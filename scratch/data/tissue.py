@@ -1,8 +1,8 @@
-"""Tissue patches with and without a lesion: two classes whose densities, and so whose Bayes rule, are exact.
+"""Tissue patches with and without a lesion: two classes with exact densities, so that Bayes' rule is exact.
 
-Class 0, healthy.  Let q be any mixture of K Gaussians for patches x of 8 x 8 pixels; the figures fit one
-to an MRI slice.  A patch is as likely as its turns and reflections T_g x, g = 1 ... 8, each of which
-permutes pixels, and the scanner adds noise:
+Class 0, healthy.  Let q = sum_k w_k N(m_k, S_k) be any mixture of K Gaussians for patches x of 8 x 8
+pixels; the figures fit one to an MRI slice.  A patch is as likely as its turns and reflections T_g x,
+g = 1 ... 8, each of which permutes pixels, and the scanner adds noise of variance s^2:
 
     p_0(x) = 1/8 sum_g sum_k w_k N(x; T_g m_k, T_g S_k T_g^T + s^2 I)                        (1)
 
@@ -11,13 +11,15 @@ Class 1, lesion.  A bright blob b_c is added at one of four central places c, wi
     x = x_0 + a b_c,    x_0 ~ p_0,    a ~ N(A, t^2),    c uniform                            (2)
     b_c(r) = exp(-|r - c|^2 / (2 w^2)) at pixel r                                            (3)
 
-a b_c is Gaussian for each c, and a sum of Gaussians is one.  So this is a mixture of 32 K Gaussians:
+a b_c is Gaussian for each c, and a sum of two independent Gaussian vectors is Gaussian.  So this is a
+mixture of 32 K Gaussians:
 
     p_1(x) = 1/4 sum_c of the terms of (1), with A b_c added to the mean
              and t^2 b_c b_c^T to the covariance                                             (4)
 
-The eight T_g map the four places onto each other, so p_1 has the symmetry of p_0.  With equal classes
-p(1 | x) = p_1(x) / (p_0(x) + p_1(x)).  Units are those of scratch/data/real.py: 1 is 50 gray levels.
+The eight T_g map the four places onto each other, so p_1 has the symmetry of p_0.  If both classes are
+equally likely, p(1 | x) = p_1(x) / (p_0(x) + p_1(x)) by Bayes' rule.  Units are those of
+scratch/data/real.py: 1 is 50 gray levels.  Source: none; the simulation is our own.
 Checked in tests/data/test_tissue.py::test_densities_are_the_naive_loop
 Checked in tests/data/test_tissue.py::test_a_lesion_added_to_healthy_rows_has_the_density_of_class_1
 Symbols: N patches, D = 64 pixels, row by row.
@@ -29,15 +31,17 @@ from scratch.data.gaussian_mixture import GaussianMixture
 
 SIDE = 8                       # of a patch, in pixels
 PLACES = (3, 4)                # rows and columns of the four c: the pixels in the middle, counted from 0
-WIDTH = 1.2                    # w, in pixels.  Width, contrast and noise by hand, so that Bayes' rule errs at times:
-CONTRAST, SPREAD = 1.2, 0.4    # A and t.  0.16 nats of log 2.  Nine places and w = 1 were too hard for 1,000 rows
-NOISE = 0.15                   # s.  Without it the least eigenvalue of S_k is 1e-4: the scanner's interpolation
+# Width, contrast and noise by hand, so that Bayes' rule is not always right: its log loss is 0.16 nats, and
+# log 2 = 0.69 without x.  With nine places and w = 1 the task could not be learned from 1,000 rows.
+WIDTH = 1.2                    # w, in pixels
+CONTRAST, SPREAD = 1.2, 0.4    # A and t
+NOISE = 0.15                   # s.  Without it S_k has eigenvalues down to 1e-4, because the scanner interpolates
 
 
 def turns(x):
     """T_g x of patches x (N, 64) for the eight g, (8, N, 64); the first is x itself.
 
-    >>> turns(np.arange(64.0)[None])[:, 0, 0]               # which pixel comes first
+    >>> turns(np.arange(64.0)[None])[:, 0, 0]               # which pixel of x each T_g x has first
     array([ 0.,  7., 63., 56.,  7.,  0., 56., 63.])
     """
     squares = checks.rows(x, SIDE ** 2).reshape(-1, SIDE, SIDE)
