@@ -1,18 +1,21 @@
 """A network whose output is a whole distribution of y: a mixture of Gaussians that depends on x.
 
 A Regressor (neural_network.py) gives one Gaussian.  Where y has several likely values for one x, its mean
-is none of them.  A mixture density network (Bishop 1994, "Mixture Density Networks") gives K of each:
+can lie between them, where y is unlikely.  A mixture density network (Bishop 1994, "Mixture Density
+Networks") gives K Gaussians with weights w:
 
     p(y|x) = sum_k w_k N(y; m_k, exp(l_k)^2),      w = softmax(a)                            (1)
 
-with a, m and l outputs of the network.
+The network's 3 K outputs are a, m and l; l_k is the log standard deviation of Gaussian k.
 
 Loss        L = -1/N sum_n log p(y_n|x_n)  +  penalty/2 |W|^2      nats per row              (2)
 Gradient    da, dm, dl are -1/N times those of log p, from kernels/likelihoods.py           d(1)
             dW gains penalty W                                                              d(2)
 
-The chain rule p(y_1) p(y_2|y_1) ... makes it a density of whole pictures: x holds the pixels before y.
+By the chain rule p(y_1) p(y_2|y_1) ... it gives a density of whole pictures: y is a pixel, and x holds
+the pixels before it.
 Checked in tests/discriminative/test_mixture_density.py::test_log_prob_is_the_naive_loop
+Checked in tests/test_ladder.py::test_the_gradient_of_the_loss_is_exact_in_every_parameter
 Checked in tests/discriminative/test_mixture_density.py::test_two_branches_are_learned_where_one_gaussian_fails
 Symbols: N rows, D inputs, K components, P parameters.
 """
@@ -31,7 +34,7 @@ from scratch.kernels.likelihoods import mixture_log_density
 class MixtureRegressor(Regressor):
     """p(y|x) as K Gaussians.  Rows carry the number y in the last column."""
     _: KW_ONLY
-    components: int = 8
+    components: int = 8                                     # by hand
 
     outputs = property(lambda self: 3 * self.components)    # a, m and l
 
@@ -40,7 +43,7 @@ class MixtureRegressor(Regressor):
         checks.fields(self, components=checks.size)
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,); the means differ from the start, or all components would stay one."""
+        """Random theta (P,).  The means differ at the start: components that are equal have equal gradients."""
         theta = super().init(rng, dtype)
         mlp_views(theta, self.widths)[-1][1][self.components:2 * self.components] = rng.standard_normal(self.components)
         return theta

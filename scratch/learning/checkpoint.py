@@ -2,8 +2,8 @@
 
 A State holds all that changes during a run: the parameters, their average, the optimizer's memory,
 the step, the rows still waiting in the epoch, and the state of the random generator.  All else is
-an argument of train, and a Run holds it in words, so that a State is refused where it does not belong:
-by another model, recipe or data, in another precision, or with another number of steps, on which the
+an argument of train.  A Run describes these arguments in words, and train refuses a State of another
+Run: of another model, recipe or data, another precision, or another number of steps, on which the
 schedule depends.
 
     save("run.npz", state)                                                   in the loop over train
@@ -12,8 +12,8 @@ schedule depends.
 
 A file is one .npz without pickle: the arrays, and a header in JSON.  It appears whole or not at all.
 The last digits depend on the versions of NumPy and its BLAS, on the number of threads, and on the
-processor: load warns if they are not those of the file.  What words cannot hold is not compared: the code of a
-function, and the attributes of a law or a model that is no dataclass.
+processor: load warns if they are not those of the file.  What a Run does not describe is not compared: the
+code of a function, and the attributes of a law or a model that is no dataclass.
 
 Checked in tests/learning/test_checkpoint.py::test_a_resumed_run_ends_with_the_same_bits
 Checked in tests/learning/test_checkpoint.py::test_every_piece_of_the_state_is_needed
@@ -58,7 +58,7 @@ class State(NamedTuple):
     theta: np.ndarray       # (P,)
     average: np.ndarray     # (P,) the averaged parameters, from which one samples
     memory: tuple           # the optimizer's
-    waiting: np.ndarray     # (m,) the rows still waiting in the epoch, as indices; none of a law
+    waiting: np.ndarray     # (m,) the rows still waiting in the epoch, as indices; for a law empty
     random: dict            # the state of the random generator
     run: Run
 

@@ -26,7 +26,7 @@ from scratch import checks
 from scratch.learning import optimizers
 from scratch.learning.checkpoint import Run, State, of_this_run, save, saved
 
-USUAL_STD = 1.5                # of LAWS, and so the scale of data that models without sigma_data are made for
+USUAL_STD = 1.5                # of LAWS, and the scale of data for which models without sigma_data are made
 FARTHEST = 5.0                 # by hand: a scale of the rows that is off by more than this factor gives a warning
 
 
@@ -107,7 +107,7 @@ def _loop(model, data, rng, recipe, state):
     _keep_freed_memory()
     if state.random is None:
         state = state._replace(random=rng.bit_generator.state)
-    rng.bit_generator.state = state.random                  # last: whatever else draws has drawn
+    rng.bit_generator.state = state.random                  # set last, after all other draws from rng
     good, run, steps, dtype = state, state.run, state.run.steps, _precision(model, state.theta)
     for step in range(state.step + 1, steps + 1):
         done = (step - 1) / steps
