@@ -37,13 +37,13 @@ class Run:
     def __init__(self, executor, at_once, effort="full"):
         self.executor, self.at_once, self.effort = executor, at_once, effort
         self.failed, self.refuted, self.began = [], [], time.monotonic()
-        self.queue = deque()                                # jobs: (function, its arguments, what to do with the result)
+        self.queue = deque()                                # of (function, its arguments, what to do with the result)
         self.made = {}                                      # of each computed figure: results, and how they were made
 
     def make(self, names, redraw=False, studies=False):
-        """Make figures, the timings alone and last; a failure is told and does not stop the others.
+        """Make figures, those that measure time alone and last; a failure is printed and does not stop the others.
 
-        studies: compute the studies, too, but for those whose stored result is of today's code.
+        studies: compute the studies too, except those whose stored result is of today's code.
         """
         timings = []
         for name in names:
@@ -83,7 +83,7 @@ class Run:
             print(f"REFUTED {name}: {check}")
         return 1 if self.failed or self.refuted else 0
 
-    # ---- the ways of a figure: its computing, or its parts, then its drawing ----
+    # ---- the steps of a figure: compute it, or its parts, then draw it ----
 
     def _compute(self, name):
         self.queue.append((runner.compute, (name, self.effort), lambda found: self._computed(name, *found)))
@@ -154,7 +154,7 @@ class Run:
 
 
 class _Telling:
-    """Tells of an error in a figure, and goes on."""
+    """Prints an error in a figure, so that the others go on."""
 
     def __init__(self, run, name):
         self.run, self.name = run, name

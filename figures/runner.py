@@ -15,8 +15,8 @@ It may also have
     table(results)              text in Markdown, which becomes results/NAME.md
     readme(results)             text in Markdown, which replaces the block of its name in the README
 
-A study takes too long for the default run, which redraws it from its stored results.  In place of
-compute it has
+A study takes too long to compute in the default run, which only redraws it from its stored results.
+In place of compute it has
 
     parts(effort)               the names of its parts, such as "ring gan 0"
     compute_part(part, effort, rng)     the results of one part
@@ -26,7 +26,7 @@ compute it has
 stored as it ends.  So a run that is killed loses the parts in work and no other.
 
 Effort "full" writes results/NAME.npz and rendered/NAME.png, which stand in the repository.  Effort
-"quick" writes the same into quick/, which does not: a glance never replaces the real picture.
+"quick" writes both into quick/, which does not, so a quick run never replaces a full result.
 """
 import importlib
 import tempfile

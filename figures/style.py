@@ -2,7 +2,7 @@
 
     headline    the finding, left, and the only title of the figure
     foot        one gray line of settings: sizes, steps, seeds, what the bars are
-    truth       the exact distribution is what is black or gray, and nothing else is
+    truth       black, and densities in shades of gray; else only a baseline and remarks are gray
     +- and bars one standard error
     red         ACCENT: what is wrong, planted or lost
 """
