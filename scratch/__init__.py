@@ -8,9 +8,9 @@ figure 1.2; discriminative/ is the other half of its figure 1.1.
     grid               the midpoint rule on a box
     kernels/           building blocks: each value with its derivative directly below
     learning/          gradient checks, optimizers, one training loop for all families, checkpoints
-    data/              distributions with exact densities; one real measurement
+    data/              distributions with exact densities; one real MRI slice
     divergence/        estimators of KL(p_data || p_model), in nats
-    discriminative/    p(y | x): logistic regression, SVM, neural network
+    discriminative/    p(y | x): logistic regression, SVM, neural network, mixture density network
     explicit/          models whose likelihood, or a bound on it, is computed
     implicit/          models known by their samples: GANs; diffusion and flow matching
     family_tree        MODELS: every model class and its place
@@ -18,7 +18,7 @@ figure 1.2; discriminative/ is the other half of its figure 1.1.
 A model is a frozen dataclass of sizes, without state.  Everything after `dim` is
 given by keyword and has a default that works:
 
-    model = VAE(2)                                       latent=2, hidden=(128, 128), ...
+    model = VAE(2)                                       latent=2, hidden=(128, 128), prior=64, ...
     theta = model.init(rng)                              (P,) one flat vector of parameters
     noise = model.draw_noise(rng, n)                     the randomness of the loss, as arrays, or None
     loss, dtheta = model.loss(theta, x, noise)           the value and exactly its gradient
@@ -70,6 +70,8 @@ Glossary: the words of this code, and the same things in JAX and PyTorch.
                       pred_original_sample in diffusers
     sigma, level      the standard deviation of the noise, and the network's input made of it
     discriminator     the network D(x) of a GAN, one logit a row; a critic for Wasserstein
+    prior             p(z), the distribution of a latent z.  prior=64 in VAE and GAN: so many learned Gaussians;
+                      prior=1: N(0, I)
     elbo              the evidence lower bound: at most log p(x) in expectation
     guidance scale    classifier_free_guidance(scale) is guidance_scale in diffusers
     closed-form counterpart    the exact solution that a learned model is tested against
