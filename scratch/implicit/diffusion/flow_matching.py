@@ -9,16 +9,16 @@ Lines cross.  The best velocity in mean square is their average, v*(x, t) = E[ep
 The paths of dx/dt = v*(x, t) do not cross, and yet have the distribution of x_t at every t.
 
 Loss.    L = 1/D E |v(x_t, t) - (eps - x0)|^2,   a mean square per coordinate                   (2)
-         t = u / (u + a (1 - u)),   u uniform on [0, 1]                                        (6)
+         t = u / (u + a (1 - u)),   u uniform on [0, 1]                                        (3)
 
 In these papers t is uniform, a = 1.  The best v is the same for every distribution of t.  But details
 of the data (of standard deviation s) appear at low noise, where t / (1 - t) is 0.05 s to 0.4 s, and 31 %
-of uniform t lie there.  (6) divides t / (1 - t) by a.  With a = 3, 46 % of t lie there, and some still
+of uniform t lie there.  (3) divides t / (1 - t) by a.  With a = 3, 46 % of t lie there, and some still
 lie everywhere (eq. 23 of Esser et al. 2024, "Scaling Rectified Flow Transformers", who shift t toward
 noise instead).
 
 Network. For data of standard deviation s, V = (1 - t)^2 s^2 + t^2 is the variance of x_t, and
-    v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)                (3)
+    v(x_t, t) = (t - (1 - t) s^2) / V x_t + s / sqrt(V) F(x_t / sqrt(V), level)                (4)
 
 The first term is the best linear estimate of eps - x0, and s / sqrt(V) is the std of its error.
 All lengths are in units of sigma_data / 1.5.  So s = 1.5, and noise N(0, I) suits data of any scale.
@@ -28,7 +28,7 @@ Gradient. dv = 2/(N D) (v - (eps - x0)) and dF = s / sqrt(V) dv.  The network's 
 
 Diffusion. With sigma = t / (1 - t), x = x_t / (1 - t) = x0 + sigma eps is that of denoiser.py.
 Given x_t, the expectation of (1) is x_t = (1 - t) E[x0 | x_t] + t E[eps | x_t], so
-    xhat(x, sigma) = E[x0 | x_t] = x_t - t v(x_t, t),        x_t = x / (1 + sigma)             (4)
+    xhat(x, sigma) = E[x0 | x_t] = x_t - t v(x_t, t),        x_t = x / (1 + sigma)             (5)
 
 Every sampler and likelihood of this folder takes this `denoise`, and an Euler step in t is one in sigma.
 F is that of denoiser.py with the other sign.  The losses differ only in the weights of the noise levels.
@@ -37,11 +37,11 @@ Coupling. Lines between random pairs cross often, so paths are curved and steps 
 Optimal transport in each batch pairs data and noise by short lines (Pooladian et al. 2023,
 "Multisample Flow Matching"; Tong et al. 2023, "Improving and Generalizing Flow-Based Generative
 Models").  Both ends keep their distributions, so `sample` and `log_prob` still hold.  But eps then
-depends on x0, and (4) is no denoiser of x0 + sigma eps with independent eps.  Samplers that add noise
+depends on x0, and (5) is no denoiser of x0 + sigma eps with independent eps.  Samplers that add noise
 (DDIM with eta > 0, the SDE) then sample a wrong distribution.
 
 Density. On a path d log p/dt = -div v (Chen et al. 2018, "Neural Ordinary Differential Equations"):
-    log p(x) = log N(x_1; 0, I) + integral of div v dt                                         (5)
+    log p(x) = log N(x_1; 0, I) + integral of div v dt                                         (6)
 
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_gradient_in_every_parameter
 Checked in tests/implicit/diffusion/test_flow_matching.py::test_density_is_that_of_likelihood_py
@@ -62,7 +62,7 @@ from scratch.learning.optimizers import Adam
 from scratch.learning.training import USUAL_STD, Recipe
 
 NEAREST_END = 1e-4             # level is infinite at t = 0 and 1, and held from here on; by hand, not swept
-SHIFT = 3.0                    # a in (6); by hand: on spirals a KL of 0.009 nats after 10,000 steps, with a = 1 0.016
+SHIFT = 3.0                    # a in (3); by hand: on spirals a KL of 0.009 nats after 10,000 steps, with a = 1 0.016
 GRADING = 1.5                  # times are u^GRADING, u in equal steps, finer near data; by hand, not swept
 
 
@@ -105,7 +105,7 @@ def graded_times(steps):
 class FlowMatching(OnNetwork):
     """A velocity for data in `dim` coordinates, each with a standard deviation of about sigma_data.
 
-    With F = 0, (3) is linear in x_t, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x_t with s = 1.5:
+    With F = 0, (4) is linear in x_t, here (0.5 - 0.5 s^2) / (0.25 s^2 + 0.25) x_t with s = 1.5:
     >>> model = FlowMatching(1, sigma_data=2.0)
     >>> model.velocity(np.zeros(model.size), np.array([[13.0]]), t=0.5)
     array([[-10.]])
@@ -129,7 +129,7 @@ class FlowMatching(OnNetwork):
         """
         eps = checks.generator(rng).standard_normal((checks.size(n, "n"), self.dim))
         u = rng.permutation((np.arange(n) + rng.random(n)) / n)
-        return eps, u / (u + SHIFT * (1 - u))                                     # (6)
+        return eps, u / (u + SHIFT * (1 - u))                                     # (3)
 
     def loss(self, theta, x, noise):
         """The mean square of v - (eps - x0) per coordinate, and its gradient (P,)."""
@@ -140,10 +140,10 @@ class FlowMatching(OnNetwork):
         x_t = (1 - t[:, None]) * x + t[:, None] * eps                             # (N, D)  (1)
         linear, rest, scale, level = self._scales(t[:, None])
         F, pull = self.network(theta, scale * x_t, level[:, 0])
-        error = linear * x_t + rest * F - (eps - x)                               # (3)
+        error = linear * x_t + rest * F - (eps - x)                               # (4)
         loss = np.sum(error * error) / error.size                                 # (2)
         dv = error * (2 / error.size)                                             # d(2)
-        return loss, pull(rest * dv, need_dx=False)[0]                            # d(3)
+        return loss, pull(rest * dv, need_dx=False)[0]                            # d(4)
 
     def sample(self, theta, n, rng, *, steps=32):
         """n rows (n, D): noise, carried along the flow by Heun's method."""
@@ -163,7 +163,7 @@ class FlowMatching(OnNetwork):
         start, times = np.column_stack([x, np.zeros(len(x))]), graded_times(steps)
         end = in_chunks(lambda state: runge_kutta(velocity, state, times), start)
         log_z = self.dim / 2 * log(2 * pi * self.unit ** 2)
-        return -0.5 * np.sum((end[:, :-1] / self.unit) ** 2, axis=1) - log_z + end[:, -1]           # (5)
+        return -0.5 * np.sum((end[:, :-1] / self.unit) ** 2, axis=1) - log_z + end[:, -1]           # (6)
 
     # ---- the velocity, the denoiser that it holds, and their tangents ----
 
@@ -171,7 +171,7 @@ class FlowMatching(OnNetwork):
         """v(x, t), (N, D), at x (N, D) and one time t in [0, 1]."""
         theta, x = checks.inputs(self, theta, x)
         linear, rest, scale, level = self._scales_at(t, x)
-        return linear * x + rest * self.network(theta, scale * x, level)[0]       # (3)
+        return linear * x + rest * self.network(theta, scale * x, level)[0]       # (4)
 
     def velocity_jvp(self, theta, x, x_dot, t):
         """v and its Jacobian-vector product dv/dx x_dot, (N, D) each."""
@@ -179,23 +179,23 @@ class FlowMatching(OnNetwork):
         x_dot = np.broadcast_to(x_dot, x.shape).astype(x.dtype, copy=False)
         linear, rest, scale, level = self._scales_at(t, x)
         F, F_dot, _ = self.network.jvp(theta, scale * x, scale * x_dot, level)
-        return linear * x + rest * F, linear * x_dot + rest * F_dot               # (3), d(3)
+        return linear * x + rest * F, linear * x_dot + rest * F_dot               # (4), d(4)
 
     def denoise(self, theta, x, sigma):
         """E[x0 | x0 + sigma eps = x] as learned with the independent coupling, (N, D)."""
         sigma = checks.positive(sigma, "sigma") / self.unit         # a Python float: float32 stays
         t, x_t = sigma / (1 + sigma), checks.rows(x, self.dim) / (1 + sigma)
-        return x_t - t * self.velocity(theta, x_t, t)                             # (4)
+        return x_t - t * self.velocity(theta, x_t, t)                             # (5)
 
     def denoise_jvp(self, theta, x, x_dot, sigma):
         """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
         sigma = checks.positive(sigma, "sigma") / self.unit
         t, x_t, x_t_dot = sigma / (1 + sigma), x / (1 + sigma), x_dot / (1 + sigma)
         v, v_dot = self.velocity_jvp(theta, x_t, x_t_dot, t)
-        return x_t - t * v, x_t_dot - t * v_dot                                   # (4), d(4)
+        return x_t - t * v, x_t_dot - t * v_dot                                   # (5), d(5)
 
     def _scales(self, t):
-        """The factors of x_t, F and the input of F in (3), and level = 1/4 log(sigma / s)."""
+        """The factors of x_t, F and the input of F in (4), and level = 1/4 log(sigma / s)."""
         s, inside = USUAL_STD, np.clip(t, NEAREST_END, 1 - NEAREST_END)
         scale = 1 / np.hypot((1 - t) * s, t)                                      # 1 / sqrt(V)
         level = 0.25 * np.log(inside / ((1 - inside) * s))
