@@ -70,7 +70,7 @@ class Run:
             with _Telling(self, name):
                 module = runner.load(name)
                 if not runner.is_study(module) and not getattr(module, "TIMING", False):
-                    self.queue.append((runner.compute, (name, self.effort), lambda found, name=name: _say(
+                    self.queue.append((runner.compute, (name, "full"), lambda found, name=name: _say(
                         distances(name, runner.stored(name)[0], found[0]))))
         self._work(self.at_once)
         return 1 if self.failed else 0
@@ -181,8 +181,9 @@ def distances(name, stored, computed):
         if old is None or new is None or old.shape != new.shape:
             lines.append(f"    {key}: {'not computed' if new is None else 'not stored or of another shape'}")
         elif not np.array_equal(old, new, equal_nan=old.dtype.kind == "f"):
-            number = old.dtype.kind in "fiub"
-            far = f"{np.nanmax(np.abs(old - new.astype(old.dtype))):.2g} of {np.nanmax(np.abs(old)):.2g}" if number else "other"
+            far = "other"
+            if old.dtype.kind in "fiub":
+                far = f"{np.nanmax(np.abs(old - new.astype(old.dtype))):.2g} of {np.nanmax(np.abs(old)):.2g}"
             lines.append(f"    {key}: differs by at most {far}")
     return "\n".join([f"{name}: {'identical' if not lines else 'differs'} ({len(stored)} arrays)", *lines])
 
