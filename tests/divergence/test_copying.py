@@ -40,6 +40,20 @@ def test_cells_see_copies_in_one_half_that_misses_in_the_other_hide(rng):
     assert copying(train, fresh, generated, rng, cells=2) == pytest.approx((left + 2 * right) / 3, rel=1e-9)
 
 
+@pytest.mark.parametrize("few", [9, 10])
+def test_a_cell_counts_from_ten_generated_rows_on(few, rng):
+    """With 9 at the left the result is that of the right half; with 10 it is the mean of both."""
+    left, right = np.array([-9.0, 0.0]), np.array([9.0, 0.0])
+    train = np.concatenate([left + rng.normal(size=(50, 2)), right + rng.normal(size=(50, 2))])
+    fresh = np.concatenate([left + rng.normal(size=(60, 2)), right + rng.normal(size=(40, 2))])
+    generated = np.concatenate([left + rng.normal(size=(few, 2)), right + rng.normal(size=(30, 2))])
+    halves = [copying(train, fresh[a], generated[b], rng) for a, b in ((slice(0, 60), slice(0, few)),
+                                                                       (slice(60, 100), slice(few, few + 30)))
+              if few >= 10 or b.start]
+    expected = halves[0] if few < 10 else 0.6 * halves[0] + 0.4 * halves[1]
+    assert copying(train, fresh, generated, rng, cells=2) == pytest.approx(expected, rel=1e-9)
+
+
 @pytest.mark.parametrize("call, error, says", [
     (lambda x, rng: copying(x, x[:, :1], x, rng), ValueError, r"fresh must have shape \(n, 2\)"),
     (lambda x, rng: copying(x, x, x, rng, cells=0), ValueError, "cells must be at least 1"),
