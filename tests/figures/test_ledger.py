@@ -48,5 +48,9 @@ def test_quadrature_goes_before_monte_carlo_and_a_bound_stands_where_there_is_ne
     roads[0, 0, 0, [0, 1]] = (0.1, 0.02), (0.2, 0.01)
     roads[0, 0, 1, [1, 2]] = (0.3, 0.001), (0.4, 0.01)
     roads[0, 0, 2, [2, 3]] = (0.5, 0.01), (0.6, 0.02)
-    value, error = ledger.forward(dict(roads=roads))
+    mass = np.array([[[1.0001, 1.001, np.nan]]])            # the second finds cells too coarse
+    value, _ = ledger.forward(dict(roads=roads, mass=mass))
+    roads[0, 0, 1, 0] = 0.9, 0.1
+    assert ledger.forward(dict(roads=roads, mass=mass))[0][0, 0, 1] == value[0, 0, 1] == 0.3
+    value, error = ledger.forward(dict(roads=roads, mass=mass))
     assert value.ravel().tolist() == [0.1, 0.3, 0.6] and error.ravel().tolist() == [0.02, 0.001, 0.02]
