@@ -55,18 +55,23 @@ def test_twice_the_nodes_change_nothing(case):
                                evidence.log_prob_quadrature(model, theta, x, nodes=twice), atol=1e-9)
 
 
-def test_the_gap_is_the_kl_to_the_posterior(case):
-    """log p (quadrature) - ELBO (Gauss-Hermite) = KL(q || posterior) (its table), to 1e-6 nats.
+def test_the_gap_is_the_kl_to_the_posterior(case, monkeypatch):
+    """log p (quadrature) - ELBO (Gauss-Hermite) = KL(q || posterior) (its table), to the error of the ELBO.
 
-    To two percent if the prior is a mixture, between whose Gaussians log p(z) bends sharply.
+    That is below its difference from half the nodes: in 60 runs each doubling left at most half of the error.
+    As a rule it is 1e-13 nats, and 1e-8 between the Gaussians of a mixture, where log p(z) bends sharply.
     """
     model, theta, x = case
-    theta = 0.7 * theta                                     # a decoder that 40 nodes follow
+    theta = 0.7 * theta                                     # a decoder that the nodes follow
+    if model.prior > 1:
+        theta[model.blocks["prior log_std"]] *= 0.5         # bends that they follow
+    half, _ = evidence.elbo_quadrature(model, theta, x, *model.encode(theta, x))
+    monkeypatch.setattr(evidence, "HERMITE", 2 * evidence.HERMITE)
     elbo, _ = evidence.elbo_quadrature(model, theta, x, *model.encode(theta, x))
     gap = evidence.log_prob_quadrature(model, theta, x) - elbo
-    kl = evidence.kl_to_posterior(model, theta, x)
-    assert kl.max() > 1e-2
-    np.testing.assert_allclose(gap, kl, rtol=0 if model.prior == 1 else 0.02, atol=1e-6 if model.prior == 1 else 1e-3)
+    kl, error = evidence.kl_to_posterior(model, theta, x), np.abs(elbo - half) + 1e-8       # 1e-8: of both grids
+    assert kl.max() > 1e-2 and error.max() < (1e-6 if model.prior == 1 else 0.02)
+    assert (np.abs(gap - kl) < error).all()
 
 
 def test_elbo_by_quadrature_is_elbo_by_monte_carlo(case, rng):
