@@ -91,7 +91,7 @@ def draw(results):
         low.axvline(0, color=style.COLORS["truth"], lw=1)
         low.set(ylim=(-2.6, 0.6), xlabel="KL at the end [$10^{-3}$ nats]")
     axes[0, 0].set_ylabel("nats per point")
-    axes[0, 0].text(3, results["loss"][0, 0], r"loss: mean of $-\log p_\theta$", color=color, va="bottom")
-    axes[0, 0].text(2, (results["loss"][0, 0] + results["entropy"][0]) / 2, r"KL$(p_{data} \| p_\theta)$", color=color)
+    axes[0, 0].text(30, 0.7 * results["loss"][0, 0], r"loss: mean of $-\log p_\theta$", color=color)
+    axes[0, 0].text(1.3, results["entropy"][0] + 0.4, r"KL$(p_{data} \| p_\theta)$", color=color)
     axes[1, 0].set(yticks=[0, -1, -2], yticklabels=["quadrature", "Monte Carlo", "neighbors"])
     return fig
