@@ -72,7 +72,7 @@ def draw(results):
             plane(panel, WINDOW)
             ax.text(7.1, y + 0.22, f"{kl[family]:.4f} nats", va="center", color=color, fontweight="bold")
             ax.text(7.1, y, density, va="center", fontsize=8)
-            ax.text(7.1, y - 0.27, textwrap.fill(", ".join(classes[branch]), 36), va="center", fontsize=8, color="#666666")
+            ax.text(7.1, y - 0.1, textwrap.fill(", ".join(classes[branch]), 36), va="top", fontsize=8, color="#666666")
         elif classes[branch]:
             ax.text(x, y - 0.32, textwrap.fill(", ".join(classes[branch]), 70 if branch == "discriminative models" else 30),
                     va="top", fontsize=8, color="#666666")

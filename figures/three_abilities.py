@@ -89,7 +89,7 @@ def claim(results):
     """The range of the KLs, and how exactly the codes decode."""
     kl, back = results["kl"][..., 1].mean(axis=1), results["reconstruction"].mean(axis=1)
     return (f"KL from the densities runs from {kl.min():.4f} to {kl.max():.3f} nats; diffusion's code gives a point back "
-            f"within {back[3]:.4f}, the VAE's within {back[1]:.2f}.")
+            f"within {back[3]:.0e}, the VAE's within {back[1]:.2f}.")
 
 
 def checks(results):
