@@ -145,7 +145,7 @@ SENTENCES = (
     Sentence("1.4", "增强; 扩充稀缺数据集", "Augmentation of scarce data (the MRI case)",
              "synthetic rows help a classifier, with few real rows and with many", "mri_augmentation", augmented),
     Sentence("1.5", "训练稳定性: 避免GANs中的模式崩溃问题", "Diffusion avoids the mode collapse of GANs",
-             "at equal cost diffusion keeps all modes in all runs, and GANs, old and new, lose some", "mode_collapse", stability),
+             "at equal cost (12 s) diffusion keeps all modes in all runs, GANs of 2014 and of 2024 lose some", "mode_collapse", stability),
     Sentence("1.5", "理论严谨性: 基于随机微分方程和概率论", "Rigor: diffusion rests on stochastic differential equations",
              "the reverse SDE and the ODE have the exact distribution at every time", "sde_and_ode", theory),
     Sentence("1.5", "高质量生成", "High quality of diffusion", "diffusion is nearer to the data than each other family", "ledger", quality),
