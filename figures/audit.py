@@ -62,7 +62,8 @@ def codes(results):
 
 def implicit(results):
     kl = results["kl"][3, :, 1]
-    return [not np.isfinite(kl).all()], f"its exact likelihood misses {within(kl.mean(), kl.std(ddof=1) / np.sqrt(len(kl)))} nats"
+    error = kl.std(ddof=1) / np.sqrt(len(kl))
+    return [not np.isfinite(kl).all()], f"its exact likelihood misses {kl.mean():.4f} +- {error:.4f} nats"
 
 
 def stability(results):
@@ -192,9 +193,9 @@ def readme(results):
     """The table of the README."""
     lines = ["| the chapter | tested hypothesis | effect | seeds | verdict | figure |", "|---|---|---|---|---|---|"]
     for sentence, kind, effect, seeds in _table(results):
-        lines.append(f"| {sentence.section} {sentence.english} ({sentence.chinese.replace('||', '&#124;&#124;')}) | "
-                     f"{sentence.hypothesis} | {effect} | {seeds} | **{VERDICTS[kind]}** | "
-                     f"[{sentence.figure}](figures/rendered/{sentence.figure}.png) |")
+        cells = (f"{sentence.section} {sentence.english} ({sentence.chinese})", sentence.hypothesis, effect, str(seeds),
+                 f"**{VERDICTS[kind]}**", f"[{sentence.figure}](figures/rendered/{sentence.figure}.png)")
+        lines.append(f"| {' | '.join(cell.replace('|', '&#124;') for cell in cells)} |")
     return "\n".join(lines)
 
 
