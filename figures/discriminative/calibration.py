@@ -57,8 +57,8 @@ def compute(effort, rng):
 def claim(results):
     """Calibration errors of the network before and after, on the known distribution."""
     off = 100 * results["numbers"][:, :, 2]
-    return (f"On the Gaussians its probabilities are off by {off[0, 2]:.1f} points, with a temperature of "
-            f"{results['temperatures'][0]:.1f} by {off[0, 3]:.1f}; on the unseen half of the MRI slice by {off[1, 3]:.1f}.")
+    return (f"On Gaussians its probabilities are off by {off[0, 2]:.1f} points, with a temperature of "
+            f"{results['temperatures'][0]:.1f} by {off[0, 3]:.1f}; on an unseen half slice by {off[1, 3]:.1f}.")
 
 
 def checks(results):

@@ -151,8 +151,8 @@ def pool(pair):
 def claim(results):
     """Rings found by the network and by the filter, and how little the area shows of it."""
     (found, error), (filtered, filtered_error) = results["at_ten"][-1], results["at_ten"][1]
-    return (f"At ten false marks a slice the network finds {100 * found:.0f} +- {100 * error:.0f} % of the rings, the filter "
-            f"{100 * filtered:.0f} +- {100 * filtered_error:.0f} %; their ROC areas differ by {results['gain'][0]:.3f}.")
+    return (f"At ten false marks the network finds {100 * found:.0f} +- {100 * error:.0f} % of the rings, the filter "
+            f"{100 * filtered:.0f} +- {100 * filtered_error:.0f} %; ROC areas differ by {results['gain'][0]:.3f}.")
 
 
 def checks(results):

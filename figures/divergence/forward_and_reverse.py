@@ -51,7 +51,7 @@ def claim(results):
     """What the two fits cost where the modes are farthest apart."""
     forward, reverse = (price[-1] for price in prices(results))
     return (f"With the modes {results['distances'][-1]:.0f} apart covering both costs {forward:.2f} nats; keeping one "
-            f"costs {reverse:.3f}, never more than log 2 = {np.log(2):.3f}.")
+            f"costs {reverse:.3f}, never more than the log of two, {np.log(2):.3f}.")
 
 
 def checks(results):
