@@ -46,7 +46,8 @@ def new_samples(results):
 
 def copies(results):
     share, sizes = 100 * results["copies"][:, :, 2].mean(axis=1), results["sizes"]
-    return [share[0] < 10, share[-1] < 10], f"copies: {share[0]:.0f} % of the samples for {sizes[0]} rows, {share[-1]:.0f} % for {sizes[-1]}"
+    return [share[0] < 10, share[-1] < 10], (
+        f"copies: {share[0]:.0f} % of the samples for {sizes[0]} rows, {share[-1]:.0f} % for {sizes[-1]}")
 
 
 def density(results):
@@ -56,8 +57,8 @@ def density(results):
 
 def codes(results):
     back = results["reconstruction"].mean(axis=1)
-    told = f"a point comes back within {back[0]:.1g} (autoregressive), {back[3]:.1g} (diffusion), {back[1]:.2f} (VAE); a GAN has no code"
-    return list(back < 0.2), told
+    return list(back < 0.2), (f"a point comes back within {back[0]:.1g} (autoregressive), {back[3]:.1g} (diffusion), "
+                              f"{back[1]:.2f} (VAE); a GAN has no code")
 
 
 def implicit(results):
@@ -70,9 +71,10 @@ def stability(results):
     modes = {name: results[f"grid {method}"][:, -1, 1] for name, method in (
         ("diffusion", "diffusion"), ("plain GAN", "plain GAN (2014)"), ("relativistic GAN", "relativistic + R1 + R2"))}
     most = max(values.max() for values in modes.values())
-    told = ", ".join(f"{name} {values.mean():.1f} +- {values.std(ddof=1) / np.sqrt(len(values)):.1f}" for name, values in modes.items())
-    return [(modes["diffusion"] == most).all(), *((modes[name].mean() < 0.98 * most) for name in ("plain GAN", "relativistic GAN"))], (
-        f"modes held of {most:.0f}: {told}")
+    told = ", ".join(f"{name} {values.mean():.1f} +- {values.std(ddof=1) / np.sqrt(len(values)):.1f}"
+                     for name, values in modes.items())
+    lost = [modes[name].mean() < 0.98 * most for name in ("plain GAN", "relativistic GAN")]
+    return [(modes["diffusion"] == most).all(), *lost], f"modes held of {most:.0f}: {told}"
 
 
 def theory(results):
@@ -101,7 +103,8 @@ def common_objective(results):
 def sampling_in_the_loop(results):
     kinds = generative()
     sampling = [name for name in kinds if hasattr(MODELS[name](), "players")]
-    return [len(sampling) == len(kinds), len(sampling) > 0], f"true of {len(sampling)} of {len(kinds)} classes: {', '.join(sampling)}"
+    return [len(sampling) == len(kinds), len(sampling) > 0], (
+        f"true of {len(sampling)} of {len(kinds)} classes: {', '.join(sampling)}")
 
 
 def generative():
@@ -113,7 +116,8 @@ def generative():
 
 def completed(results):
     (_, _), (replaced, error), _, (repainted, other), *_ = results["exact"]
-    return [replaced < 0.02, repainted < 0.02], f"replacement {within(replaced, error)}, RePaint {within(repainted, other)} nats"
+    return [replaced < 0.02, repainted < 0.02], (
+        f"replacement {within(replaced, error)}, RePaint {within(repainted, other)} nats")
 
 
 def augmented(results):
@@ -139,14 +143,15 @@ SENTENCES = (
     Sentence("1.2", "隐变量建模", "Latent variables", "each family has a code that gives a point back", "three_abilities", codes),
     Sentence("1.3", "隐式密度模型: 扩散模型", "Diffusion models have no explicit density",
              "the density of diffusion cannot be computed", "three_abilities", implicit),
-    Sentence("1.4", "生成模型: 学习数据分布; 判别模型: 学习决策边界", "Generative models learn the distribution, discriminative ones the boundary",
-             "both ways reach the Bayes rule within half a point", "generative_and_discriminative", boundary),
-    Sentence("1.4", "补全", "Completion by generative models", "completions follow p(x2 | x1) within 0.02 nats, whatever the method",
-             "completion", completed),
+    Sentence("1.4", "生成模型: 学习数据分布; 判别模型: 学习决策边界",
+             "Generative models learn the distribution, discriminative ones the boundary", "both ways reach the Bayes rule within half a point", "generative_and_discriminative", boundary),
+    Sentence("1.4", "补全", "Completion by generative models",
+             "completions follow p(x2 | x1) within 0.02 nats, whatever the method", "completion", completed),
     Sentence("1.4", "增强; 扩充稀缺数据集", "Augmentation of scarce data (the MRI case)",
              "synthetic rows help a classifier, with few real rows and with many", "mri_augmentation", augmented),
     Sentence("1.5", "训练稳定性: 避免GANs中的模式崩溃问题", "Diffusion avoids the mode collapse of GANs",
-             "at equal cost (12 s) diffusion keeps all modes in all runs, GANs of 2014 and of 2024 lose some", "mode_collapse", stability),
+             "at equal cost (12 s) diffusion keeps all modes in all runs, GANs of 2014 and of 2024 lose some",
+             "mode_collapse", stability),
     Sentence("1.5", "理论严谨性: 基于随机微分方程和概率论", "Rigor: diffusion rests on stochastic differential equations",
              "the reverse SDE and the ODE have the exact distribution at every time", "sde_and_ode", theory),
     Sentence("1.5", "高质量生成", "High quality of diffusion", "diffusion is nearer to the data than each other family", "ledger", quality),

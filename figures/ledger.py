@@ -23,7 +23,7 @@ SETTINGS = ("Under each cell, in nats, means over 3 seeds: KL(data || model), co
 
 NAMES = ("ring", "grid", "moons", "spirals", "checkerboard", "banana", "funnel")
 JUMPS = "checkerboard"                                      # errors at its edges are finer than cells and balls
-TOO_FINE = (JUMPS, "funnel")                                # for quadrature: the funnel's throat is 700 times narrower than its box
+TOO_FINE = (JUMPS, "funnel")                                # for quadrature: the funnel is 700 times narrower than its box
 SEEDS = 3
 SHOWN = 600                                                 # samples of seed 0 in a cell
 N = {"full": 10_000, "quick": 60}                           # rows of each sample; also those that are timed

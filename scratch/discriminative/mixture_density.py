@@ -74,7 +74,8 @@ class MixtureRegressor(Regressor):
     def draw(self, theta, x, rng):
         """One y from p(y|x) for each row of x, (N,)."""
         w, m, l = self._mixture(theta, x)
-        k = (np.cumsum(w, axis=1) < checks.generator(rng).random((len(w), 1)) * w.sum(axis=1, keepdims=True)).sum(axis=1)
+        u = checks.generator(rng).random((len(w), 1)) * w.sum(axis=1, keepdims=True)
+        k = (np.cumsum(w, axis=1) < u).sum(axis=1)
         own = np.arange(len(w)), np.minimum(k, self.components - 1)
         return m[own] + np.exp(l[own]) * rng.standard_normal(len(w), dtype=m.dtype)
 
