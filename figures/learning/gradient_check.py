@@ -7,7 +7,7 @@ from scratch.kernels.dense import mlp_views
 from scratch.learning.gradient_check import CENTRAL_STEP
 
 SECTION = "trust"
-FINDING = "The complex step is exact for every small h, a difference is not"
+FINDING = "The complex step is exact for every small h, differences are not"
 SETTINGS = ("Autoregressive model, float64, one random point: the gradient along 40 random directions, the median of the relative errors. "
             "Red: the sign of one bias vector of the gradient is flipped.")
 
