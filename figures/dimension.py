@@ -81,9 +81,10 @@ def draw(results):
         ax.plot(results["dimensions"], mean, color=color)
         for seed in np.moveaxis(kl, 1, 0):
             ax.errorbar(results["dimensions"], *seed.T, fmt="o", ms=3, lw=1, color=color)
-        ax.annotate(family, (results["dimensions"][-1], mean[-1]), (8, 0), textcoords="offset points", color=color,
-                    va="center")
+        place, up = {"autoregressive": (2, -18), "diffusion": (1, 14), "flow matching": (1, -16)}[str(family)]
+        place = min(place, len(mean) - 1)
+        ax.annotate(family, (results["dimensions"][place], mean[place]), (8, up), textcoords="offset points", color=color)
     ax.set(xscale="log", yscale="log", xlabel="dimension D", ylabel="KL(data || model) [nats]",
-           xticks=results["dimensions"], xticklabels=results["dimensions"], xlim=(1.8, 120))
+           xticks=results["dimensions"], xticklabels=results["dimensions"], xlim=(1.8, 72))
     ax.minorticks_off()
     return fig
