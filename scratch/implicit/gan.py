@@ -64,7 +64,7 @@ class GAN:
     # s at the start of a run; 0: no noise.  By hand: half the size of the smallest detail of the data.  With
     # few rows it must be as large as the gaps between them: 0.3 for 272 rows in the plane, with gamma constant.
     output_noise: float = 0.1
-    hidden: tuple = (128, 128, 128)         # holds all 25 modes in figures/implicit/mode_collapse.py
+    hidden: tuple = (128, 128, 128)         # by hand; those of figures/implicit/mode_collapse.py
     objective: Callable = relativistic
     penalty: Penalty = None                 # by default that of the objective, and its gamma
     gamma: float = None                     # 0: no penalty
@@ -76,7 +76,7 @@ class GAN:
     # No momentum, which feeds the rotation of a game (Gidel et al. 2019, "Negative Momentum for
     # Improved Game Dynamics"); beta2 forgets a bad start ten times faster than the usual 0.999.
     # By hand on other mixtures than LAWS: at half the rate the KL was at least three times larger, with half
-    # the batch and twice the steps twice.  3,000 steps (45 s) end at a KL of 0.04 to 0.13 nats (LAWS, three seeds).
+    # the batch and twice the steps twice.  figures/ledger.py measures 3,500 steps.
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=1024, anneal=lower_gamma)
     first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
