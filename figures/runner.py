@@ -56,6 +56,7 @@ SECTIONS = {
 }
 
 
+@lru_cache(maxsize=None)
 def modules():
     """The modules of all figures, by name in alphabetical order: those of this folder tree with a finding."""
     found = [path for path in CODE.rglob("*.py") if "\nFINDING = " in path.read_text(encoding="utf-8")]
