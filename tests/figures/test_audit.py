@@ -21,6 +21,7 @@ def judged(name, **changes):
 @pytest.mark.parametrize("name, stored, changes, others", [
     ("new_samples", "supported", dict(roads=lambda v: v + 1), "not supported"),
     ("copies", "partly", dict(copies=lambda v: 0 * v), "supported"),
+    ("copies", "partly", dict(copies=lambda v: 0 * v + 0.5), "not supported"),
     ("density", "not supported", dict(mass=lambda v: v + 0.1), "supported"),
     ("codes", "partly", dict(reconstruction=lambda v: np.nan_to_num(v)), "supported"),
     ("implicit", "not supported", dict(kl=lambda v: v * np.nan), "supported"),
