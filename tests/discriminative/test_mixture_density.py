@@ -60,3 +60,10 @@ def test_two_branches_are_learned_where_one_gaussian_fails(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL, MODEL.init(rng), rng)
+
+
+def test_at_the_start_components_differ_in_their_means_alone(rng):
+    """Adam moves equal components alike, whatever their weights: they would stay equal."""
+    model = MixtureRegressor(2, components=200, hidden=(5,))
+    w, m, l = model._mixture(model.init(rng, np.float64), np.zeros((1, 2)))
+    assert abs(m.std() - 1) < 5 / np.sqrt(400) and np.ptp(w) < 1e-12 and np.ptp(l) < 1e-12
