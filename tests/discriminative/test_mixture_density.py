@@ -2,9 +2,8 @@ import numpy as np
 import pytest
 
 from scratch.discriminative.mixture_density import MixtureRegressor
-from scratch.kernels.dense import mlp_views
 from scratch.discriminative.neural_network import Regressor
-from scratch.kernels.dense import mlp
+from scratch.kernels.dense import mlp, mlp_views
 from scratch.learning.training import fit
 
 MODEL = MixtureRegressor(2, hidden=(5,), components=3, penalty=0.1)
