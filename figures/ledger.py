@@ -296,8 +296,8 @@ def draw(results):
 
 
 def nats(value):
-    """Two digits, four decimals at most."""
-    return "inf" if np.isinf(value) else f"{value:.{4 if value < 0.01 else 3 if value < 0.1 else 2}f}"
+    """Two digits, five decimals at most."""
+    return "inf" if np.isinf(value) else f"{value:.{5 if abs(value) < 1e-4 else 4 if value < 0.01 else 3 if value < 0.1 else 2}f}"
 
 
 def _seeds(ax, value, color, is_open, last):
@@ -306,7 +306,7 @@ def _seeds(ax, value, color, is_open, last):
         ax.plot(np.maximum(seeds, LEAST), np.full_like(seeds, -height), MARKERS[name], ms=4, mew=0.8, color=color,
                 mfc="none" if is_open else color, alpha=0.75, clip_on=False)
         ax.axhline(-height, color="#EEEEEE", lw=0.8, zorder=0)
-    ax.set(xscale="log", xlim=(LEAST, 5), ylim=(0.5 - len(NAMES), 0.5), yticks=[])
+    ax.set(xscale="log", xlim=(LEAST, 12), ylim=(0.5 - len(NAMES), 0.5), yticks=[])
     ax.grid(axis="x", color="#EEEEEE")
     ax.minorticks_off()
     ax.spines[["left", "bottom"]].set_visible(last)

@@ -33,7 +33,7 @@ DENSITY = "Greys"                 # densities are ink on paper, white = 0
 
 WIDTH = 9.0                       # inches; a README shows them on 850 pixels, where 8 points are 10 pixels
 DOTS_PER_INCH = 200               # for screens of high density
-LEVELS = 32                       # of each color channel; by hand, 16 show steps in smooth shades
+LEVELS = 64                       # of each color channel; by hand, 32 show steps in pale shades
 SETTINGS = {
     "font.size": 9, "axes.titlesize": 9, "axes.labelsize": 9, "legend.fontsize": 8, "legend.frameon": False,
     "xtick.labelsize": 8, "ytick.labelsize": 8,
@@ -57,7 +57,7 @@ def plane(ax, bounds):
 
 
 def png(fig):
-    """The picture as the bytes of a PNG with LEVELS levels a channel, half as large as one with all 256."""
+    """The picture as the bytes of a PNG with LEVELS levels a channel, smaller than one with all 256."""
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png")
     full.seek(0)

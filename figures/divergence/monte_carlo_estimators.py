@@ -76,7 +76,7 @@ def draw(results):
             ax.errorbar(deltas, value, error, fmt=marker, ms=4, color=color)
             ax.annotate(text if ax is left else name, (fine[-1], theory[-1]), xytext=(6, {"k1": -9, "k2": -3, "k3": 5}[name]),
                         textcoords="offset points", color=color)
-    left.set(xlabel="delta", ylabel="mean / KL", title="a) bias", xlim=(0, 2.35))
+    left.set(xlabel="delta", ylabel="mean / KL", title="a) bias", xlim=(0, 2.35), ylim=(0.93, 1.7))
     right.set(xlabel="delta", ylabel="standard deviation of one term / KL", title="b) noise", yscale="log", xlim=(0, 1.75),
               ylim=(0.8, 25), yticks=[1, 2, 5, 10, 20], yticklabels=["1", "2", "5", "10", "20"])
     right.minorticks_off()
