@@ -49,7 +49,7 @@ Checked in tests/discriminative/test_newton.py::test_the_minimum_does_not_see_th
 from typing import NamedTuple
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp, minimize
+from scipy.optimize import Bounds, LinearConstraint, milp
 
 from scratch import checks
 from scratch.discriminative.labeled import LabeledModel, split_classes, split_numbers
@@ -58,7 +58,6 @@ from scratch.learning.training import Recipe
 
 SUSPICIOUS = 30                # steps, after which separable rows have p within exp(-30) of 1
 MOST_STEPS = 500               # enough for a minimum with logits near 500, and exp(-500) > 0
-ARRIVED = 1e-4                 # of L-BFGS: a larger move is no minimum; chosen by hand, not swept
 SMALL = 1e-8                   # derived: its square is below the rounding error of a float64
 
 
@@ -126,24 +125,6 @@ def minimum(model, rows):
     for iterate in newton(model, rows):
         pass
     return iterate.theta
-
-
-def minimum_by_lbfgs(model, rows):
-    """The same minimum by SciPy's L-BFGS, in units of theta in which H has the diagonal 1 at 0."""
-    rows, mean = centered(model, rows)
-    _, unit = scaled_hessian(model, np.zeros(model.size), rows)
-
-    def loss(scaled):
-        value, dtheta = model.loss(unit * scaled, rows)
-        return value, unit * dtheta
-
-    theta = unit * minimize(loss, np.zeros(model.size), jac=True, method="L-BFGS-B",
-                            options=dict(maxiter=10_000, maxfun=20_000, ftol=0.0, gtol=1e-9)).x
-    _, moved = newton_step(model, theta, rows, model.loss(theta, rows)[1])
-    if moved > ARRIVED:
-        refuse_separable(model, theta, rows)
-        raise RuntimeError(f"not at the minimum yet: a Newton step moves a logit by {moved:.2g}")
-    return with_bias_at(model, theta, -mean)
 
 
 def centered(model, rows):

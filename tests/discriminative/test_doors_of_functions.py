@@ -55,7 +55,7 @@ def calls():
         (generative_classifier.parts_of_mixture, dict(mixture=mixture, classes=[0, 1])),
         (labeled.join, dict(x=x, y=y)), (labeled.split_classes, dict(rows=rows, dim=2, classes=2)),
         (labeled.split_numbers, dict(rows=rows, dim=2)),
-        (newton.minimum, dict(model=logistic, rows=rows)), (newton.minimum_by_lbfgs, dict(model=logistic, rows=rows)),
+        (newton.minimum, dict(model=logistic, rows=rows)),
         (lambda **given: list(newton.newton(**given)), dict(model=logistic, rows=rows, theta=theta)),
         (logistic.fit, dict(rows=rows)), (logistic.hessian, dict(theta=theta, rows=rows)),
         (logistic.scores, dict(theta=theta, x=x)), (linear.fit, dict(rows=rows)),
