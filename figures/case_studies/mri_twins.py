@@ -202,7 +202,7 @@ def draw(results):
     b.text(M[1], 1e3 * (DIM + 1) / (3 * M[1]), "(D + 1) / (4 M)", va="bottom")
     b.set(xlabel="synthetic rows of each class, M", ylabel="excess over LDA (mnat)",
           title="logistic regression on samples of LDA (line: exact)", xticks=M,
-          xticklabels=[f"{m:,}" for m in M])
+          xticklabels=[f"{m:,}" for m in M], yticks=[0.1, 0.2, 0.5, 1, 2], yticklabels=["0.1", "0.2", "0.5", "1", "2"])
     b.minorticks_off()
     (one, one_given, one_nats), (apart, apart_given, apart_nats) = results["parts"]
     for y, (name, joint, given, nats) in enumerate((("a mean for each class", apart, apart_given, apart_nats),
