@@ -123,8 +123,9 @@ def completed(results):
 def augmented(results):
     sizes = [int(size) for size in results["sizes"]]
     few, many = mri_augmentation.effects(results)[sizes[0]], mri_augmentation.effects(results, "pca .5")[sizes[-1]]
+    jitter = mri_augmentation.effects(results, "hand")[sizes[0]]
     return [few[2] < 0, many[2] < 0], (
-        f"{few[0]:+.3f} nats at {sizes[0]} rows a class, {many[0]:+.3f} at {sizes[-1]}; by hand as good")
+        f"{few[0]:+.3f} nats at {sizes[0]} rows a class ({jitter[0]:+.3f} by jitter), {many[0]:+.3f} in equal parts at {sizes[-1]:,}")
 
 
 def boundary(results):

@@ -9,7 +9,7 @@ from figures import runner, store
 
 # The figures that the README shows below the ledger, in this order.
 PICTURES = ("key_formula", "three_abilities", "generative_and_discriminative", "mode_collapse", "diffusion_process",
-            "sde_and_ode", "adam_hides")
+            "mri_augmentation", "adam_hides")
 
 
 def line(name):
