@@ -40,9 +40,10 @@ def gallery():
 def _row(name, module):
     results, made = runner.stored(name)
     versions = f"Python {made['python']}, NumPy {made['numpy']}, SciPy {made['scipy']}"
+    later = f", same bits at {made['confirmed']['commit']}" if "confirmed" in made else ""
     return (f"| [![{name}](rendered/{name}.png)](rendered/{name}.png) | **{module.FINDING}** {module.claim(results)} "
             f"({name}) | {int(results['seeds'])} | {made['seconds']:.0f} s, {made['date']}, {versions}, "
-            f"commit {made['commit']} |\n")
+            f"commit {made['commit']}{later} |\n")
 
 
 def readme(text):
