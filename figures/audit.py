@@ -121,11 +121,10 @@ def completed(results):
 
 
 def augmented(results):
-    sizes = [int(size) for size in results["sizes"]]
-    few, many = mri_augmentation.effects(results)[sizes[0]], mri_augmentation.effects(results, "pca .5")[sizes[-1]]
-    jitter = mri_augmentation.effects(results, "hand")[sizes[0]]
-    return [few[2] < 0, many[2] < 0], (
-        f"{few[0]:+.3f} nats at {sizes[0]} rows a class ({jitter[0]:+.3f} by jitter), {many[0]:+.3f} in equal parts at {sizes[-1]:,}")
+    found, jitter = mri_augmentation.effects(results), mri_augmentation.effects(results, "hand")
+    (n, few), *_, (m, many) = found.items()
+    return [effect < 0 and p < 0.05 for effect, _, p in (few, many)], (
+        f"{within(*few[:2])} nats at {n} rows a class ({within(*jitter[n][:2])} by jitter), {many[0]:+.3f} +- {many[1]:.3f} at {m:,}")
 
 
 def boundary(results):

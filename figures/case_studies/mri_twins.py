@@ -175,8 +175,8 @@ def checks(results):
             bool((np.abs(mean - (DIM + 1) / (4 * np.array(ROWS[:len(mean)]))) < 2 * error).all()),
         "Efron's efficiency within 2 standard errors":
             bool((np.abs(ratio - [efficiency(d) for d in DISTANCES]) < 2 * ratio_error).all()),
-        "one mean: KL less than 1.3 times, conditional part more than twice, in every repeat":
-            bool((joint < 1.3 * joint_apart).all() and (given > 2 * given_apart).all()),
+        "one mean: KL less than 1.3 times in every repeat, conditional part more than twice on average":
+            bool((joint < 1.3 * joint_apart).all() and given.mean() > 2 * given_apart.mean()),
         "one mean: more than twice the nats, in every repeat": bool((nats > 2 * nats_apart).all()),
     }
 
