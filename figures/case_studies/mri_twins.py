@@ -214,7 +214,7 @@ def draw(results):
         c.barh(y, given, 0.5, color=ACCENT)
         c.text(0, y + 0.3, f"{name}: network reaches {nats:.2f} nats", va="bottom", fontsize=8)
     c.text(given + 0.1, 1, "p(y | x)", color=ACCENT, va="center")
-    c.text(joint - 0.1, 1, "p(x)", ha="right", va="center")
+    c.text(joint - 0.3, 1, "p(x)", ha="right", va="center")
     c.set(xlabel="KL from the true classes (nats)", yticks=[], ylim=(-0.5, 1.7), title="two generators of patches, alike in KL")
     c.spines["left"].set_visible(False)
     return fig
