@@ -121,10 +121,11 @@ def completed(results):
 
 
 def augmented(results):
-    found, jitter = mri_augmentation.effects(results), mri_augmentation.effects(results, "hand")
-    (n, few), *_, (m, many) = found.items()
+    (n, few), *_, (m, many) = mri_augmentation.effects(results).items()
+    jitter = mri_augmentation.effects(results, "hand")
     return [effect < 0 and p < 0.05 for effect, _, p in (few, many)], (
-        f"{within(*few[:2])} nats at {n} rows a class ({within(*jitter[n][:2])} by jitter), {many[0]:+.3f} +- {many[1]:.3f} at {m:,}")
+        f"{within(*few[:2])} nats at {n} rows a class ({within(*jitter[n][:2])} by jitter), "
+        f"{many[0]:+.3f} +- {many[1]:.3f} at {m:,}")
 
 
 def boundary(results):

@@ -63,7 +63,7 @@ def test_smote_draws_on_segments_between_neighbors(rng):
     segments = [(x[i], x[j]) for i in range(30) for j in order[i, 1:6]]
     rows = mri.smote(x, 50, rng)
     for row in rows:
-        assert min(np.linalg.norm(a - row) + np.linalg.norm(b - row) - np.linalg.norm(a - b) for a, b in segments) < 1e-9
+        assert min(np.linalg.norm(a - row) + np.linalg.norm(row - b) - np.linalg.norm(a - b) for a, b in segments) < 1e-9
     assert np.linalg.norm(rows[:, None] - x, axis=2).min() > 0                      # between them, not on a row
 
 
@@ -136,8 +136,10 @@ def test_divergences_are_the_naive_sums(pairs, rng):
 def test_the_rule_of_laws_knows_its_classes(pairs, rng):
     laws = pairs[0]
     test = study.draws_of(laws, 50, rng)
-    nats = [np.logaddexp(0, laws[1 - int(row[2])].log_prob(row[None, :2])[0] - laws[int(row[2])].log_prob(row[None, :2])[0])
-            for row in test]
+    nats = []
+    for row in test:
+        own, other = (laws[k].log_prob(row[None, :2])[0] for k in (int(row[2]), 1 - int(row[2])))
+        nats.append(np.log(1 + np.exp(other - own)))
     assert study.rule_of(laws, test)[0] == pytest.approx(np.mean(nats), rel=1e-10)
 
 

@@ -102,5 +102,6 @@ def test_the_slice_is_tested_on_its_held_out_windows_and_no_window_is_in_both_cl
         healthy, lesion = (rows_of(batches.real[batches.real[:, -1] == c]) for c in (0, 1))
         assert len(healthy | lesion) == 20 and healthy | lesion <= rows_of(train)
         assert rows_of(test) == rows_of(held) and len(test) == 60
-        assert (batches.share, batches.turned, batches.jittered) == {"real": (0, False, False), "flips": (0, True, False),
-                                                                     "hand": (0, True, True), "pca .5": (0.5, True, False)}[arm]
+        changed = {"real": (0, False, False), "flips": (0, True, False), "hand": (0, True, True),
+                   "pca .5": (0.5, True, False)}
+        assert (batches.share, batches.turned, batches.jittered) == changed[arm]
