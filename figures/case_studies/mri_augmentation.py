@@ -410,7 +410,7 @@ def draw(results):
 def draw_patches(axes, results):
     """Four healthy patches above four with a lesion, real and generated from 100 rows a class."""
     for ax, name, title in zip(axes, ("real", "pca", "mixture", "vae", "diffusion"),
-                               ("true distribution", "pPCA", "shrunk mixture", "VAE", "diffusion")):
+                               ("true distribution", "pPCA", "shrunk mixture", "VAE, too few steps", "diffusion")):
         patches = results[f"patches {name}"].reshape(2, 4, SIDE, SIDE)
         tiles = np.full((2, SIDE + 1, 4, SIDE + 1), np.nan)
         tiles[:, :SIDE, :, :SIDE] = patches.transpose(0, 2, 1, 3)
