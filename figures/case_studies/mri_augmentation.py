@@ -25,13 +25,13 @@ from scratch.divergence.copying import copying
 SECTION = "case"
 FINDING = "Synthesis helps only scarce data, hardly more than jitter by hand"
 SETTINGS = ("8 x 8 patches of a known distribution (32 and 128 Gaussians around an MRI slice); network 64-64-64-2, 400 "
-            "steps of 128; 24 paired draws (mixture, VAE, diffusion: 12; diffusion is drawn from its difference to pPCA "
+            "steps of 128; 48 paired draws (mixture, VAE, diffusion: 24; diffusion is drawn from its difference to pPCA "
             "there), tested on 2,000 rows a class; synthetic: 2,000 rows a class; penalty and share by cross-validation on "
             "3 other draws, pPCA's for all synthesis; generators measured on 3 draws; red: 95 % interval of the crossing; "
             "bars: 1 s.e.")
 
 SIZES = (10, 30, 100, 300, 1000)             # N, real rows of each class
-DRAWS, DEEP_DRAWS, PILOTS, QUALITY = 24, 12, 3, 3
+DRAWS, DEEP_DRAWS, PILOTS, QUALITY = 48, 24, 3, 3
 SYNTHETIC = 2000                             # rows of each class
 PENALTIES, SHARES, FOLDS = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1), (0.25, 0.5, 0.75), 3
 CHOSEN = {                                   # by the pilots, for each N of SIZES
