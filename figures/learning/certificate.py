@@ -53,6 +53,7 @@ REASONS = {
     ("ConditionalDiffusion", "W1"): CLASS, ("CorrelatedDiffusion", "W1"): CLASS, ("embedding", "table"): CLASS,
     ("Transformer", "b_qkv"): SHIFT,                # a shift of all keys moves all scores of a query by one number
     ("GAN", "discriminator b3"): SHIFT,             # the relativistic game sees differences of logits alone
+    ("WaveGAN", "discriminator b3"): SHIFT,
     ("LinearGAN", "discriminator b1"): SHIFT,
 }
 
