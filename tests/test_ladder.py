@@ -67,8 +67,9 @@ def test_the_first_size_alone_makes_a_model_and_all_others_are_keywords(entry):
     assert first.name == positional[0] and first.default is MISSING
     for field in others:
         assert field.default is not MISSING and field.kw_only != (field.name in positional), field.name
-    model = entry.model(3)
-    assert getattr(model, first.name) == 3 and model == entry.model(3) and hash(model) == hash(entry.model(3))
+    size = entry.sizes[first.name]
+    model, same = entry.model(size), entry.model(size)
+    assert getattr(model, first.name) == size and model == same and hash(model) == hash(same)
     assert model.recipe.batch_size >= 1
 
 
