@@ -2,7 +2,7 @@
 
 Model.   x is noisy data, x0 + sigma eps, scaled to variance near 1.  For data of standard deviation
 s the level of the noise is 1/4 log(sigma / s) (the 1/4 is that of Karras et al. 2022, "Elucidating
-the Design Space of Diffusion Models", table 1).
+the Design Space of Diffusion-Based Generative Models", table 1).
     y = mlp([x, a_f sin(f x), a_f cos(f x), sin(w level), cos(w level), onehot(label)])        (1)
 
 A perceptron of raw coordinates learns low frequencies first and high ones hardly at all.  Sines of
