@@ -94,6 +94,11 @@ def causal_attention(q, k, v):
 
     The queries belong to the last T <= S of the S positions: to all of them in training,
     to the last one when the earlier keys and values come from a cache.
+
+    >>> q, k, v = np.random.default_rng(0).normal(size=(3, 4, 2))
+    >>> y, _ = causal_attention(q, k, v)                    # the first position sees itself alone
+    >>> bool((y[0] == v[0]).all())
+    True
     """
     (T, d), S = q.shape[-2:], k.shape[-2]
     allowed = np.arange(S) <= np.arange(S - T, S)[:, None]              # (T, S)  s <= t
