@@ -93,7 +93,7 @@ def kernels(rng):
     def normal(*shape):
         return rng.standard_normal(shape)
     widths = (3, 5, 4, 1)
-    theta, network = normal(mlp_size(widths)), Network(2, (5, 4))
+    theta, network = normal(mlp_size(widths)), Network(2, (5, 4), context_dim=3)
     places, bits = rng.integers(4, size=5), rng.integers(2, size=(4, 3))
     four = dict(logits=normal(5, 4))
     found = {name: (getattr(stable, name), dict(a=normal(4, 3)))
@@ -112,8 +112,8 @@ def kernels(rng):
                                                                       log_stds=0.3 * normal(5, 4))),
         "bernoulli_log_density": (partial(likelihoods.bernoulli_log_density, bits), dict(logits=normal(4, 3))),
         "categorical_log_density": (partial(likelihoods.categorical_log_density, places), four),
-        "Network": (lambda theta, x: network(theta, x, -0.3),
-                    dict(theta=normal(mlp_size(network.widths)), x=normal(4, 2))),
+        "Network": (lambda theta, x, context: network(theta, x, -0.3, context),
+                    dict(theta=normal(network.size), x=normal(4, 2), context=normal(4, 3))),
     } | {penalty: (partial(_penalty, getattr(objectives, penalty)), dict(v=normal(4, 3)))
          for penalty in ("zero_centered", "one_centered")}
 

@@ -60,12 +60,6 @@ class CorrelatedDiffusion(ConditionalDiffusion):
         object.__setattr__(self, "sigma_data", float(np.sqrt(np.mean(stds ** 2))))
         super().__post_init__()
 
-    def given(self, label):
-        """The Diffusion of p(x | label), of the same theta, with these stds."""
-        model = super().given(label)
-        object.__setattr__(model, "_scales", self._scales)
-        return model
-
     def _scales(self, sigma):
         """c_skip, c_out, c_in, (N, D), and c_noise, (N, 1), for sigma (N, 1)."""
         s = np.array(self.stds, np.result_type(sigma))

@@ -84,21 +84,31 @@ class Diffusion(OnNetwork):
 
     def loss(self, theta, x, noise):
         """The mean square of F - target per coordinate, and its gradient (P,)."""
+        loss, gradient = self.denoising_loss(theta, x, noise)
+        return loss, gradient(need_dcontext=False)[0]
+
+    def denoising_loss(self, theta, x, noise, context=None):
+        """(5) of the network with a context (N, C), and gradient(need_dcontext=True) -> (dtheta, dcontext)."""
         theta, x = checks.inputs(self, theta, x)
         eps, sigma = checks.noise(noise, x, eps=x.shape, sigma=(len(x),))
         c_skip, c_out, c_in, c_noise = self._scales(sigma[:, None])
         noisy = x + sigma[:, None] * eps                                          # (N, D)  (1)
-        F, pull = self.network(theta, c_in * noisy, c_noise[:, 0])
+        F, pull = self.network(theta, c_in * noisy, c_noise[:, 0], context)
         error = F - (x - c_skip * noisy) / c_out                                  # F - target
         loss = np.sum(error * error) / error.size                                 # (5)
-        dF = error * (2 / error.size)                                             # d(5)
-        return loss, pull(dF, need_dx=False)[0]
 
-    def denoise(self, theta, x, sigma):
-        """E[x0 | x] as learned, (N, D); sigma > 0 is one number, or one for each row."""
+        def gradient(need_dcontext=True):
+            dF = error * (2 / error.size)                                         # d(5)
+            dtheta, _, dcontext = pull(dF, need_dcontext)
+            return dtheta, dcontext
+
+        return loss, gradient
+
+    def denoise(self, theta, x, sigma, context=None):
+        """E[x0 | x] as learned, (N, D); sigma > 0 is one number, or one for each row; context as in network.py."""
         theta, x = checks.inputs(self, theta, x)
         c_skip, c_out, c_in, c_noise = self._scales(self._column(sigma, x))
-        return c_skip * x + c_out * self.network(theta, c_in * x, c_noise[:, 0])[0]             # (3)
+        return c_skip * x + c_out * self.network(theta, c_in * x, c_noise[:, 0], context)[0]    # (3)
 
     def sample(self, theta, n, rng, *, steps=32):
         """n rows (n, D): noise, carried down (2) by Heun's method."""
@@ -106,17 +116,15 @@ class Diffusion(OnNetwork):
 
     def log_prob(self, theta, x, *, steps=32):
         """log p(x) in nats, (N,), along (2) with its exact divergence."""
-        x, ends = checks.rows(x, self.dim), (SIGMA_MIN * self.unit, SIGMA_MAX * self.unit)
-        return likelihood.log_prob(lambda x, x_dot, sigma: self.denoise_jvp(theta, x, x_dot, sigma), x,
-                                   *ends, self.sigma_data, steps)                               # (2)
+        return self._log_prob(theta, x, steps)                                    # (2)
 
     # ---- a first reading ends here ----
 
-    def denoise_jvp(self, theta, x, x_dot, sigma):
+    def denoise_jvp(self, theta, x, x_dot, sigma, context=None):
         """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
         theta, x = checks.inputs(self, theta, x)
         c_skip, c_out, c_in, c_noise = self._scales(self._column(sigma, x))
-        F, F_dot, _ = self.network.jvp(theta, c_in * x, c_in * x_dot.astype(x.dtype), c_noise[:, 0])
+        F, F_dot, _ = self.network.jvp(theta, c_in * x, c_in * x_dot.astype(x.dtype), c_noise[:, 0], context)
         return c_skip * x + c_out * F, c_skip * x_dot + c_out * F_dot             # (3), d(3)
 
     def complete(self, theta, known, n, rng, *, steps=80, turns=16):
@@ -143,12 +151,21 @@ class Diffusion(OnNetwork):
             total += np.mean((error(noisy, sigma) / c_out) ** 2)                  # (7)
         return float(total / LEVELS)
 
-    def _from_noise(self, sampler, theta, n, rng, steps):
-        """What sampler(denoise, x, sigmas) makes of n rows of noise at sigma_max."""
+    def _from_noise(self, sampler, theta, n, rng, steps, context=None):
+        """What sampler(denoise, x, sigmas) makes of n rows of noise at sigma_max, under a context (n, C)."""
         n, theta = checks.size(n, "n"), checks.flat(theta, self.size)
         start = np.hypot(SIGMA_MAX, USUAL_STD) * checks.generator(rng).standard_normal((n, self.dim))
-        return sampler(lambda x, sigma: self.denoise(theta, x, sigma), start.astype(theta.dtype) * self.unit,
-                       karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX) * self.unit)
+        return sampler(lambda x, sigma: Diffusion.denoise(self, theta, x, sigma, context),
+                       start.astype(theta.dtype) * self.unit, karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX) * self.unit)
+
+    def _log_prob(self, theta, x, steps, context=None):
+        """log p(x | context), a chunk of rows and of their contexts at once."""
+        x, ends = checks.rows(x, self.dim), (SIGMA_MIN * self.unit, SIGMA_MAX * self.unit)
+
+        def part(x, *context):
+            return likelihood.log_prob(lambda *point: Diffusion.denoise_jvp(self, theta, *point, *context), x,
+                                       *ends, self.sigma_data, steps)                           # (2)
+        return likelihood.in_chunks(part, x, *([] if context is None else [context]))
 
     def _noise_level(self, quantile):
         return self.sigma_data * np.exp(LOG_MEAN + LOG_STD * ndtri(quantile))     # (6)

@@ -107,9 +107,9 @@ def runge_kutta(velocity, x, times):
     return x
 
 
-def in_chunks(function, rows):
-    """function(rows), CHUNK rows at once."""
-    return np.concatenate([function(rows[i:i + CHUNK]) for i in range(0, len(rows), CHUNK)])
+def in_chunks(function, *rows):
+    """function(*rows), CHUNK rows of each argument at once."""
+    return np.concatenate([function(*(part[i:i + CHUNK] for part in rows)) for i in range(0, len(rows[0]), CHUNK)])
 
 
 def push_forward(sampler, denoise_jvp, x, log_p, sigmas):
