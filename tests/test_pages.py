@@ -73,7 +73,7 @@ def test_up_to_three_pictures_with_a_sentence_each(folder):
         assert shown == linked and sentence[0].isupper() and sentence.endswith("."), name
 
 
-@pytest.mark.parametrize("file", ["implicit/gan.py"])
+@pytest.mark.parametrize("file", ["explicit/vae.py", "implicit/gan.py"])
 def test_a_first_reading_is_marked_in_the_order_of_the_page(file):
     folder = (ROOT / "scratch" / file).parent
     section = (folder / "README.md").read_text(encoding="utf-8").split("## One file, one evening")[1].split("\n## ")[0]
