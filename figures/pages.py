@@ -17,7 +17,8 @@ PLACES = {
     "1": "README.md scratch/README.md",
     "1.1": "scratch/data/README.md",
     "1.2": "scratch/family_tree.py scratch/implicit/diffusion/completion.py",
-    "1.3": "scratch/explicit/README.md scratch/implicit/README.md",
+    "1.3": "scratch/explicit/autoregressive.py scratch/explicit/vae.py scratch/implicit/gan.py "
+           "scratch/implicit/diffusion/denoiser.py",
     "1.4": "scratch/discriminative/README.md",
     "1.5": "scratch/implicit/diffusion/README.md scratch/implicit/dirac_gan.py",
     "figures": "figures/README.md",
@@ -93,7 +94,7 @@ def _map():
     results, _ = runner.stored("audit")
     lines = ["| the chapter | files | figures | verdicts |", "|---|---|---|---|"]
     for key, (chinese, english) in HEADINGS.items():
-        files = ", ".join(f"[{file.removesuffix('/README.md')}]({file})" for file in PLACES[key].split())
+        files = ", ".join(f"[{file.removesuffix('/README.md').removeprefix('scratch/')}]({file})" for file in PLACES[key].split())
         lines.append(f"| {chinese} ({english}) | {files} | {_figures_of(key)} | {_verdicts_of(key, results)} |")
     return "\n".join(lines)
 
