@@ -235,11 +235,11 @@ def checks(results):
 
 
 def table(results):
-    """The certificate as a page: one row for each block."""
+    """The certificate as a page: one row for each model, then one for each block."""
     head = ("model or kernel", "block", "entries", "largest gradient", "complex step", "central differences", "zeros",
             "planted")
     lines = ["# The gradient certificate", "", "This page is written by `python -m figures certificate`.",
-             claim(results), "The error of a coordinate is relative to its gradient, or to a thousandth of the block's "
+             claim(results), "", by_model(results), "The error of a coordinate is relative to its gradient, or to a thousandth of the block's "
              "largest gradient if that is larger; the table has the largest error of the block.",
              "The last column is the error that the complex step finds when the block is multiplied by 1 + 1e-6.",
              "", f"| {' | '.join(head)} |", "|---|---|--:|--:|--:|--:|---|--:|"]
@@ -251,8 +251,8 @@ def table(results):
     return "\n".join(lines) + "\n"
 
 
-def readme(results):
-    """One row for each model, for the README: its parameters, its worst errors, its zeros."""
+def by_model(results):
+    """One row for each model: its parameters, its worst errors, its zeros."""
     lines = ["| model | parameters | complex step | central differences | zeros |", "|---|--:|--:|--:|---|"]
     for owner in dict.fromkeys(results["owner"].tolist()):
         at = results["owner"] == owner
