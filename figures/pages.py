@@ -10,7 +10,7 @@ from figures import audit, runner, store
 from scratch.family_tree import HEADINGS
 
 # The figures that the README shows beside the ledger, with their claims.
-PICTURES = ("price",)
+PICTURES = ("price", "training_step")
 
 # What belongs to each heading of the chapter: files, and figures beyond those of its section.
 PLACES = {
@@ -28,8 +28,7 @@ PLACES = {
     "loop": "scratch/learning/training.py",
     "key": "scratch/divergence/README.md",
 }
-PICTURED = {"1": "ledger", "figures": "audit", "figure 1.1": "generative_and_discriminative", "figure 1.2": "family_tree",
-            "loop": "key_formula"}
+PICTURED = {"1": "ledger", "figures": "audit", "figure 1.1": "generative_and_discriminative", "figure 1.2": "family_tree"}
 
 
 def line(name):
