@@ -93,7 +93,8 @@ def _map():
     results, _ = runner.stored("audit")
     lines = ["| the chapter | files | figures | verdicts |", "|---|---|---|---|"]
     for key, (chinese, english) in HEADINGS.items():
-        files = ", ".join(f"[{file.removesuffix('/README.md').removeprefix('scratch/')}]({file})" for file in PLACES[key].split())
+        files = ", ".join(f"[{file.removesuffix('/README.md').removeprefix('scratch/')}]({file})"
+                          for file in PLACES[key].split())
         lines.append(f"| {chinese} ({english}) | {files} | {_figures_of(key)} | {_verdicts_of(key, results)} |")
     return "\n".join(lines)
 

@@ -11,7 +11,8 @@ from exercises.stops import PAGE, stops
 ROOT = Path(__file__).parent.parent
 STOPS = stops()
 EXERCISES = (ROOT / "exercises" / "README.md").read_text(encoding="utf-8")
-TRAINED = {"4": 0.02, "5": 0.02, "6": 0.5, "8": 0.5, "9": 0.5}         # rounding is amplified by training: by so much, relative
+# Stops that train, and by how much their numbers may differ, relative: training amplifies rounding.
+TRAINED = {"4": 0.02, "5": 0.02, "6": 0.5, "8": 0.5, "9": 0.5}
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?")
 
 
