@@ -115,10 +115,13 @@ def _verdicts_of(key, results):
 
 
 def _cases():
-    """A line for each case study: its finding and its claim, with a link to its picture."""
+    """A line for each figure of a case study, finding, claim and a link to its picture; then the sounds, if there are any."""
     names = [name for name in runner.names() if runner.load(name).SECTION == "case" and name not in runner.waiting()]
-    return "\n".join(f"- **{runner.load(name).FINDING}** {runner.load(name).claim(runner.stored(name)[0])} "
-                     f"([{name}](figures/rendered/{name}.png))" for name in names)
+    lines = [f"- **{runner.load(name).FINDING}** {runner.load(name).claim(runner.stored(name)[0])} "
+             f"([{name}](figures/rendered/{name}.png))" for name in names]
+    sounds = sorted(path.stem for path in (store.HERE / "rendered").glob("*.wav"))
+    listen = ", ".join(f"[{name.replace('_', ' ')}](figures/rendered/{name}.wav)" for name in sounds)
+    return "\n".join(lines + [f"- To hear: {listen}."] * bool(sounds))
 
 
 def _cost():
