@@ -10,7 +10,7 @@ from figures import audit, runner, store
 from scratch.family_tree import HEADINGS
 
 # The figures that the README shows beside the ledger, with their claims.
-PICTURES = ("price",)
+PICTURES = ("price", "training_step")
 
 # What belongs to each heading of the chapter: files, and figures beyond those of its section.
 PLACES = {
@@ -28,8 +28,7 @@ PLACES = {
     "loop": "scratch/learning/training.py",
     "key": "scratch/divergence/README.md",
 }
-PICTURED = {"1": "ledger", "figures": "audit", "figure 1.1": "generative_and_discriminative", "figure 1.2": "family_tree",
-            "loop": "key_formula"}
+PICTURED = {"1": "ledger", "figures": "audit", "figure 1.1": "generative_and_discriminative", "figure 1.2": "family_tree"}
 
 
 def line(name):
@@ -94,7 +93,8 @@ def _map():
     results, _ = runner.stored("audit")
     lines = ["| the chapter | files | figures | verdicts |", "|---|---|---|---|"]
     for key, (chinese, english) in HEADINGS.items():
-        files = ", ".join(f"[{file.removesuffix('/README.md').removeprefix('scratch/')}]({file})" for file in PLACES[key].split())
+        files = ", ".join(f"[{file.removesuffix('/README.md').removeprefix('scratch/')}]({file})"
+                          for file in PLACES[key].split())
         lines.append(f"| {chinese} ({english}) | {files} | {_figures_of(key)} | {_verdicts_of(key, results)} |")
     return "\n".join(lines)
 
@@ -115,10 +115,13 @@ def _verdicts_of(key, results):
 
 
 def _cases():
-    """A line for each case study: its finding and its claim, with a link to its picture."""
+    """A line for each figure of a case study, finding, claim and a link to its picture; then the sounds, if there are any."""
     names = [name for name in runner.names() if runner.load(name).SECTION == "case" and name not in runner.waiting()]
-    return "\n".join(f"- **{runner.load(name).FINDING}** {runner.load(name).claim(runner.stored(name)[0])} "
-                     f"([{name}](figures/rendered/{name}.png))" for name in names)
+    lines = [f"- **{runner.load(name).FINDING}** {runner.load(name).claim(runner.stored(name)[0])} "
+             f"([{name}](figures/rendered/{name}.png))" for name in names]
+    sounds = sorted(path.stem for path in (store.HERE / "rendered").glob("*.wav"))
+    listen = ", ".join(f"[{name.replace('_', ' ')}](figures/rendered/{name}.wav)" for name in sounds)
+    return "\n".join(lines + [f"- To hear: {listen}."] * bool(sounds))
 
 
 def _cost():

@@ -11,8 +11,8 @@ def test_change():
     assert judged("scratch/kernels/dense.py",
                   ("        h.append(np.multiply(u, g[-1], out=u))              # (N, H)  (2)\n    y =",
                    "        h.append(np.tanh(2 * u))\n    y ="),
-                  ("                da *= g[l] + h[l] * (2 - g[l])              # (N, H)  d(2)\n        return dtheta, da @ W",
-                   "                da *= 2 * (1 - h[l] ** 2)\n        return dtheta, da @ W"),
+                  ("da *= g[l] + h[l] * (2 - g[l])              # (N, H)  d(2)\n        return dtheta, da @ W",
+                   "da *= 2 * (1 - h[l] ** 2)\n        return dtheta, da @ W"),
                   tests=stops()["2"].tests) == [True, False]
 
 

@@ -22,7 +22,7 @@ def test_3_1(rng):
 
 
 def test_3_2():
-    """A loop over ten points.  The shift is 1 / n and the standard error about 1 / sqrt(n): it is the larger one for every n."""
+    """A loop over ten points.  The shift is 1 / n and the standard error about 1 / sqrt(n), larger at each n."""
     assert names(form("B29", 1).red) == ["test_fixed_k_equals_a_loop_over_the_points",
                                          "test_adaptive_k_equals_a_loop_over_the_points"]
     n = np.array([10, 1000, 100_000])

@@ -21,7 +21,7 @@ def test_6_1(rng):
 
 
 def test_6_2():
-    """KL(p || p) = 0 sees it.  Training is the same to the last bit of the gradient; each number that is reported is wrong."""
+    """KL(p || p) = 0 sees it.  The gradient and so training are the same; each number that is reported is wrong."""
     bug = form("B6", 4)
     assert bug.name == "Without the constant" and names(bug.blind) == ["test_gradient_in_every_parameter"]
     assert names(bug.red) == ["test_kl_of_the_prior_to_itself_is_zero_and_never_negative"]

@@ -30,8 +30,8 @@ def test_8_1(rng):
 def test_8_2(rng):
     """For minimax and wasserstein, where the generator's loss is minus the discriminator's."""
     assert form("B3", 1).red
-    cancels = [bool(np.allclose(game.dfake + game.dgenerator, 0)) for game in
-               (objective(*rng.standard_normal((2, 5))) for objective in (minimax, wasserstein, non_saturating, relativistic))]
+    games = [play(*rng.standard_normal((2, 5))) for play in (minimax, wasserstein, non_saturating, relativistic)]
+    cancels = [bool(np.allclose(game.dfake + game.dgenerator, 0)) for game in games]
     assert cancels == [True, True, False, False]
 
 

@@ -9,9 +9,12 @@ from tests.exercises.judge import form, names
 
 
 def test_11_1():
-    """D_c = r / (r + sigma^2) x and D_none = x / (1 + sigma^2), so dlog x / dsigma = (1 + w) sigma / (r + sigma^2) -
-    w sigma / (1 + sigma^2).  Its integral from 0 is log of ((r + sigma^2) / r)^((1 + w) / 2) / (1 + sigma^2)^(w / 2), and
-    the variance sigma^2 at the start becomes r^(1 + w)."""
+    """D_c = r / (r + sigma^2) x and D_none = x / (1 + sigma^2).  So (2) of samplers.py is
+
+        dlog x / dsigma = (1 + w) sigma / (r + sigma^2) - w sigma / (1 + sigma^2)
+
+    and its integral from 0 is 1/2 log of ((r + sigma^2) / r)^(1 + w) / (1 + sigma^2)^w, about sigma^2 / r^(1 + w) for a
+    large sigma.  The variance sigma^2 at the start becomes r^(1 + w)."""
     r, w = 0.25, 2.0
     of_class, of_all = (GaussianMixture([[0.0]], [[[variance]]], [1.0]) for variance in (r, 1.0))
     end = heun(classifier_free_guidance(of_class.denoise, of_all.denoise, w=w), np.array([[80.0]]), karras_sigmas(300))

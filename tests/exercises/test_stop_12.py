@@ -19,7 +19,7 @@ def test_12_2():
 
 
 def test_12_3():
-    """The best and the worst stay.  Mixture by EM, flow matching and diffusion change places: they are near each other."""
+    """The best and the worst stay.  Mixture by EM, flow matching and diffusion change places: they are close."""
     results, _ = runner.stored("ledger")
     value = ledger.forward(results)[0][:, :len(ledger.MIXTURES)].mean(axis=1)     # (family, seed)
     families = [str(family) for family in results["families"]]
