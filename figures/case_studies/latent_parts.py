@@ -119,55 +119,60 @@ def training_pictures(seed, effort):
 
 @lru_cache(maxsize=2)
 def trained(kind, seed, effort="full"):
-    """Both stages of a seed: from figures/parts if today's code trained them there, otherwise trained, then kept there."""
-    path = store.part_path("latent_parts", f"{kind} {seed} {provenance.code_hash(__name__)}")
+    """Both stages of a seed, trained by today's code, perhaps in an earlier run."""
+    arrays = kept(f"{kind} {seed}", effort, lambda: compute(kind, seed, effort))
+    dim = AUTOENCODER.latent if kind in ("latent", "bag") else len(arrays["axes"])
+    return Trained(kind, arrays, LatentDiffusion(dim, attention=kind != "bag", sigma_data=float(arrays["sigma_data"])))
+
+
+def kept(name, effort, make):
+    """What make() returns, a dict of arrays.  At effort "full" it is kept in figures/parts: two studies share a training.
+
+    Each training has a random stream of its own.  So its bits do not depend on who asks for it first.
+    """
+    path = store.part_path("latent_parts", f"{name} {provenance.code_hash(__name__)}")
     if effort == "full" and path.exists():
         with np.load(path) as file:
-            arrays = dict(file)
-    else:
-        arrays = compute(kind, seed, effort)
-        if effort == "full":
-            store.write(path, lambda file: np.savez(file, **arrays))
-    size = AUTOENCODER.latent if kind in ("latent", "bag") else len(arrays["axes"])
-    return Trained(kind, arrays, LatentDiffusion(size, attention=kind != "bag", sigma_data=float(arrays["sigma_data"])))
+            return dict(file)
+    arrays = make()
+    if effort == "full":
+        store.write(path, lambda file: np.savez(file, **arrays))
+    return arrays
 
 
 def compute(kind, seed, effort):
     """The arrays of a Trained; averages (PIECES, P) along the second training, and the seconds of both up to them."""
     pictures, words, prompted = training_pictures(seed, effort)
-    arrays = coder(kind, seed, effort, pictures)
-    blank = Trained(kind, arrays, None)
-    mean, std = blank.encode(prompted)
-    rng, data = np.random.default_rng([seed, 2]), Prompted(mean, std, words)
+    if kind in ("latent", "bag"):
+        arrays = kept(f"autoencoder {seed}", effort, lambda: autoencoder(seed, effort, pictures))
+    else:
+        arrays = linear_map(kind, pictures)
+    mean, std = Trained(kind, arrays, None).encode(prompted)
     sigma_data = latent_std(np.concatenate([mean, std], axis=1), mean.shape[1])
-    model = LatentDiffusion(mean.shape[1], attention=kind != "bag", sigma_data=sigma_data)
-    steps = PIECES if effort == "quick" else STEPS[kind]
-    averages, seconds, began = [], [], time.process_time() - arrays["coder_seconds"]
-    for state in train(model, model.init(rng), data, rng, steps=steps):
+    model, rng = LatentDiffusion(mean.shape[1], attention=kind != "bag", sigma_data=sigma_data), np.random.default_rng([seed, 2])
+    steps, averages, seconds = PIECES if effort == "quick" else STEPS[kind], [], []
+    began = time.process_time() - arrays["coder_seconds"]
+    for state in train(model, model.init(rng), Prompted(mean, std, words), rng, steps=steps):
         if state.step % (steps // PIECES) == 0:
-            averages.append(state.average.astype(np.float16))       # small, for the curves
+            averages.append(state.average.astype(np.float16))           # small, for the curves
             seconds.append(time.process_time() - began)
     return arrays | dict(sigma_data=sigma_data, theta=state.average, averages=np.array(averages), seconds=np.array(seconds))
 
 
-def coder(kind, seed, effort, pictures):
-    """The first stage and its seconds: theta of the autoencoder, or the linear map to codes."""
-    if kind in ("latent", "bag"):
-        return autoencoder(seed, effort)
-    began, mean = time.process_time(), pictures.mean(axis=0)
-    axes = np.eye(DIM, dtype=np.float32) if kind == "pixels" else np.linalg.svd(pictures - mean, full_matrices=False)[2][:PCA]
-    return dict(mean=mean, axes=axes, coder_seconds=time.process_time() - began)
-
-
-@lru_cache(maxsize=2)
-def autoencoder(seed, effort):
+def autoencoder(seed, effort, pictures):
     """theta of the autoencoder, and its seconds."""
-    data, rng = Rows(training_pictures(seed, effort)[0]), np.random.default_rng([seed, 1])
-    began = time.process_time()
-    for state in train(AUTOENCODER, AUTOENCODER.init(rng), data, rng, recipe=AUTOENCODER_RECIPE,
+    began, rng = time.process_time(), np.random.default_rng([seed, 1])
+    for state in train(AUTOENCODER, AUTOENCODER.init(rng), Rows(pictures), rng, recipe=AUTOENCODER_RECIPE,
                        steps=2 if effort == "quick" else AUTOENCODER_STEPS):
         pass
     return dict(autoencoder=state.average, coder_seconds=time.process_time() - began)
+
+
+def linear_map(kind, pictures):
+    """Mean and axes of the codes, which are pixels or principal components, and the seconds."""
+    began, mean = time.process_time(), pictures.mean(axis=0)
+    axes = np.eye(DIM, dtype=np.float32) if kind == "pixels" else np.linalg.svd(pictures - mean, full_matrices=False)[2][:PCA]
+    return dict(mean=mean, axes=axes, coder_seconds=time.process_time() - began)
 
 
 # ---- what is measured ----
