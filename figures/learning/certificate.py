@@ -28,6 +28,7 @@ from figures.style import ACCENT, COLORS, figure
 from scratch.family_tree import MODELS
 from scratch.implicit import objectives
 from scratch.implicit.diffusion.network import Network
+from scratch.implicit.diffusion.text import TextEncoder
 from scratch.kernels import attention, convnet, dense, likelihoods, stable
 from scratch.kernels.convolution import Convolution, Dense, Transposed
 from scratch.kernels.dense import mlp_size
@@ -96,6 +97,7 @@ def kernels(rng):
         return rng.standard_normal(shape)
     widths = (3, 5, 4, 1)
     theta, network = normal(mlp_size(widths)), Network(2, (5, 4), context_dim=3)
+    text, prompts = TextEncoder(3, width=4, length=3), np.array([[3, 1, 2], [2, 3, 0], [1, 0, 0]])
     places, bits = rng.integers(4, size=5), rng.integers(2, size=(4, 3))
     four = dict(logits=normal(5, 4))
     layers = (Dense(3, 4), Transposed(2, 2, 3, 4, 2), Convolution(4, 3, 2, 4, 2, circular=False), Dense(2, 1, 2))
@@ -121,6 +123,7 @@ def kernels(rng):
         "categorical_log_density": (partial(likelihoods.categorical_log_density, places), four),
         "Network": (lambda theta, x, context: network(theta, x, -0.3, context),
                     dict(theta=normal(network.size), x=normal(4, 2), context=normal(4, 3))),
+        "TextEncoder": (lambda theta: text(theta, prompts), dict(theta=normal(text.size))),
     } | {penalty: (partial(_penalty, getattr(objectives, penalty)), dict(v=normal(4, 3)))
          for penalty in ("zero_centered", "one_centered")}
 
