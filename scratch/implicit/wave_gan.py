@@ -1,7 +1,7 @@
 """A GAN of waveforms (Donahue et al. 2019, "Adversarial Audio Synthesis", WaveGAN) in miniature.
 
 Model.   That of gan.py, with other networks.  A generator turns z into a waveform by transposed
-convolutions, and a discriminator reads it by strided ones.  Both are circular in time, for periods:
+convolutions, and a discriminator reads it by strided ones.  By default both are circular in time, for periods:
     G:  z -> sines -> dense -> (T / s^n, C_n) -> ... -> (T / s, C_1) -> (T, 1)                (1)
     C:  (T, 1) -> (T / s, C_1) -> ... -> (T / s^n, C_n) -> dense -> 1                         (2)
 where each -> is a layer of convnet.py.  With `pool`, the dense layers of C read the mean over time: C is
@@ -49,6 +49,7 @@ class WaveGAN(GAN):
     channels: tuple = (16, 32)
     kernels: tuple = (32, 16)
     strides: tuple = (4, 4)
+    circular: bool = True
     pool: bool = False
     phase_shuffle: int = 0                  # r
     shifts: tuple = ()                      # of this step, set by the loss; otherwise 0
@@ -99,8 +100,8 @@ class WaveGAN(GAN):
         """(1)."""
         lengths, channels = self._lengths, (1, *self.channels)
         widths = (self.latent * (1 + 2 * len(self.latent_frequencies)), *self.hidden, lengths[-1] * channels[-1])
-        up = [Transposed(lengths[i + 1], channels[i + 1], channels[i], self.kernels[i], self.strides[i])
-              for i in reversed(range(len(self.strides)))]
+        up = [Transposed(lengths[i + 1], channels[i + 1], channels[i], self.kernels[i], self.strides[i],
+                         circular=self.circular) for i in reversed(range(len(self.strides)))]
         return (*(Dense(*pair) for pair in pairwise(widths)), *up)
 
     @property
@@ -108,8 +109,8 @@ class WaveGAN(GAN):
         """(2)."""
         lengths, channels = self._lengths, (1, *self.channels)
         shifts = (0, *(self.shifts or (0,) * len(self.strides)))
-        down = [Convolution(lengths[i], channels[i], channels[i + 1], self.kernels[i], self.strides[i], shift=shifts[i])
-                for i in range(len(self.strides))]
+        down = [Convolution(lengths[i], channels[i], channels[i + 1], self.kernels[i], self.strides[i],
+                            circular=self.circular, shift=shifts[i]) for i in range(len(self.strides))]
         first, times = (channels[-1], lengths[-1]) if self.pool else (channels[-1] * lengths[-1], 1)
         widths = (first, *self.hidden, 1)
         dense = [Dense(*pair, 1 if i else times) for i, pair in enumerate(pairwise(widths))]
@@ -155,8 +156,9 @@ class WaveGAN(GAN):
         super().__post_init__()
         checks.fields(self, channels=checks.widths, kernels=checks.widths, strides=checks.widths,
                       phase_shuffle=lambda value, name: checks.size(value, name, minimum=0))
-        if not isinstance(self.pool, bool):
-            raise TypeError(f"pool must be True or False, got {checks.brief(self.pool)}")
+        if not (isinstance(self.pool, bool) and isinstance(self.circular, bool)):
+            raise TypeError("pool and circular must be True or False, "
+                            f"got {checks.brief(self.pool)} and {checks.brief(self.circular)}")
         if not len(self.channels) == len(self.kernels) == len(self.strides) > 0:
             raise ValueError("channels, kernels and strides must have an entry for each convolution, "
                              f"got {len(self.channels)}, {len(self.kernels)} and {len(self.strides)}")

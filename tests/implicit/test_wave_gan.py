@@ -78,7 +78,7 @@ def test_the_loss_and_its_noise_are_those_of_gan(rng):
 
 
 @pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("options", [{}, dict(pool=True, phase_shuffle=2)])
+@pytest.mark.parametrize("options", [{}, dict(pool=True, phase_shuffle=2), dict(circular=False)])
 def test_each_block_is_the_gradient_of_its_players_own_loss(game, options, rng):
     model, theta, x, noise = start(rng, *game, **options)
     _, field = model.loss(theta, x, noise)
@@ -146,7 +146,7 @@ def test_float32_stays_float32_through_a_run(rng):
 @pytest.mark.parametrize("change, error, says", [
     (dict(dim=10), ValueError, "multiple of the strides' product 4"), (dict(channels=4), TypeError, "channels"),
     (dict(kernels=(4,)), ValueError, "an entry for each convolution"), (dict(strides=()), ValueError, "an entry for each"),
-    (dict(kernels=(25, 4)), ValueError, "multiples of the stride"), (dict(pool="mean"), TypeError, "pool must be"),
+    (dict(kernels=(25, 4)), ValueError, "multiples of the stride"), (dict(pool="mean"), TypeError, "pool and circular must be"),
     (dict(phase_shuffle=-1), ValueError, "phase_shuffle"), (dict(gamma=-1.0), ValueError, "gamma"),
     (dict(phase_shuffle=1.5), TypeError, "phase_shuffle"),
 ])
