@@ -18,7 +18,7 @@ Both are products of spectra, of a length without wrap-around.
 
 Checked in tests/implicit/test_source_filter_gan.py::test_a_clip_is_the_filtered_source
 Checked in tests/implicit/test_source_filter_gan.py::test_filtering_and_its_pullback_are_transposes
-Symbols: N batch, D samples a clip, T taps, L latent; k numbers the pairs (P, j), and 0 is whispered.
+Symbols: N batch, D samples a clip, T taps, L latent; pairs (P, j) are numbered, and 0 is whispered.
 """
 from dataclasses import KW_ONLY, dataclass, field
 from functools import lru_cache
@@ -30,9 +30,7 @@ from scipy.fft import next_fast_len
 from scratch import checks
 from scratch.data.clips import BREATH, VOICED
 from scratch.implicit.gan import lower_gamma
-from scratch.implicit.latent import sines
 from scratch.implicit.wave_gan import WaveGAN
-from scratch.kernels.convnet import convnet
 from scratch.kernels.convolution import Dense
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
@@ -49,7 +47,6 @@ class SourceFilterGAN(WaveGAN):
     latent: int = 8
     taps: int = 192                         # T
     periods: tuple = tuple(range(32, 81))   # P
-    prior: int = field(default=1, init=False)
     output_noise: float = field(default=0.0, init=False)    # noise is in the source
     hidden: tuple = (128, 128)
     channels: tuple = (32, 64)
@@ -60,18 +57,17 @@ class SourceFilterGAN(WaveGAN):
 
     def _fake(self, generator, e, k, eps):
         """Clips (N, D), and pull(dfake) -> dgenerator."""
-        f, _ = sines(e, self.latent_frequencies)                                  # (N, F)
-        h, pull_net = convnet(generator, f, self.generator_layers)                # (N, T)  (1)
-        spectrum = np.fft.rfft(self.source(k, eps), self._length)                 # zeros behind the source
+        component, pair = np.divmod(k.astype(int), self._pairs)
+        h, pull_filter = super()._fake(generator, e, component, None)             # (N, T)  (1)
+        spectrum = np.fft.rfft(self.source(pair, eps), self._length)              # zeros behind the source
 
         def pull(dfake):
-            return pull_net(_real_map(lambda dx: _correlate(dx, spectrum, self._length, self.taps), dfake),
-                            need_dx=False)[0]                                     # d(1), d(2)
+            return pull_filter(_real_map(lambda dx: _correlate(dx, spectrum, self._length, self.taps), dfake))  # d(2)
         return _real_map(lambda h: _convolve(h, spectrum, self._length, self.taps, self.dim), h), pull          # (2)
 
-    def source(self, k, eps):
-        """u from T - 1 samples before the clip to its end, (N, T - 1 + D)."""
-        period, phase = _pairs(self.periods)[:, np.asarray(k, int)][:, :, None]   # (N, 1)
+    def source(self, pair, eps):
+        """u from T - 1 samples before the clip to its end, (N, T - 1 + D), for pairs (N,) and eps (N, D)."""
+        period, phase = _pairs(self.periods)[:, pair][:, :, None]                 # (N, 1)
         t = np.arange(1 - self.taps, self.dim)
         voiced = period > 0
         pulses = voiced & ((t - phase) % np.maximum(period, 1) == 0)
@@ -79,22 +75,28 @@ class SourceFilterGAN(WaveGAN):
         return (height * pulses + noise * eps[:, t % self.dim]).astype(eps.dtype)           # (3)
 
     def draw_noise(self, rng, n):
-        """That of wave_gan.py, with the pair (P, j) of each row in place of a component of z."""
-        e, _, *others = super().draw_noise(rng, n)
-        return (e, self._draw_pairs(rng, n), *others)
+        """That of wave_gan.py.  k tells the component of z and the pair (P, j): component x pairs + pair."""
+        e, component, *others = super().draw_noise(rng, n)
+        return (e, component * self._pairs + self._draw_pairs(rng, n), *others)
 
     def sample(self, theta, n, rng):
         """n independent clips, (n, D)."""
         theta, n = checks.flat(theta, self.size), checks.size(n, "n")
         e, eps = (checks.generator(rng).standard_normal((n, d)).astype(theta.dtype) for d in (self.latent, self.dim))
-        return self._fake(theta[self.players[0]], e, self._draw_pairs(rng, n), eps)[0]
+        k = rng.integers(self.prior, size=n) * self._pairs + self._draw_pairs(rng, n)
+        return self._fake(theta[self.players[0]], e, k, eps)[0]
 
     def _draw_pairs(self, rng, n):
-        """k: voiced with probability VOICED, P uniform, j uniform on 0 ... P - 1."""
+        """Voiced with probability VOICED, P uniform, j uniform on 0 ... P - 1."""
         which = rng.integers(len(self.periods), size=n)
         P = np.asarray(self.periods)
         first = 1 + np.concatenate([[0], np.cumsum(P)])[which]
         return np.where(rng.random(n) < VOICED, first + rng.integers(P[which]), 0)
+
+    @property
+    def _pairs(self):
+        """How many."""
+        return 1 + sum(self.periods)
 
     @property
     def _length(self):
@@ -114,7 +116,7 @@ class SourceFilterGAN(WaveGAN):
 
 @lru_cache(maxsize=None)
 def _pairs(periods):
-    """P and j of each k, (2, 1 + sum of periods); P = 0: whispered."""
+    """P and j of each pair, (2, 1 + sum of periods); P = 0: whispered."""
     return np.array([(0, 0)] + [(P, j) for P in periods for j in range(P)]).T
 
 

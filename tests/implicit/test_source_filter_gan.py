@@ -6,7 +6,7 @@ from scratch.implicit.objectives import one_centered, relativistic, wasserstein,
 from scratch.implicit.source_filter_gan import SourceFilterGAN, _convolve, _correlate, _real_map
 from scratch.learning.gradient_check import gradient_error
 
-SIZES = dict(latent=2, taps=5, periods=(9, 11), hidden=(5,), channels=(2, 3), kernels=(4, 4), strides=(2, 2))
+SIZES = dict(latent=2, prior=3, taps=5, periods=(9, 11), hidden=(5,), channels=(2, 3), kernels=(4, 4), strides=(2, 2))
 
 
 def start(rng, n=4, **options):
@@ -18,8 +18,10 @@ def start(rng, n=4, **options):
 def test_a_clip_is_the_filtered_source(rng):
     """One number at a time, with the source by its definition: period 9 is k = 1 ... 9, period 11 follows."""
     model, theta, _, (e, _, eps, _) = start(rng, n=5)
-    k, eps = np.array([0, 1, 5, 9, 10 + 7]), eps
-    taps, fake = model.generate(theta, e), model._fake(theta[model.players[0]], e, k, eps)[0]
+    component, pair = np.array([2, 0, 1, 1, 2]), np.array([0, 1, 5, 9, 10 + 7])
+    mu, log_std = (theta[model.blocks[f"prior {name}"]].reshape(3, 2) for name in ("mean", "log_std"))
+    taps = model.generate(theta, mu[component] + np.exp(log_std[component]) * e)
+    fake = model._fake(theta[model.players[0]], e, component * 21 + pair, eps)[0]
     assert taps.shape == (5, 5) and fake.shape == (5, 24)
     for n, (P, j) in enumerate([(None, None), (9, 0), (9, 4), (9, 8), (11, 7)]):
         def u(t):
@@ -57,7 +59,8 @@ def test_each_block_is_the_gradient_of_its_players_own_loss(game, rng):
 def test_the_source_is_that_of_the_clips(rng):
     """Its power is 1, and pitch, phase and voicing have the probabilities of data/clips.py."""
     model = SourceFilterGAN(512)
-    k = model.draw_noise(rng, 4000)[1]
+    component, k = np.divmod(model.draw_noise(rng, 4000)[1], 1 + sum(model.periods))
+    assert (np.bincount(component) // 20 == 3).all()        # 62 or 63 of each of 64
     assert abs(np.mean(k > 0) - 0.75) < 5 * np.sqrt(0.75 * 0.25 / 4000)
     law, counts = Clips(), np.bincount(k[k > 0], minlength=1 + sum(model.periods))[1:]
     period = np.repeat(law.periods, law.periods)
