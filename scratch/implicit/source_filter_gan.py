@@ -2,8 +2,8 @@
 
 Model.   The source of a clip is known (data/clips.py): pulses of a random period and phase with some noise, or
 noise alone.  The generator makes T taps of a filter from z, and the clip is the source after the filter:
-    h = net(z)                        h (T,)                                              (1)
-    x_t = sum over i of h_i u_(t-i)                                                       (2)
+    h = net(z)                                          h (T,)                            (1)
+    x_t = sum over i of h_i u_(t-i) / sqrt(T)           so that h and x have one scale    (2)
     u_t = sqrt((1 - b) P) [P divides t - j] + sqrt(b) eps_t    voiced;      u_t = eps_t   whispered     (3)
 with the breath b, a period P and a phase j.  A source before the clip is needed, t < 0: pulses go on there,
 and noise is taken from the clip's end.  So the vowel, which is in the filter, is learned, and pitch, phase
@@ -13,7 +13,7 @@ and voicing are not.  This is the synthesizer of every vocoder, and of neural on
 Loss.    That of gan.py with the discriminator of wave_gan.py, which reads the mean over time of a clip.
 
 Gradient.   x is linear in h, and (2) is a correlation backwards:
-    dh_i = sum over t of dx_t u_(t-i)                                                    d(2)
+    dh_i = sum over t of dx_t u_(t-i) / sqrt(T)                                          d(2)
 Both are products of spectra, of a length without wrap-around.
 
 Checked in tests/implicit/test_source_filter_gan.py::test_a_clip_is_the_filtered_source
@@ -59,7 +59,8 @@ class SourceFilterGAN(WaveGAN):
         """Clips (N, D), and pull(dfake) -> dgenerator."""
         component, pair = np.divmod(k.astype(int), self._pairs)
         h, pull_filter = super()._fake(generator, e, component, None)             # (N, T)  (1)
-        spectrum = np.fft.rfft(self.source(pair, eps), self._length)              # zeros behind the source
+        u = self.source(pair, eps) / self.taps ** 0.5
+        spectrum = np.fft.rfft(u, self._length)                                   # with zeros behind u
 
         def pull(dfake):
             return pull_filter(_real_map(lambda dx: _correlate(dx, spectrum, self._length, self.taps), dfake))  # d(2)

@@ -27,7 +27,7 @@ def test_a_clip_is_the_filtered_source(rng):
         def u(t):
             noise = eps[n, t % 24]
             return noise if P is None else np.sqrt(0.98 * P) * ((t - j) % P == 0) + np.sqrt(0.02) * noise
-        clip = [sum(taps[n, i] * u(t - i) for i in range(5)) for t in range(24)]
+        clip = [sum(taps[n, i] * u(t - i) / np.sqrt(5) for i in range(5)) for t in range(24)]
         np.testing.assert_allclose(fake[n], clip, rtol=1e-12, atol=1e-13)
 
 
