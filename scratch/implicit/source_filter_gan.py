@@ -48,6 +48,7 @@ class SourceFilterGAN(WaveGAN):
     taps: int = 192                         # T
     periods: tuple = tuple(range(32, 81))   # P
     output_noise: float = field(default=0.0, init=False)    # noise is in the source
+    shifted: bool = field(default=False, init=False)        # and so is the phase
     hidden: tuple = (128, 128)
     channels: tuple = (32, 64)
     circular: bool = False
@@ -75,24 +76,12 @@ class SourceFilterGAN(WaveGAN):
         height, noise = np.sqrt((1 - BREATH) * period), np.where(voiced, np.sqrt(BREATH), 1)
         return (height * pulses + noise * eps[:, t % self.dim]).astype(eps.dtype)           # (3)
 
-    def draw_noise(self, rng, n):
-        """That of wave_gan.py.  k tells the component of z and the pair (P, j): component x pairs + pair."""
-        e, component, *others = super().draw_noise(rng, n)
-        return (e, component * self._pairs + self._draw_pairs(rng, n), *others)
-
-    def sample(self, theta, n, rng):
-        """n independent clips, (n, D)."""
-        theta, n = checks.flat(theta, self.size), checks.size(n, "n")
-        e, eps = (checks.generator(rng).standard_normal((n, d)).astype(theta.dtype) for d in (self.latent, self.dim))
-        k = rng.integers(self.prior, size=n) * self._pairs + self._draw_pairs(rng, n)
-        return self._fake(theta[self.players[0]], e, k, eps)[0]
-
-    def _draw_pairs(self, rng, n):
-        """Voiced with probability VOICED, P uniform, j uniform on 0 ... P - 1."""
-        which = rng.integers(len(self.periods), size=n)
-        P = np.asarray(self.periods)
-        first = 1 + np.concatenate([[0], np.cumsum(P)])[which]
-        return np.where(rng.random(n) < VOICED, first + rng.integers(P[which]), 0)
+    def _numbered(self, component, rng):
+        """k (n,): the component of z and the pair, voiced with probability VOICED, P uniform, j uniform on 0 ... P - 1."""
+        P, n = np.asarray(self.periods), len(component)
+        which = rng.integers(len(P), size=n)
+        pair = np.where(rng.random(n) < VOICED, np.cumsum([1, *P])[which] + rng.integers(P[which]), 0)
+        return component * self._pairs + pair
 
     @property
     def _pairs(self):
