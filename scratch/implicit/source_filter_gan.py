@@ -20,7 +20,7 @@ Checked in tests/implicit/test_source_filter_gan.py::test_a_clip_is_the_filtered
 Checked in tests/implicit/test_source_filter_gan.py::test_filtering_and_its_pullback_are_transposes
 Symbols: N batch, D samples a clip, T taps, L latent; pairs (P, j) are numbered, and 0 is whispered.
 """
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -30,6 +30,7 @@ from scipy.fft import next_fast_len
 from scratch import checks
 from scratch.data.clips import BREATH, VOICED
 from scratch.implicit.gan import lower_gamma
+from scratch.implicit.objectives import zero_centered
 from scratch.implicit.wave_gan import WaveGAN
 from scratch.kernels.convolution import Dense
 from scratch.learning.optimizers import Adam
@@ -50,11 +51,11 @@ class SourceFilterGAN(WaveGAN):
     output_noise: float = field(default=0.0, init=False)    # noise is in the source
     shifted: bool = field(default=False, init=False)        # and so is the phase
     hidden: tuple = (128, 128)
-    channels: tuple = (32, 64)
     circular: bool = False
     pool: bool = True
 
-    recipe = Recipe(Adam(1e-3, beta1=0.0, beta2=0.99), batch_size=64, anneal=lower_gamma)
+    recipe = Recipe(Adam(2e-3, beta1=0.0, beta2=0.99), batch_size=64, anneal=lower_gamma)
+    own_penalty, own_gamma = replace(zero_centered, last=0.05), 5.0
 
     def _fake(self, generator, e, k, eps):
         """Clips (N, D), and pull(dfake) -> dgenerator."""

@@ -152,6 +152,12 @@ def test_blocks_name_every_layer():
     assert isinstance(model, GAN)
 
 
+def test_the_relativistic_game_brings_a_gamma_of_its_own_and_the_others_those_of_gan():
+    assert (WaveGAN(64).gamma, WaveGAN(64).penalty.last, WaveGAN(64, gamma=0.3).gamma) == (1.0, 2e-3, 0.3)
+    assert (WaveGAN(64, objective=wasserstein).gamma, WaveGAN(64, penalty=zero_centered).penalty) == (10.0, zero_centered)
+    assert WaveGAN(64, objective=non_saturating).gamma == 0.0
+
+
 def test_float32_stays_float32_through_a_run(rng):
     model = WaveGAN(64)
     assert fit(model, model.init(rng), Wavetables(), rng, steps=2).dtype == np.float32
