@@ -30,6 +30,7 @@ from scratch.implicit.diffusion.score_matching import ScoreNetwork
 from scratch.implicit.diffusion.flow_matching import FlowMatching
 from scratch.implicit.gan import GAN
 from scratch.implicit.linear_gan import LinearGAN
+from scratch.implicit.source_filter_gan import SourceFilterGAN
 from scratch.implicit.wave_gan import WaveGAN
 
 # The headings of the chapter, in its order: key -> its words, and the same in English.
@@ -123,6 +124,8 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(GAN, "generative adversarial networks", dict(dim=3, latent=2, prior=3, output_noise=1.0, hidden=(6, 5))),
     Entry(WaveGAN, "generative adversarial networks", dict(dim=16, latent=2, prior=3, output_noise=1.0, hidden=(5,),
                                                            channels=(3,), kernels=(4,), strides=(2,))),
+    Entry(SourceFilterGAN, "generative adversarial networks", dict(dim=16, latent=2, prior=3, taps=5, periods=(3, 4),
+                                                                   hidden=(5,), channels=(3,), kernels=(4,), strides=(2,))),
     Entry(LinearGAN, "generative adversarial networks", dict(dim=3, latent=3)),
     Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),

@@ -31,7 +31,8 @@ from scratch.learning.gradient_check import gradient
 from scratch.learning.optimizers import constant
 from scratch.learning.training import fit
 
-PLANAR = [name for name, entry in MODELS.items() if entry.rows is reals and hasattr(entry.model, "log_prob")]
+PLANAR = [name for name, entry in MODELS.items() if entry.rows is reals and hasattr(entry.model, "log_prob")
+          and getattr(entry(), "output_noise", 1) > 0]      # a GAN without noise has no density
 COUNTABLE = [name for name, entry in MODELS.items() if entry.rows is integers]
 COARSE = {"VAE": dict(nodes=40), "Diffusion": dict(steps=16), "FlowMatching": dict(steps=16)}     # small models
 GENERATIVE = [name for name, entry in MODELS.items() if entry.branch != "discriminative models"]

@@ -55,6 +55,7 @@ REASONS = {
     ("Transformer", "b_qkv"): SHIFT,                # a shift of all keys moves all scores of a query by one number
     ("GAN", "discriminator b3"): SHIFT,             # the relativistic game sees differences of logits alone
     ("WaveGAN", "discriminator b3"): SHIFT,
+    ("SourceFilterGAN", "discriminator b3"): SHIFT,
     ("LinearGAN", "discriminator b1"): SHIFT,
 }
 

@@ -42,34 +42,37 @@ from scratch import checks
 def columns(x, width, stride, circular):
     """(N, T, C) -> (N, T / s, k C)."""
     n, m = x.shape[1] // stride, width // stride
-    places = _places(n, m, circular)[0]
-    return _blocks(x, n, circular).take(places.ravel(), axis=1).reshape(len(x), n, -1)             # (1)
+    places, inside, _, _ = _places(n, m, circular)
+    return _taken(x.reshape(len(x), n, -1), places.ravel(), inside.ravel()).reshape(len(x), n, -1)     # (1)
 
 
 def overlap(c, width, stride, circular):
     """(N, T / s, k C) -> (N, T, C)."""
     n, m = c.shape[1], width // stride
-    blocks, places = _blocks(c, n * m, circular), _places(n, m, circular)[1]
-    x = blocks.take(places[0], axis=1)
-    for part in places[1:]:
-        x += blocks.take(part, axis=1)                                                             # (2)
+    _, _, places, inside = _places(n, m, circular)
+    parts = c.reshape(len(c), n * m, -1)
+    x = _taken(parts, places[0], inside[0])
+    for j in range(1, m):
+        x += _taken(parts, places[j], inside[j])                                                   # (2)
     return x.reshape(len(c), n * stride, -1)
 
 
-def _blocks(x, n, circular):
-    """x cut into n blocks (N, n, .); if it is not circular, one more of zeros."""
-    blocks = x.reshape(len(x), n, -1)
-    return blocks if circular else np.concatenate([blocks, np.zeros_like(blocks[:, :1])], axis=1)
+def _taken(blocks, places, inside):
+    """The blocks (N, ., .) at these places, those outside as zeros."""
+    taken = blocks.take(places, axis=1)
+    if not inside.all():
+        taken[:, ~inside] = 0
+    return taken
 
 
 @lru_cache(maxsize=None)
 def _places(n, m, circular):
-    """The block of x that is part j of column t, (n, m), and the part of a column, as a place in (n, m),
-    that lands on block i, one for each j: (m, n).  n and n m stand for zeros."""
+    """The block of x that is part j of column t, and whether it is inside: (n, m) each.  Then the part of a column,
+    as a place in (n, m), that lands on block i, one for each j, and whether it is inside: (m, n) each."""
     t, j = np.arange(n)[:, None], np.arange(m)
     block, column = t + j - (m - 1) // 2, t - j + (m - 1) // 2
-    inside, found = ((at >= 0) & (at < n) | circular for at in (block, column))
-    return np.where(inside, block % n, n), np.where(found, column % n * m + j, n * m).T
+    inside, landing = ((at >= 0) & (at < n) | circular for at in (block, column))
+    return block % n, inside, (column % n * m + j).T, landing.T
 
 
 # ---- layers.  weights: (in, out) of W; sizes: of a row of the input and of the output; terms: in one output ----
@@ -97,10 +100,10 @@ class Dense:
         return self.inputs
 
     def before(self, h):                                    # the mean over time
-        return h.reshape(-1, self.length, self.inputs).mean(axis=1)
+        return h.reshape(-1, self.length, self.inputs).mean(axis=1) if self.length > 1 else h.reshape(-1, self.inputs)
 
     def before_transposed(self, dc):
-        return np.repeat(dc / self.length, self.length, axis=0)
+        return np.repeat(dc / self.length, self.length, axis=0) if self.length > 1 else dc
 
     def after(self, e):
         return e

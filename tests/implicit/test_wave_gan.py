@@ -78,7 +78,7 @@ def test_the_loss_and_its_noise_are_those_of_gan(rng):
 
 
 @pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("options", [{}, dict(pool=True, phase_shuffle=2)])
+@pytest.mark.parametrize("options", [{}, dict(pool=True, phase_shuffle=2), dict(circular=False, shifted=True)])
 def test_each_block_is_the_gradient_of_its_players_own_loss(game, options, rng):
     model, theta, x, noise = start(rng, *game, **options)
     _, field = model.loss(theta, x, noise)
@@ -111,6 +111,20 @@ def _z(model, theta, noise):
     return mu[noise[1]] + np.exp(log_std[noise[1]]) * noise[0]
 
 
+def test_a_shifted_generator_rolls_each_row_by_its_own_shift_all_equally_likely(rng):
+    model, theta, _, (e, k, eps, _) = start(rng, shifted=True)
+    k = np.array([0 * 8 + 3, 2 * 8 + 0, 1 * 8 + 7, 2 * 8 + 5])
+    rows = model._fake(theta[model.players[0]], e, k, eps)[0]
+    for i, z in enumerate(_z(model, theta, (e, k // 8))):
+        y = naive_generator(model, theta, z) + model.output_std(theta) * eps[i]
+        np.testing.assert_allclose(rows[i], [y[(t - k[i] % 8) % 8] for t in range(8)], rtol=1e-12, atol=1e-14)
+    component, shift = np.divmod(model.draw_noise(rng, 3000)[1], 8)
+    assert np.abs(np.bincount(shift, minlength=8) - 375).max() < 5 * np.sqrt(375) and set(component) == {0, 1, 2}
+    theta[model.blocks["generator W1"]] = 0                 # one waveform, in all phases
+    x = model.sample(theta, 400, rng)
+    assert np.abs(x.mean(axis=0) - x.mean()).max() < 5 * x.std() / 20
+
+
 def test_a_pooled_discriminator_does_not_see_a_shift_by_the_product_of_the_strides(rng):
     for pool in (True, False):
         model, theta, x, _ = start(rng, pool=pool)
@@ -138,6 +152,12 @@ def test_blocks_name_every_layer():
     assert isinstance(model, GAN)
 
 
+def test_the_relativistic_game_brings_a_gamma_of_its_own_and_the_others_those_of_gan():
+    assert (WaveGAN(64).gamma, WaveGAN(64).penalty.last, WaveGAN(64, gamma=0.3).gamma) == (1.0, 2e-3, 0.3)
+    assert (WaveGAN(64, objective=wasserstein).gamma, WaveGAN(64, penalty=zero_centered).penalty) == (10.0, zero_centered)
+    assert WaveGAN(64, objective=non_saturating).gamma == 0.0
+
+
 def test_float32_stays_float32_through_a_run(rng):
     model = WaveGAN(64)
     assert fit(model, model.init(rng), Wavetables(), rng, steps=2).dtype == np.float32
@@ -146,7 +166,7 @@ def test_float32_stays_float32_through_a_run(rng):
 @pytest.mark.parametrize("change, error, says", [
     (dict(dim=10), ValueError, "multiple of the strides' product 4"), (dict(channels=4), TypeError, "channels"),
     (dict(kernels=(4,)), ValueError, "an entry for each convolution"), (dict(strides=()), ValueError, "an entry for each"),
-    (dict(kernels=(25, 4)), ValueError, "multiples of the stride"), (dict(pool="mean"), TypeError, "pool must be"),
+    (dict(kernels=(25, 4)), ValueError, "multiples of the stride"), (dict(pool="mean"), TypeError, "pool must be"), (dict(shifted=1), TypeError, "shifted must be"),
     (dict(phase_shuffle=-1), ValueError, "phase_shuffle"), (dict(gamma=-1.0), ValueError, "gamma"),
     (dict(phase_shuffle=1.5), TypeError, "phase_shuffle"),
 ])
