@@ -7,7 +7,7 @@ import numpy as np
 from figures import ledger, runner
 from figures.case_studies import mri_augmentation
 from figures.style import COLORS, DARK_ORANGE, figure
-from scratch.family_tree import BRANCHES, MODELS
+from scratch.family_tree import BRANCHES, HEADINGS, MODELS      # noqa: F401 (HEADINGS for pages.py)
 
 SECTION = "1.5"
 FINDING = "Half of the chapter's sentences hold only in part"
