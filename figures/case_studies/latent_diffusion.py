@@ -11,7 +11,7 @@ from scratch.data.pictures import HELD_OUT, PAIRS, PROMPTED, SIDE, WORDS, draw_p
 SECTION = "case"
 FINDING = "Guidance makes the words right and the pictures less varied"
 SETTINGS = ("Known distribution of 16 x 16 pictures. VAE 256-512-256-16, 4,000 steps; diffusion 384 x 3 under a text encoder with "
-            "attention, 6,000 steps; 30,000 pictures. Three seeds of both trainings; 1,000 prompts a scale and seed, 600 "
+            "attention, 6,000 steps; 30,000 pictures. Three seeds of both trainings; 600 prompts a scale and seed, 400 "
             "of pairs held out. Red frame: the reader finds another word. Clean: residual below the 99th percentile of "
             "reconstructions. Bars: 1 s.e. of the seeds.")
 
@@ -22,7 +22,7 @@ SHOWN = (1.0, 2.0, 4.0, 6.0)                 # the scales of the pictures
 PROMPTS = ("solid large moon left", "outlined large star right", "hatched large circle left", "soft small square left",
            "outlined small circle right", "hatched large cross right",
            "solid large star left", "hatched large moon right", "soft large circle right")     # the last three held out
-TRUTHS = 2000                                # true pictures for the reader, the autoencoder and the floors
+TRUTHS = 1000                                # true pictures for the reader, the autoencoder and the floors
 
 
 def parts(effort):
@@ -35,7 +35,7 @@ def compute_part(part, effort, rng):
     seed, quick = int(part.split()[1]), effort == "quick"
     model = latent.trained("latent", seed, effort)
     results, limit, codes = ceiling(model, 30 if quick else TRUTHS, rng)
-    for name, pairs, n in (("seen", PROMPTED, 1000), ("held", HELD_OUT, 600)):
+    for name, pairs, n in (("seen", PROMPTED, 600), ("held", HELD_OUT, 400)):
         rows = [at_scale(model, pairs, scale, 12 if quick else n, limit, codes, rng) for scale in SCALES]
         results |= {f"{name} {key}": np.array([row[key] for row in rows]) for key in rows[0]}
     if seed == 0:

@@ -29,7 +29,7 @@ def parts(effort):
 def compute_part(part, effort, rng):
     """Shares along the training of one arm; not-prompts for both text encoders; distances for the latent."""
     kind, seed = part.split()
-    model, n = latent.trained(kind, int(seed), effort), 12 if effort == "quick" else 500
+    model, n = latent.trained(kind, int(seed), effort), 12 if effort == "quick" else 400
     results = dict(seconds=model.arrays["seconds"], coder=model.arrays["coder_seconds"])
     if kind != "bag":
         results["right"] = np.array([share(model, theta, n, rng) for theta in model.arrays["averages"]])
