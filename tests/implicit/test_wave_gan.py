@@ -5,6 +5,7 @@ from scratch.data.vowels import Wavetables
 from scratch.implicit.gan import GAN, non_saturating, one_centered, relativistic, wasserstein, zero_centered
 from scratch.implicit.wave_gan import WaveGAN
 from scratch.kernels.convnet import convnet_views
+from scratch.kernels.dense import mlp
 from scratch.learning.gradient_check import complex_step, gradient_error
 from scratch.learning.training import fit
 
@@ -65,8 +66,8 @@ def test_the_loss_and_its_noise_are_those_of_gan(rng):
     model, theta, x, noise = start(rng, gamma=0.3, n=3)
     e, k, eps, _ = noise
     mu, std = theta[model.blocks["prior mean"]].reshape(3, 2), np.exp(theta[model.blocks["prior log_std"]]).reshape(3, 2)
-    s = 0.1 * np.exp(theta[model.blocks["t"]][0] / 10)
-    assert model.output_std(theta) == pytest.approx(s)
+    s = model.output_std(theta)
+    assert s == 0.1
     losses = np.zeros(2)
     for i in range(3):
         fake = naive_generator(model, theta, mu[k[i]] + std[k[i]] * e[i]) + s * eps[i]
@@ -145,11 +146,20 @@ def test_with_one_latent_cell_the_density_is_a_gaussian_around_the_waveform(rng)
 def test_blocks_name_every_layer():
     model = WaveGAN(8, **SIZES)
     parts = [f"{name}{layer}" for layer in (1, 2, 3, 4) for name in "Wb"]
-    assert list(model.blocks) == [*(f"generator {part}" for part in parts), "prior mean", "prior log_std", "t",
+    assert list(model.blocks) == [*(f"generator {part}" for part in parts), "prior mean", "prior log_std",
                                   *(f"discriminator {part}" for part in parts)]
     assert [layer.sizes for layer in WaveGAN(64).generator_layers] == [(20, 128), (128, 128), (128, 256), (256, 64)]
     assert [layer.sizes for layer in WaveGAN(64).discriminator_layers] == [(64, 256), (256, 128), (128, 128), (128, 1)]
     assert isinstance(model, GAN)
+
+
+def test_without_convolutions_both_networks_are_perceptrons(rng):
+    model = WaveGAN(8, hidden=(5, 4), channels=(), kernels=(), strides=(), latent=2, prior=3)
+    theta, z, x = model.init(rng, np.float64), rng.standard_normal((4, 2)), rng.standard_normal((4, 8))
+    generator, discriminator = theta[:model.blocks["generator b3"].stop], theta[model.players[1]]
+    f = np.concatenate([z, np.sin(z), np.sin(2 * z), np.cos(z), np.cos(2 * z)], axis=1)
+    np.testing.assert_allclose(model.generate(theta, z), mlp(generator, f, (10, 5, 4, 8))[0], rtol=1e-12)
+    np.testing.assert_allclose(model.logits(theta, x), mlp(discriminator, x, (8, 5, 4, 1))[0][:, 0], rtol=1e-12)
 
 
 def test_the_relativistic_game_brings_a_gamma_of_its_own_and_the_others_those_of_gan():
