@@ -2,8 +2,8 @@
 
 Model.   The source of a clip is known (data/clips.py): pulses of a random period and phase with some noise, or
 noise alone.  The generator makes T taps of a filter from z, and the clip is the source after the filter:
-    h = net(z)                        h (T,)                                              (1)
-    x_t = sum over i of h_i u_(t-i)                                                       (2)
+    h = net(z)                                          h (T,)                            (1)
+    x_t = sum over i of h_i u_(t-i) / sqrt(T)           so that h and x have one scale    (2)
     u_t = sqrt((1 - b) P) [P divides t - j] + sqrt(b) eps_t    voiced;      u_t = eps_t   whispered     (3)
 with the breath b, a period P and a phase j.  A source before the clip is needed, t < 0: pulses go on there,
 and noise is taken from the clip's end.  So the vowel, which is in the filter, is learned, and pitch, phase
@@ -13,14 +13,14 @@ and voicing are not.  This is the synthesizer of every vocoder, and of neural on
 Loss.    That of gan.py with the discriminator of wave_gan.py, which reads the mean over time of a clip.
 
 Gradient.   x is linear in h, and (2) is a correlation backwards:
-    dh_i = sum over t of dx_t u_(t-i)                                                    d(2)
+    dh_i = sum over t of dx_t u_(t-i) / sqrt(T)                                          d(2)
 Both are products of spectra, of a length without wrap-around.
 
 Checked in tests/implicit/test_source_filter_gan.py::test_a_clip_is_the_filtered_source
 Checked in tests/implicit/test_source_filter_gan.py::test_filtering_and_its_pullback_are_transposes
 Symbols: N batch, D samples a clip, T taps, L latent; pairs (P, j) are numbered, and 0 is whispered.
 """
-from dataclasses import KW_ONLY, dataclass, field
+from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache
 from itertools import pairwise
 
@@ -30,6 +30,7 @@ from scipy.fft import next_fast_len
 from scratch import checks
 from scratch.data.clips import BREATH, VOICED
 from scratch.implicit.gan import lower_gamma
+from scratch.implicit.objectives import zero_centered
 from scratch.implicit.wave_gan import WaveGAN
 from scratch.kernels.convolution import Dense
 from scratch.learning.optimizers import Adam
@@ -48,18 +49,20 @@ class SourceFilterGAN(WaveGAN):
     taps: int = 192                         # T
     periods: tuple = tuple(range(32, 81))   # P
     output_noise: float = field(default=0.0, init=False)    # noise is in the source
+    shifted: bool = field(default=False, init=False)        # and so is the phase
     hidden: tuple = (128, 128)
-    channels: tuple = (32, 64)
     circular: bool = False
     pool: bool = True
 
-    recipe = Recipe(Adam(1e-3, beta1=0.0, beta2=0.99), batch_size=64, anneal=lower_gamma)
+    recipe = Recipe(Adam(2e-3, beta1=0.0, beta2=0.99), batch_size=64, anneal=lower_gamma)
+    own_penalty, own_gamma = replace(zero_centered, last=0.05), 5.0
 
     def _fake(self, generator, e, k, eps):
         """Clips (N, D), and pull(dfake) -> dgenerator."""
         component, pair = np.divmod(k.astype(int), self._pairs)
         h, pull_filter = super()._fake(generator, e, component, None)             # (N, T)  (1)
-        spectrum = np.fft.rfft(self.source(pair, eps), self._length)              # zeros behind the source
+        u = self.source(pair, eps) / self.taps ** 0.5
+        spectrum = np.fft.rfft(u, self._length)                                   # with zeros behind u
 
         def pull(dfake):
             return pull_filter(_real_map(lambda dx: _correlate(dx, spectrum, self._length, self.taps), dfake))  # d(2)
@@ -74,24 +77,12 @@ class SourceFilterGAN(WaveGAN):
         height, noise = np.sqrt((1 - BREATH) * period), np.where(voiced, np.sqrt(BREATH), 1)
         return (height * pulses + noise * eps[:, t % self.dim]).astype(eps.dtype)           # (3)
 
-    def draw_noise(self, rng, n):
-        """That of wave_gan.py.  k tells the component of z and the pair (P, j): component x pairs + pair."""
-        e, component, *others = super().draw_noise(rng, n)
-        return (e, component * self._pairs + self._draw_pairs(rng, n), *others)
-
-    def sample(self, theta, n, rng):
-        """n independent clips, (n, D)."""
-        theta, n = checks.flat(theta, self.size), checks.size(n, "n")
-        e, eps = (checks.generator(rng).standard_normal((n, d)).astype(theta.dtype) for d in (self.latent, self.dim))
-        k = rng.integers(self.prior, size=n) * self._pairs + self._draw_pairs(rng, n)
-        return self._fake(theta[self.players[0]], e, k, eps)[0]
-
-    def _draw_pairs(self, rng, n):
-        """Voiced with probability VOICED, P uniform, j uniform on 0 ... P - 1."""
-        which = rng.integers(len(self.periods), size=n)
-        P = np.asarray(self.periods)
-        first = 1 + np.concatenate([[0], np.cumsum(P)])[which]
-        return np.where(rng.random(n) < VOICED, first + rng.integers(P[which]), 0)
+    def _numbered(self, component, rng):
+        """k (n,): the component of z and the pair, voiced with probability VOICED, P uniform, j uniform on 0 ... P - 1."""
+        P, n = np.asarray(self.periods), len(component)
+        which = rng.integers(len(P), size=n)
+        pair = np.where(rng.random(n) < VOICED, np.cumsum([1, *P])[which] + rng.integers(P[which]), 0)
+        return component * self._pairs + pair
 
     @property
     def _pairs(self):

@@ -5,6 +5,7 @@ from scratch.data.vowels import Wavetables
 from scratch.implicit.gan import GAN, non_saturating, one_centered, relativistic, wasserstein, zero_centered
 from scratch.implicit.wave_gan import WaveGAN
 from scratch.kernels.convnet import convnet_views
+from scratch.kernels.dense import mlp
 from scratch.learning.gradient_check import complex_step, gradient_error
 from scratch.learning.training import fit
 
@@ -65,8 +66,8 @@ def test_the_loss_and_its_noise_are_those_of_gan(rng):
     model, theta, x, noise = start(rng, gamma=0.3, n=3)
     e, k, eps, _ = noise
     mu, std = theta[model.blocks["prior mean"]].reshape(3, 2), np.exp(theta[model.blocks["prior log_std"]]).reshape(3, 2)
-    s = 0.1 * np.exp(theta[model.blocks["t"]][0] / 10)
-    assert model.output_std(theta) == pytest.approx(s)
+    s = model.output_std(theta)
+    assert s == 0.1
     losses = np.zeros(2)
     for i in range(3):
         fake = naive_generator(model, theta, mu[k[i]] + std[k[i]] * e[i]) + s * eps[i]
@@ -78,7 +79,7 @@ def test_the_loss_and_its_noise_are_those_of_gan(rng):
 
 
 @pytest.mark.parametrize("game", GAMES)
-@pytest.mark.parametrize("options", [{}, dict(pool=True, phase_shuffle=2), dict(circular=False)])
+@pytest.mark.parametrize("options", [{}, dict(pool=True, phase_shuffle=2), dict(circular=False, shifted=True)])
 def test_each_block_is_the_gradient_of_its_players_own_loss(game, options, rng):
     model, theta, x, noise = start(rng, *game, **options)
     _, field = model.loss(theta, x, noise)
@@ -111,6 +112,20 @@ def _z(model, theta, noise):
     return mu[noise[1]] + np.exp(log_std[noise[1]]) * noise[0]
 
 
+def test_a_shifted_generator_rolls_each_row_by_its_own_shift_all_equally_likely(rng):
+    model, theta, _, (e, k, eps, _) = start(rng, shifted=True)
+    k = np.array([0 * 8 + 3, 2 * 8 + 0, 1 * 8 + 7, 2 * 8 + 5])
+    rows = model._fake(theta[model.players[0]], e, k, eps)[0]
+    for i, z in enumerate(_z(model, theta, (e, k // 8))):
+        y = naive_generator(model, theta, z) + model.output_std(theta) * eps[i]
+        np.testing.assert_allclose(rows[i], [y[(t - k[i] % 8) % 8] for t in range(8)], rtol=1e-12, atol=1e-14)
+    component, shift = np.divmod(model.draw_noise(rng, 3000)[1], 8)
+    assert np.abs(np.bincount(shift, minlength=8) - 375).max() < 5 * np.sqrt(375) and set(component) == {0, 1, 2}
+    theta[model.blocks["generator W1"]] = 0                 # one waveform, in all phases
+    x = model.sample(theta, 400, rng)
+    assert np.abs(x.mean(axis=0) - x.mean()).max() < 5 * x.std() / 20
+
+
 def test_a_pooled_discriminator_does_not_see_a_shift_by_the_product_of_the_strides(rng):
     for pool in (True, False):
         model, theta, x, _ = start(rng, pool=pool)
@@ -131,11 +146,26 @@ def test_with_one_latent_cell_the_density_is_a_gaussian_around_the_waveform(rng)
 def test_blocks_name_every_layer():
     model = WaveGAN(8, **SIZES)
     parts = [f"{name}{layer}" for layer in (1, 2, 3, 4) for name in "Wb"]
-    assert list(model.blocks) == [*(f"generator {part}" for part in parts), "prior mean", "prior log_std", "t",
+    assert list(model.blocks) == [*(f"generator {part}" for part in parts), "prior mean", "prior log_std",
                                   *(f"discriminator {part}" for part in parts)]
     assert [layer.sizes for layer in WaveGAN(64).generator_layers] == [(20, 128), (128, 128), (128, 256), (256, 64)]
     assert [layer.sizes for layer in WaveGAN(64).discriminator_layers] == [(64, 256), (256, 128), (128, 128), (128, 1)]
     assert isinstance(model, GAN)
+
+
+def test_without_convolutions_both_networks_are_perceptrons(rng):
+    model = WaveGAN(8, hidden=(5, 4), channels=(), kernels=(), strides=(), latent=2, prior=3)
+    theta, z, x = model.init(rng, np.float64), rng.standard_normal((4, 2)), rng.standard_normal((4, 8))
+    generator, discriminator = theta[:model.blocks["generator b3"].stop], theta[model.players[1]]
+    f = np.concatenate([z, np.sin(z), np.sin(2 * z), np.cos(z), np.cos(2 * z)], axis=1)
+    np.testing.assert_allclose(model.generate(theta, z), mlp(generator, f, (10, 5, 4, 8))[0], rtol=1e-12)
+    np.testing.assert_allclose(model.logits(theta, x), mlp(discriminator, x, (8, 5, 4, 1))[0][:, 0], rtol=1e-12)
+
+
+def test_the_relativistic_game_brings_a_gamma_of_its_own_and_the_others_those_of_gan():
+    assert (WaveGAN(64).gamma, WaveGAN(64).penalty.last, WaveGAN(64, gamma=0.3).gamma) == (1.0, 2e-3, 0.3)
+    assert (WaveGAN(64, objective=wasserstein).gamma, WaveGAN(64, penalty=zero_centered).penalty) == (10.0, zero_centered)
+    assert WaveGAN(64, objective=non_saturating).gamma == 0.0
 
 
 def test_float32_stays_float32_through_a_run(rng):
@@ -146,7 +176,7 @@ def test_float32_stays_float32_through_a_run(rng):
 @pytest.mark.parametrize("change, error, says", [
     (dict(dim=10), ValueError, "multiple of the strides' product 4"), (dict(channels=4), TypeError, "channels"),
     (dict(kernels=(4,)), ValueError, "an entry for each convolution"), (dict(strides=()), ValueError, "an entry for each"),
-    (dict(kernels=(25, 4)), ValueError, "multiples of the stride"), (dict(pool="mean"), TypeError, "pool and circular must be"),
+    (dict(kernels=(25, 4)), ValueError, "multiples of the stride"), (dict(pool="mean"), TypeError, "pool must be"), (dict(shifted=1), TypeError, "shifted must be"),
     (dict(phase_shuffle=-1), ValueError, "phase_shuffle"), (dict(gamma=-1.0), ValueError, "gamma"),
     (dict(phase_shuffle=1.5), TypeError, "phase_shuffle"),
 ])
