@@ -12,7 +12,7 @@ from scratch.implicit.wave_gan import WaveGAN
 from scratch.learning.training import train
 
 SECTION = "case"
-FINDING = "Given the source, a GAN learns the vowels of clips; from noise alone it does not"
+FINDING = "Given the source, a GAN learns vowels; from noise alone it fails"
 SETTINGS = ("Clips of 512 samples, 3 of 4 voiced; source-filter GAN of 192 taps, 4,000 steps of 64, five seeds; WaveGAN on the same "
             "clips, two. Phase free: wavetables with a random shift, WaveGAN of 1,500 steps of 128, three seeds. Vowels by the exact "
             "posterior of 400 samples. Dots: seeds; bar: 1 s.e.")

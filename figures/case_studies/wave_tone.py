@@ -7,7 +7,7 @@ from scratch.implicit.wave_gan import WaveGAN
 from scratch.learning.training import train
 
 SECTION = "case"
-FINDING = "Kernels that fit their stride leave no tone; phase shuffle does not help"
+FINDING = "Kernels that fit their stride leave no tone; phase shuffle helps nothing"
 SETTINGS = ("Wavetables with fixed phase. WaveGAN with two strides of 4 (16 and 32 channels), gamma falls to 0.002 of its start, "
             "2,000 steps of 128, three seeds; dots: seeds, lines and bars: mean and 1 s.e. Power from 4,000 samples; "
             "lines of the strides: multiples of 1/16 of the sampling rate. Good: inside the 99 % level of -log p.")
