@@ -116,18 +116,19 @@ def draw(results):
     """A constant through two kernels, the power of the harmonics, and good samples and vowels against gamma."""
     fig = figure(5.2, FINDING, SETTINGS)
     (a, b), (c, d) = fig.subplots(2, 2, gridspec_kw=dict(width_ratios=[1, 1.6]))
-    for (y, taps, color) in zip(results["constant"], (25, 24), (ACCENT, COLORS["gan"])):
+    for y, color in zip(results["constant"], (ACCENT, COLORS["gan"])):
         a.plot(y, "o-", color=color, ms=3, lw=1)
-        a.text(15.4, y[-1], f"{taps} taps", color=color, va="center")
-    a.set(ylim=(5.6, 7.4), yticks=[6, 7], xlim=(-0.5, 18.5), xticks=[0, 4, 8, 12], xlabel="sample", ylabel="output",
-          title="a) a constant through a transposed convolution, stride 4")
+    a.text(8.6, 6.75, "25 taps (WaveGAN)", color=ACCENT)
+    a.text(8.6, 5.75, "24 taps", color=COLORS["gan"])
+    a.set(ylim=(5.5, 7.3), yticks=[6, 7], xticks=[0, 4, 8, 12], xlabel="sample", ylabel="output",
+          title="a) a constant, upsampled by a stride of 4")
     harmonics(b, results)
     for ax, name, label in ((c, "good", "share of good samples"), (d, "kl", "reverse KL of vowels (nats)")):
         for values, color, text in zip(results[name], (COLORS["gan"], "#666666"), ("no shuffle", "phase shuffle")):
             x = results["gammas"] * (0.97 if text == "no shuffle" else 1.03)
             ax.plot(x[:, None], values, "o", color=color, ms=3, alpha=0.6)
             ax.errorbar(x, values.mean(axis=1), values.std(axis=1) / max(1, values.shape[1] - 1) ** 0.5, color=color)
-            ax.text(x[-1] * 1.08, values[-1].mean(), text, color=color, va="center")
+            ax.text(x[-1] * 1.1, values[-1].mean(), text, color=color, va="bottom" if text == "no shuffle" else "top")
         ax.set(xscale="log", xlim=(x[0] / 1.15, x[-1] * 2.2), xticks=results["gammas"], xlabel="gamma at the start",
                xticklabels=[f"{gamma:g}" for gamma in results["gammas"]], ylabel=label, ylim=(0, None))
         ax.minorticks_off()
@@ -144,7 +145,7 @@ def harmonics(ax, results):
                                        (found[0], ACCENT, "before training", ":")):
         y = 10 * np.log10(power[1:])
         ax.plot(k, y, style, color=color, lw=2 if color == COLORS["truth"] else 1.2, marker="o", ms=2)
-        ax.text(32.7, y[-1], label, color=color, va="center")
+        ax.text(32.9, y[-3 if label == "trained" else -1], label, color=color, va="center")
     for line in LINES[16]:
         ax.axvline(line, color="#CCCCCC" if line in LINES[4] else "#EEEEEE", lw=6, zorder=0)
     ax.set(xlabel="harmonic; gray: lines of the strides", ylabel="share of the power (dB)", xlim=(0.5, 42), xticks=LINES[16],
