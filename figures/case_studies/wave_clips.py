@@ -186,15 +186,14 @@ def shares_of_vowels(ax, periodic, results):
         ax.plot(np.arange(10) + place, shares.T, "o", color=color, ms=3.5, alpha=0.7)
         ax.plot(np.arange(10) + place, shares.mean(axis=0), "_", color=color, ms=11, mew=2)
     ax.axhline(10, color=COLORS["truth"], lw=1)
-    ax.text(9.6, 10, "due", va="center")
-    ax.set(xticks=range(10), xticklabels=VOWELS, xlim=(-0.5, 10.2), ylabel="share of samples (%)", title="a) vowels of the clips")
-    for name, color, label in (("real_periodicity", COLORS["truth"], "real"), ("source-filter periodicity", COLORS["gan"], "source given"),
-                               ("plain periodicity", ACCENT, "source made")):
-        values = np.atleast_2d(results[name])
-        for row in values:
+    ax.text(9.5, 10, "due", va="center")
+    ax.set(xticks=range(10), xticklabels=VOWELS, xlim=(-0.5, 9.9), ylim=(0, None), ylabel="share of samples (%)", title="a) vowels of the clips")
+    for name, color, label, place in (("real_periodicity", COLORS["truth"], "real", (0.5, 12)),
+                                      ("source-filter periodicity", COLORS["gan"], "source given", (0.5, 36)),
+                                      ("plain periodicity", ACCENT, "source made", (0.45, 78))):
+        for row in np.atleast_2d(results[name]):
             periodic.plot(row, np.linspace(0, 100, row.size), color=color, lw=2 if name.startswith("real") else 1)
-        middle = values[0][values.shape[1] // 2]
-        periodic.annotate(label, (middle, 50), color=color)
+        periodic.text(*place, label, color=color)
     periodic.set(xlabel="largest correlation one period later", ylabel="clips below (%)", title="b) are the clips periodic?")
 
 
