@@ -76,12 +76,17 @@ def _later(A, n):
     return np.pad(A, [(0, 0), (n, 0)])[:, :A.shape[1]]
 
 
-def periods(vowel, u):
-    """m (N, 64) of vowels (N,) and u (N,)."""
-    A = np.fft.rfft(predictor(formants(vowel, u)), DIM)                           # (N, 33)
+def resonances(F):
+    """The clean periods m (N, 64) of formants F (N, 4)."""
+    A = np.fft.rfft(predictor(F), DIM)                                            # (N, 33)
     A[:, [0, DIM // 2]] = np.inf                                                  # no constant, no harmonic 32
     m = np.fft.irfft(1 / A)
     return m / np.sqrt(np.mean(m * m, axis=1, keepdims=True))                     # (3)
+
+
+def periods(vowel, u):
+    """The clean periods m (N, 64) of vowels (N,) and u (N,)."""
+    return resonances(formants(vowel, u))
 
 
 @dataclass(frozen=True)
@@ -198,11 +203,9 @@ class ShiftedWavetables(Wavetables):
         return self._over_shifts(x)[0]
 
     def posterior(self, x):
-        """The probabilities of the ten vowels, (N, 10)."""
         return self._mean_over_shifts(super().posterior(_shifted_back(x)), x)
 
     def posterior_of_u(self, x):
-        """The density of u given x at the nodes, (N, nodes)."""
         return self._mean_over_shifts(super().posterior_of_u(_shifted_back(x)), x)
 
     def posterior_of_shift(self, x):

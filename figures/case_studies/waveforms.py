@@ -1,0 +1,208 @@
+"""One pitch period of ten vowels, learned by every family: nats against the quality of samples, by Bayes' rule.
+
+Phase fixed: five models, three seeds each, and the sampler of diffusion with the exact denoiser.  Phase free: the same
+distribution under a random circular shift, learned as it is and aligned first.
+"""
+import numpy as np
+
+from figures.case_studies import wave_parts as wave
+from figures.case_studies.wave_parts import MEASURES, MODELS
+from figures.style import ACCENT, COLORS, figure
+from scratch.data.vowels import VOWELS, ShiftedWavetables
+
+SECTION = "case"
+FINDING = "The best likelihood is not the best sample"
+SETTINGS = ("pitch periods of 64 samples, ten vowels by an all-pole vocal tract of continuous length, noise 0.1; 3 seeds; GANs "
+            "4,500 steps of 128, VAE 12,000, autoregressive 4,000, diffusion 8,000 of 256; 3,000 samples; nats of 300 (GANs, "
+            "median by importance sampling), 600 (VAE, bound), 1,000 (diffusion, ODE), 3,000 rows; bars: 1 s.e. over seeds")
+
+SEEDS = 3
+FREE = ("wave gan", "vae", "autoregressive", "diffusion")
+ROWS = {"wave gan": 300, "dense gan": 300, "vae": 600, "autoregressive": 3000, "diffusion": 1000}    # of nats
+SHOWN = 8                                    # samples kept for pictures and sound
+GANS = ("wave gan", "dense gan")
+
+
+def parts(effort):
+    """Every model and seed with fixed phase, the exact denoiser, and one seed of each model with free phase."""
+    if effort == "quick":
+        return [*(f"fixed, {name}, 0" for name in MODELS), "fixed, exact, 0", "free, vae, 0", "aligned, vae, 0"]
+    fixed = [f"fixed, {name}, {seed}" for seed in range(SEEDS) for name in MODELS]
+    return fixed + ["fixed, exact, 0"] + [f"{kind}, {name}, 0" for kind in ("free", "aligned") for name in FREE]
+
+
+def compute_part(part, effort, rng):
+    """Measures, shares, nats and a few samples of one model."""
+    phase, name, _ = part.split(", ")
+    quick = effort == "quick"
+    if phase != "fixed":
+        return free_phase(phase, name, quick, rng)
+    law, n, rows = wave.LAW, 20 if quick else 3000, 2 if quick else ROWS.get(name, 0)
+    level = wave.level_of(law, 50 if quick else 10_000, rng)
+    if name == "exact":
+        truth = wave.measures(law.sample(n, rng), law, level)[0]
+        x = wave.exact_samples(law, n, rng)
+        return dict(zip(("measures", "shares"), wave.measures(x, law, level)), truth=truth, entropy=law.entropy(),
+                    formants=wave.estimated_formants(law.sample(n, rng)), samples=law.sample(SHOWN, rng))
+    model, theta = wave.trained(name, law, rng, *((2, 300) if quick else ()))
+    x = wave.sampled(name, model, theta, n, rng)
+    found, shares = wave.measures(x, law, level)
+    test, vowel, _ = law.draw(rows, rng)
+    results = dict(measures=found, shares=shares, vowel=vowel, samples=x[:SHOWN], formants=wave.estimated_formants(x),
+                   nats=wave.nats(name, model, theta, test, law.log_prob(test), rng))
+    if name == "diffusion":
+        results["gap"] = wave.denoiser_gap(model, theta, law, 4 if quick else 200, rng, 2 if quick else 60)
+    if name in (*GANS, "vae"):
+        results["morph"] = wave.morph(model, theta, rng)
+    return results
+
+
+def free_phase(phase, name, quick, rng):
+    """Measures of a model of shifted periods; "aligned": of aligned periods, whose samples are shifted at random."""
+    law, n = ShiftedWavetables(), 4 if quick else 600
+    data = wave.Aligned(law, rng) if phase == "aligned" else law
+    level = wave.level_of(law, n, rng)
+    model, theta = wave.trained(name, data, rng, *((2, 300) if quick else ()))
+    x = wave.sampled(name, model, theta, n, rng)
+    rows = min(ROWS[name], n) if name in ("vae", "autoregressive", "diffusion") else 0
+    test = law.sample(max(rows, 1), rng)
+    log_p = law.log_prob(test)
+    if phase == "aligned":
+        x, test, log_p = wave.shifted(x, rng), data.align(test), log_p + np.log(wave.DIM)
+    found, shares = wave.measures(x, law, level)
+    nats = wave.nats(name, model, theta, test, log_p, rng) if rows else np.full(1, np.nan)
+    return dict(measures=found, shares=shares, nats=nats)
+
+
+def gather(effort, parts):
+    """Measures (seed, model, 7), shares, nats with their errors, and what the pictures show of seed 0."""
+    names = list(MODELS)
+    seeds = 1 if effort == "quick" else SEEDS
+    of = [[parts[f"fixed, {name}, {seed}"] for name in names] for seed in range(seeds)]
+    exact = parts["fixed, exact, 0"]
+    by_vowel = np.full((seeds, len(names), 10), np.nan)
+    for i, row in enumerate(of):
+        for j, part in enumerate(row):
+            for v in np.unique(part["vowel"]):
+                by_vowel[i, j, v] = np.mean(part["nats"][part["vowel"] == v])
+    results = dict(
+        seeds=seeds, measures=[[part["measures"] for part in row] for row in of],
+        shares=[[part["shares"] for part in row] for row in of], by_vowel=by_vowel,
+        nats=[[[part["nats"].mean(), part["nats"].std() / np.sqrt(len(part["nats"])), np.median(part["nats"])]
+               for part in row] for row in of],
+        gap=[row[names.index("diffusion")]["gap"] for row in of], exact=exact["measures"], truth=exact["truth"],
+        entropy=exact["entropy"], true_formants=exact["formants"][:300], true_samples=exact["samples"],
+        formants=[part["formants"][:300] for part in of[0]], samples=[part["samples"] for part in of[0]],
+        morph=[part["morph"] for part in of[0] if "morph" in part])
+    for kind in ("free", "aligned"):
+        found = [parts.get(f"{kind}, {name}, 0") for name in FREE]
+        results[kind] = [np.full(len(MEASURES) + 2, np.nan) if part is None else
+                         [*part["measures"], part["nats"].mean(), part["nats"].std() / np.sqrt(len(part["nats"]))]
+                         for part in found]
+    return {key: value if key == "seeds" else np.asarray(value, np.float32) for key, value in results.items()}
+
+
+# ---- what the results say ----
+
+LABELS = {"wave gan": "convolutional GAN", "dense gan": "dense GAN", "vae": "VAE", "autoregressive": "autoregressive",
+          "diffusion": "diffusion"}
+COLOR = {"wave gan": COLORS["gan"], "dense gan": "#E8965A", "vae": COLORS["vae"], "autoregressive": COLORS["autoregressive"],
+         "diffusion": COLORS["diffusion"]}
+
+
+def measure(results, name, which):
+    """One of MEASURES of a model, (seed,)."""
+    return results["measures"][:, list(MODELS).index(name), MEASURES.index(which)]
+
+
+def kl(results, name):
+    """Nats of a model, (seed,): the mean over rows, of a GAN the median."""
+    return results["nats"][:, list(MODELS).index(name), 2 if name in GANS else 0]
+
+
+def means(results):
+    """{model: (mean KL, mean share of samples inside)} over seeds."""
+    return {name: (kl(results, name).mean(), measure(results, name, "inside").mean()) for name in MODELS}
+
+
+def claim(results):
+    found = means(results)
+    (vae_nats, vae_inside), (gan_nats, gan_inside) = found["vae"], found["wave gan"]
+    return (f"VAE: {vae_nats:.1f} nats, {vae_inside:.0%} of samples inside the truth's 99 % level; convolutional GAN: "
+            f"{gan_nats:.1f} nats (median) and {gan_inside:.0%}.")
+
+
+def checks(results):
+    return {}
+
+
+# ---- the picture ----
+
+def draw(results):
+    """Nats against quality; residual and spectral distance; shares of the vowels; free phase."""
+    fig = figure(6.6, FINDING, SETTINGS)
+    (a, b), (c, d) = fig.subplots(2, 2, gridspec_kw=dict(width_ratios=[1, 1.15]))
+    draw_quality(a, results)
+    draw_residual(b, results)
+    draw_shares(c, results)
+    draw_free(d, results)
+    return fig
+
+
+def draw_quality(ax, results):
+    """The share of good samples against nats, one dot a seed."""
+    for name in MODELS:
+        x, y = kl(results, name), 100 * measure(results, name, "inside")
+        ax.plot(x, y, "o", color=COLOR[name], mfc="white" if name in GANS else None)
+        ax.annotate(LABELS[name], (x.max(), y.mean()), (7, 0), textcoords="offset points", color=COLOR[name], va="center")
+    ax.axhline(99, color="black", lw=1)
+    ax.text(0.02, 97, "the distribution", va="top", transform=ax.get_yaxis_transform())
+    ax.set(xlabel="nats: KL(p || model) (hollow: median of rows)", ylabel="samples inside the 99 % level (%)",
+           ylim=(-3, 105), title="(a) right of a dot is worse, above it better")
+    ax.set_xlim(0, 1.5 * max(kl(results, name).max() for name in MODELS))
+
+
+def draw_residual(ax, results):
+    """Residual over noise and spectral distance of every model."""
+    names = list(MODELS)
+    for i, name in enumerate(names):
+        for which, marker, shift in (("residual", "o", -0.12), ("spectral dB", "s", 0.12)):
+            values = measure(results, name, which)
+            ax.errorbar(values.mean(), i + shift, xerr=values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else None,
+                        fmt=marker, color=COLOR[name], mfc=COLOR[name] if marker == "o" else "white")
+    for which, style in (("residual", "-"), ("spectral dB", ":")):
+        ax.axvline(results["truth"][MEASURES.index(which)], color="black", lw=1, ls=style)
+    ax.plot([], [], "o", color="#666666", label="residual / noise (line: the distribution)")
+    ax.plot([], [], "s", color="#666666", mfc="white", label="spectral distance, dB (dotted: the distribution)")
+    ax.legend(loc="lower right")
+    ax.set(yticks=range(len(names)), yticklabels=[LABELS[name] for name in names], ylim=(len(names) + 0.9, -0.6), xlim=(0, None),
+           title="(b) distance of samples from clean vowels")
+
+
+def draw_shares(ax, results):
+    """The share of each vowel, the mean over seeds."""
+    for j, name in enumerate(MODELS):
+        ax.plot(100 * results["shares"][:, j].mean(axis=0), "o-", ms=3, color=COLOR[name], label=LABELS[name])
+    ax.axhline(10, color="black", lw=1)
+    ax.axhline(1, color=ACCENT, lw=1, ls="--")
+    ax.text(9.3, 1.05, "lost", color=ACCENT, ha="right", va="bottom")
+    ax.set(xticks=range(10), xticklabels=VOWELS, yscale="log", ylabel="share of samples (%)", title="(c) each vowel is due 10 %",
+           yticks=[1, 3, 10, 30], yticklabels=["1", "3", "10", "30"])
+    ax.minorticks_off()
+    ax.tick_params(axis="x", rotation=45)
+
+
+def draw_free(ax, results):
+    """Residuals with fixed phase, with a free one, and aligned first."""
+    for i, name in enumerate(FREE):
+        fixed = measure(results, name, "residual").mean()
+        free, aligned = (results[kind][i, MEASURES.index("residual")] for kind in ("free", "aligned"))
+        ax.plot([free, aligned], [i, i], "-", color=COLOR[name], lw=1)
+        for x, marker, face in ((free, "o", COLOR[name]), (aligned, "D", "white"), (fixed, "|", COLOR[name])):
+            ax.plot(x, i, marker, color=COLOR[name], mfc=face, ms=9 if marker == "|" else 6)
+    for marker, label in (("o", "free phase"), ("D", "aligned, then shifted at random"), ("|", "fixed phase")):
+        ax.plot([], [], marker, color="#666666", mfc="white" if marker == "D" else None, ls="", label=label)
+    ax.axvline(1, color="black", lw=1)
+    ax.legend(loc="lower right")
+    ax.set(yticks=range(len(FREE)), yticklabels=[LABELS[name] for name in FREE], ylim=(len(FREE) + 0.6, -0.6), xlim=(0, None),
+           xlabel="residual / noise (line: the distribution)", title="(d) phase free, one seed")
