@@ -6,8 +6,7 @@ figure with readme(results).
 """
 import re
 
-from figures import audit, runner, store
-from scratch.family_tree import HEADINGS
+from figures import runner, store
 
 # The figures that the README shows beside the ledger, with their claims.
 PICTURES = ("price", "training_step")
@@ -90,9 +89,9 @@ def anchor(heading):
 
 def _map():
     """A row for each heading of the chapter: where it is in the code, in the figures, and in the audit."""
-    results, _ = runner.stored("audit")
+    audit, (results, _) = runner.load("audit"), runner.stored("audit")
     lines = ["| the chapter | files | figures | verdicts |", "|---|---|---|---|"]
-    for key, (chinese, english) in HEADINGS.items():
+    for key, (chinese, english) in audit.HEADINGS.items():
         files = ", ".join(f"[{file.removesuffix('/README.md').removeprefix('scratch/')}]({file})"
                           for file in PLACES[key].split())
         lines.append(f"| {chinese} ({english}) | {files} | {_figures_of(key)} | {_verdicts_of(key, results)} |")
@@ -109,8 +108,9 @@ def _figures_of(key):
 
 def _verdicts_of(key, results):
     """How many sentences of a heading hold, in part or at all: those of section 1.x, or of a heading in Chinese."""
+    audit = runner.load("audit")
     own = [kind for number, kind in zip(results["asked"], results["verdicts"])
-           if audit.SENTENCES[number].section in (key, HEADINGS[key][0].split(":")[0])]
+           if audit.SENTENCES[number].section in (key, audit.HEADINGS[key][0].split(":")[0])]
     return ", ".join(f"{own.count(kind)} {name}" for kind, name in enumerate(audit.VERDICTS) if own.count(kind))
 
 

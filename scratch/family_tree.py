@@ -25,10 +25,13 @@ from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
 from scratch.implicit.diffusion.correlated import CorrelatedDiffusion
 from scratch.implicit.diffusion.ddpm import DDPM
 from scratch.implicit.diffusion.denoiser import Diffusion
+from scratch.implicit.diffusion.latent_diffusion import LatentDiffusion
 from scratch.implicit.diffusion.score_matching import ScoreNetwork
 from scratch.implicit.diffusion.flow_matching import FlowMatching
 from scratch.implicit.gan import GAN
 from scratch.implicit.linear_gan import LinearGAN
+from scratch.implicit.source_filter_gan import SourceFilterGAN
+from scratch.implicit.wave_gan import WaveGAN
 
 # The headings of the chapter, in its order: key -> its words, and the same in English.
 HEADINGS = {
@@ -80,6 +83,13 @@ def labeled(model, rng, n):
     return np.column_stack([reals(model, rng, n), rng.integers(getattr(model, "classes", 2), size=n)])
 
 
+def prompted(model, rng, n):
+    """n rows of means and standard deviations of D latents and a prompt: 1 to T words, then pads."""
+    tokens = rng.integers(1, model.words + 1, size=(n, model.length))
+    tokens[np.arange(model.length) >= rng.integers(1, model.length + 1, size=(n, 1))] = 0
+    return np.column_stack([reals(model, rng, n), rng.uniform(0.1, 0.5, (n, model.dim)), tokens])
+
+
 def numbered(model, rng, n):
     """n rows of D numbers and a number to be predicted in a last column."""
     return rng.standard_normal((n, model.dim + 1))
@@ -112,10 +122,16 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,), prior=1), bits),
     Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),
     Entry(GAN, "generative adversarial networks", dict(dim=3, latent=2, prior=3, output_noise=1.0, hidden=(6, 5))),
+    Entry(WaveGAN, "generative adversarial networks", dict(dim=16, latent=2, prior=3, output_noise=1.0, hidden=(5,),
+                                                           channels=(3,), kernels=(4,), strides=(2,))),
+    Entry(SourceFilterGAN, "generative adversarial networks", dict(dim=16, latent=2, prior=3, taps=5, periods=(3, 4),
+                                                                   hidden=(5,), channels=(3,), kernels=(4,), strides=(2,))),
     Entry(LinearGAN, "generative adversarial networks", dict(dim=3, latent=3)),
     Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),
     Entry(CorrelatedDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), stds=(2.0, 0.6, 1.1)), labeled),
+    Entry(LatentDiffusion, "diffusion models",
+          dict(dim=2, words=2, length=2, width=4, hidden=(5, 4)), prompted),
     Entry(DDPM, "diffusion models", dict(dim=3, steps=6, hidden=(6, 5))),
     Entry(ScoreNetwork, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(FlowMatching, "diffusion models", dict(dim=3, hidden=(6, 5))),

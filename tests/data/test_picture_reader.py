@@ -74,3 +74,11 @@ def test_bad_pictures_are_refused():
     for bad, error in ((np.zeros((2, 255)), "shape"), (np.full((1, 256), np.nan), "finite"), (np.zeros((0, 256)), "row")):
         with pytest.raises(ValueError, match=error):
             read(bad)
+
+
+def test_a_step_is_taken_only_if_it_fits_better(true_pictures, rng):
+    """More steps never leave more, also where a picture is far from every rendering."""
+    pictures = np.concatenate([rng.random((10, 256)), render(*(part[:10] for part in true_pictures))[:, ::-1]])
+    pairs, numbers = picture_reader._nearest(pictures)
+    left = [picture_reader._fit(pairs, numbers, pictures, steps)[1] for steps in range(8)]
+    assert (np.diff(left, axis=0) <= 0).all()

@@ -326,3 +326,10 @@ def test_init_has_the_scale_that_its_lines_name(model, widths, layer, factor, rn
     widths = getattr(model, widths)
     W, _ = mlp_views(model.init(rng)[:mlp_size(widths)], widths)[layer]
     assert W.std() == pytest.approx(factor * np.sqrt(2 / len(W)), rel=0.25)
+
+
+@pytest.mark.parametrize("options, log_s", [(dict(dim=2), -1.5), (dict(dim=2, prior=1), 0), (dict(dim=256, prior=1), -1),
+                                            (dict(dim=256), -1.5), (dict(dim=64, prior=1, sigma_data=0.3), 0)])
+def test_init_of_log_s(options, log_s, rng):
+    model = VAE(**options)
+    assert model.init(rng)[model.blocks["log_s"]] == np.float32(log_s)

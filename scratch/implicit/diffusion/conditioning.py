@@ -14,15 +14,12 @@ Checked in tests/implicit/diffusion/test_conditioning.py::test_gradient_in_every
 Checked in tests/implicit/diffusion/test_conditioning.py::test_learns_each_class_and_all_together
 Symbols: N batch, D data, C classes.  noise is (eps (N, D), sigma (N,), withheld (N,)).
 """
-from dataclasses import KW_ONLY, dataclass
-from functools import partial
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
 from scratch import checks
-from scratch.implicit.diffusion.completion import repaint
 from scratch.implicit.diffusion.denoiser import Diffusion
-from scratch.implicit.diffusion.samplers import heun
 
 WITHHELD = 0.2                       # of the rows: Ho and Salimans find 0.1 and 0.2 better than 0.5
 
@@ -40,10 +37,10 @@ class ConditionalDiffusion(Diffusion):
     """
     _: KW_ONLY
     classes: int = 2
-    context_dim = property(lambda self: self.classes)
+    context_dim: int = field(default=0, init=False)         # C
 
     def __post_init__(self):
-        checks.size(self.classes, "classes")
+        object.__setattr__(self, "context_dim", checks.size(self.classes, "classes"))
         super().__post_init__()
 
     def one_hot(self, label, n):
@@ -78,14 +75,14 @@ class ConditionalDiffusion(Diffusion):
 
     def sample(self, theta, n, rng, *, label=None, steps=32):
         """n rows (n, D) of p(x | label)."""
-        return self._from_noise(heun, theta, n, rng, steps, self.one_hot(label, checks.size(n, "n")))
+        return super().sample(theta, n, rng, context=self.one_hot(label, checks.size(n, "n")), steps=steps)
 
     def complete(self, theta, known, n, rng, *, label=None, steps=80, turns=16):
         """n rows (n, D) of p(x | label, known), as in denoiser.py."""
-        return self._from_noise(partial(repaint, known=known, rng=rng, turns=turns), theta, n, rng, steps,
-                                self.one_hot(label, checks.size(n, "n")))
+        context = self.one_hot(label, checks.size(n, "n"))
+        return super().complete(theta, known, n, rng, context=context, steps=steps, turns=turns)
 
     def log_prob(self, theta, x, *, label=None, steps=32):
         """log p(x | label) in nats, (N,)."""
         x = checks.rows(x, self.dim)
-        return self._log_prob(theta, x, steps, self.one_hot(label, len(x)))
+        return super().log_prob(theta, x, context=self.one_hot(label, len(x)), steps=steps)

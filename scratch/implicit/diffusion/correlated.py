@@ -49,7 +49,7 @@ class CorrelatedDiffusion(ConditionalDiffusion):
     _: KW_ONLY
     sigma_data: float = field(default=USUAL_STD, init=False)
     stds: tuple = None
-    frequencies = ()                                        # no sines of x: in 64 dimensions 512 inputs more
+    frequencies: tuple = field(default=(), init=False)      # no sines of x: in 64 dimensions 512 inputs more
 
     def __post_init__(self):
         dim = checks.size(self.dim, "dim")
