@@ -29,6 +29,14 @@ def test_negated_prompts_are_true_of_their_pictures(rng):
     assert abs(first - 1000) < 5 * np.sqrt(500) and latent.obeys(tokens, words).all()
 
 
+def test_what_obeys_a_negated_prompt_is_the_naive_rule(rng):
+    words, read = (sample(800, rng)[0] for _ in range(2))
+    tokens = latent.negated_prompts(words, rng)
+    for row, (style, _, shape, _), right in zip(tokens, read, latent.obeys(tokens, read)):
+        style, shape, (one, two, three) = WORDS["style"][style], WORDS["shape"][shape], text(row).split()
+        assert right == ((style != two and shape == three) if one == "not" else (style == one and shape != three))
+
+
 def test_a_bag_cannot_tell_what_a_not_belongs_to(rng):
     """The two prompts of the same words ask for different pictures."""
     words, _ = sample(500, rng)
