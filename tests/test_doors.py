@@ -22,7 +22,7 @@ from scratch.divergence import (closed_form, entropy, enumeration, gaussian_proj
                                 nearest_neighbor, plug_in, quadrature, variational)
 from scratch.family_tree import MODELS
 from scratch.implicit import dirac_gan, gan, objectives, optimal_discriminator, push_forward
-from scratch.implicit.diffusion import (chain, completion, editing, guidance, latent_diffusion, likelihood, processes,
+from scratch.implicit.diffusion import (chain, completion, editing, guidance, likelihood, processes,
                                          samplers, text)
 from scratch.learning import checkpoint, early_stopping, gradient_check, optimizers
 from scratch.learning.training import Diverged, Recipe, fit, train
@@ -278,7 +278,6 @@ def diffusion():
     yield "TextEncoder", text.TextEncoder, dict(words=3, width=4, length=3, attention=True)
     encoder = text.TextEncoder(3, width=4, length=3)
     yield "TextEncoder()", encoder, dict(theta=encoder.init(rng), tokens=np.ones((2, 3)))
-    yield "latent_std", latent_diffusion.latent_std, dict(rows=np.ones((4, 6)), dim=2)
     yield "mixture_jvp", likelihood.mixture_jvp, dict(law=law)
     levels = dict(sigma_min=0.01, sigma_max=10.0)
     yield "log_prob", likelihood.log_prob, dict(denoise_jvp=jvp, x=x, **levels, scale=1.0, steps=2)

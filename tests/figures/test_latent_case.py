@@ -17,16 +17,24 @@ def test_full_prompts_are_the_four_words(rng):
 
 
 def test_negated_prompts_are_true_of_their_pictures(rng):
-    words, _ = sample(2000, rng)
+    words, _ = sample(2000, rng, PROMPTED)
     tokens, first = latent.negated_prompts(words, rng), 0
     for row, (style, _, shape, _) in zip(tokens, words):
         style, shape, (one, two, three) = WORDS["style"][style], WORDS["shape"][shape], text(row).split()
         if one == "not":
-            assert two in WORDS["style"] and two != style and three == shape
+            assert two != style and three == shape and (two, three) in PROMPTED
         else:
-            assert one == style and two == "not" and three in WORDS["shape"] and three != shape
+            assert one == style and two == "not" and three != shape and (one, three) in PROMPTED
         first += one == "not"
     assert abs(first - 1000) < 5 * np.sqrt(500) and latent.obeys(tokens, words).all()
+
+
+def test_what_obeys_a_negated_prompt_is_the_naive_rule(rng):
+    words, read = (sample(800, rng)[0] for _ in range(2))
+    tokens = latent.negated_prompts(words, rng)
+    for row, (style, _, shape, _), right in zip(tokens, read, latent.obeys(tokens, read)):
+        style, shape, (one, two, three) = WORDS["style"][style], WORDS["shape"][shape], text(row).split()
+        assert right == ((style != two and shape == three) if one == "not" else (style == one and shape != three))
 
 
 def test_a_bag_cannot_tell_what_a_not_belongs_to(rng):
