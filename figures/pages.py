@@ -32,11 +32,13 @@ PICTURED = {"1": "ledger", "figures": "audit", "figure 1.1": "generative_and_dis
 
 def line(name):
     """What --list says of a figure."""
+    if name in runner.waiting():
+        return f"{name}\n    never computed: python -m figures {name} --studies"
     try:
         made = runner.stored(name)[1]
     except (OSError, ValueError) as error:
         return f"{name}\n    {type(error).__name__}: no result"
-    stale = "fresh" if runner.is_fresh(name) else "STALE, made by other code"
+    stale = "fresh" if runner.is_fresh(name) else "STALE: the code has changed since"
     return f"{name}\n    {runner.load(name).FINDING}\n    {made['seconds']:.0f} s on {made['date']}, {stale}"
 
 

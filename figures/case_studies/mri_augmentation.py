@@ -322,9 +322,9 @@ def choices(pilots):
 def claim(results):
     found = list(effects(results).items())
     (first, few), (last, many) = found[0], found[-1]
-    where, (low, high) = crossing(results)
-    return (f"Synthesis changes nats by {few[0]:+.3f} +- {few[1]:.3f} at {first} rows a class, {many[0]:+.3f} +- {many[1]:.3f} "
-            f"at {last:,}; it helps up to {where:.0f} ({low:.0f} to {high:.0f}).")
+    where, _ = crossing(results)
+    return (f"Added to turned rows, synthesis changes nats by {few[0]:+.3f} +- {few[1]:.3f} at {first} a class, "
+            f"{many[0]:+.3f} +- {many[1]:.3f} at {last:,}; it helps below {where:.0f}.")
 
 
 def checks(results):

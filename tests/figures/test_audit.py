@@ -19,7 +19,8 @@ def judged(name, **changes):
 
 
 @pytest.mark.parametrize("name, stored, changes, others", [
-    ("new_samples", "supported", dict(roads=lambda v: v + 1), "not supported"),
+    ("new_samples", "partly", dict(roads=lambda v: v + 1), "not supported"),
+    ("new_samples", "partly", dict(roads=lambda v: 0 * v), "supported"),
     ("copies", "partly", dict(copies=lambda v: 0 * v), "supported"),
     ("copies", "partly", dict(copies=lambda v: 0 * v + 0.5), "not supported"),
     ("density", "not supported", dict(mass=lambda v: v + 0.1), "supported"),
