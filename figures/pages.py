@@ -23,7 +23,7 @@ PLACES = {
     "figures": "figures/README.md",
     "figure 1.1": "scratch/discriminative/generative_classifier.py",
     "figure 1.2": "scratch/family_tree.py",
-    "case": "scratch/data/real.py scratch/data/tissue.py",
+    "case": "scratch/data/tissue.py scratch/implicit/diffusion/latent_diffusion.py scratch/implicit/wave_gan.py",
     "loop": "scratch/learning/training.py",
     "key": "scratch/divergence/README.md",
 }
