@@ -60,6 +60,7 @@ COMMANDS = {
     "python -m figures --list": "python -m figures --list gallery",
     "python -m figures --studies": "python -m figures --studies --help",
     "python -m figures --check": "python -m figures --check gallery",
+    "python -m figures --confirm COMMIT": "python -m figures --confirm HEAD gallery",
     "python -m tests.over_seeds 20": "python -m tests.over_seeds 1 tests/test_grid.py",
     "python -m tests.known_bugs B4": "python -m tests.known_bugs B4",
     'python -c "from scratch.family_tree import MODELS; print(*MODELS)"':
