@@ -15,9 +15,9 @@ SECTION = "case"
 FINDING = "Per second of training, latents give far more right pictures than pixels"
 SETTINGS = ("Network 384 x 3 in all arms; the autoencoder's seconds count; 64 principal components. Gray line: the seconds compared. Guidance 2; 400 fresh prompts a "
             "dot. Not-prompts: 800 of three words, right if style and shape obey. Distances: 400 pictures of each kind to the "
-            "30,000 prompted ones in training. Three seeds; bars: 1 s.e.")
+            "30,000 prompted ones in training. Three seeds (principal components: one); bars: 1 s.e.")
 
-SEEDS, SCALE = 3, 2.0
+SEEDS, SCALE = {"latent": 3, "bag": 3, "pixels": 3, "pca": 1}, 2.0
 SPACES = ("latent", "pca", "pixels")
 NAMES = {"latent": "latents", "pca": "principal\ncomponents", "pixels": "pixels"}
 POINTS = 200                                 # quantiles of the distances that are stored
@@ -25,7 +25,7 @@ POINTS = 200                                 # quantiles of the distances that a
 
 def parts(effort):
     """One a seed and arm."""
-    return [f"{kind} {seed}" for seed in range(1 if effort == "quick" else SEEDS) for kind in ("latent", "bag", "pca", "pixels")]
+    return [f"{kind} {seed}" for kind, seeds in SEEDS.items() for seed in range(1 if effort == "quick" else seeds)]
 
 
 def compute_part(part, effort, rng):
@@ -69,8 +69,8 @@ def memorization(model, seed, effort, n, rng):
 
 def gather(effort, parts):
     """Every measure of every arm, seeds in front."""
-    results = dict(seeds=len(parts) // 4)
-    for kind in ("latent", "bag", "pca", "pixels"):
+    results = dict(seeds=sum(name.startswith("latent") for name in parts))
+    for kind in SEEDS:
         found = [part for name, part in parts.items() if name.split()[0] == kind]
         results |= {f"{kind} {key}": np.float32([part[key] for part in found]) for key in found[0]}
     return results
@@ -102,7 +102,7 @@ def checks(results):
     took = {kind: results[f"{kind} seconds"][:, piece(kind)].mean() for kind in SPACES}
     return {
         "latents: at least 4 times the pixels' share, in every seed": bool((right(results, "latent") >= 4 * right(results, "pixels")).all()),
-        "latents above principal components, in every seed": bool((right(results, "latent") > right(results, "pca")).all()),
+        "latents above principal components": bool(right(results, "latent").min() > right(results, "pca").max()),
         "the other arms had at least 0.9 times the seconds": bool(min(took["pca"], took["pixels"]) > 0.9 * took["latent"]),
         "attention minus bag on not-prompts: at least 0.4, in every seed": bool((gain(results) >= 0.4).all()),
         "generated pictures are no nearer to the training ones than fresh ones: Z above -3": bool((results["latent z"] > -3).all()),
