@@ -11,9 +11,9 @@ from scratch.data.pictures import HELD_OUT, PAIRS, PROMPTED, SIDE, WORDS, draw_p
 SECTION = "case"
 FINDING = "Guidance makes the words right and the pictures less varied"
 SETTINGS = ("Known distribution of 16 x 16 pictures. VAE 256-512-256-16, 4,000 steps; diffusion 384 x 3 under a text encoder with "
-            "attention, 8,000 steps; 30,000 pictures. Three seeds of both trainings; 600 prompts a scale and seed, 400 "
-            "of pairs held out. Red frame: the reader finds another word. Clean: residual below the 99th percentile of "
-            "reconstructions. Bars: 1 s.e. of the seeds.")
+            "attention, 8,000 steps; 30,000 pictures. Purple: pairs of style and shape that no training prompt names. Red frame: "
+            "the reader finds another word. Clean: residual below the 99th percentile of reconstructions. Three seeds of all "
+            "trainings; for each and each scale 600 prompts, 400 of pairs held out; bars: 1 s.e.")
 
 SEEDS = 3
 SCALES = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -22,7 +22,8 @@ SHOWN = (1.0, 2.0, 4.0, 6.0)                 # the scales of the pictures
 PROMPTS = ("solid large moon left", "outlined large star right", "hatched large circle left", "soft small square left",
            "outlined small circle right", "hatched large cross right",
            "solid large star left", "hatched large moon right", "soft large circle right")     # the last three held out
-TRUTHS = 1000                                # true pictures for the reader, the autoencoder and the floors
+TRUTHS = 1000                                # true pictures for the reader and the autoencoder
+LATENTS = 2000                               # for a Frechet distance: with 600 two true sets are 0.24 apart
 
 
 def parts(effort):
@@ -34,40 +35,43 @@ def compute_part(part, effort, rng):
     """The ceiling, the floors, and everything against guidance, of one seed."""
     seed, quick = int(part.split()[1]), effort == "quick"
     model = latent.trained("latent", seed, effort)
-    results, limit, true = ceiling(model, 30 if quick else TRUTHS, rng)
+    results = ceiling(model, 30 if quick else TRUTHS, rng)
     for name, pairs, n in (("seen", PROMPTED, 600), ("held", HELD_OUT, 400)):
-        rows = [at_scale(model, pairs, scale, 12 if quick else n, limit, true, rng) for scale in SCALES]
+        rows = [at_scale(model, pairs, scale, 12 if quick else n, results["limit"], rng) for scale in SCALES]
         results |= {f"{name} {key}": np.array([row[key] for row in rows]) for key in rows[0]}
+    results |= distances(model, 30 if quick else LATENTS, rng)
     if seed == 0:
         results |= pictures(model, np.random.default_rng(4))
     return results
 
 
 def ceiling(model, n, rng):
-    """What the reader finds in true pictures and in reconstructions, the limit of clean ones, and true latents."""
+    """What the reader finds in true pictures and in reconstructions, the limit of clean ones."""
     words, numbers = sample(n, rng, PAIRS)
     x = render(words, numbers)
     mean, _ = model.encode(x)
     truth, copies = latent.reading(words, x), latent.reading(words, model.decode(mean))
     limit = np.quantile(copies.residual, 0.99)
-    first, second = (latents_of(model, n, rng) for _ in range(2))
     return dict(truth=truth.right.mean(), ceiling=copies.shares(limit), limit=limit,
-                floors=[latent.parameter_kl(truth), latent.parameter_kl(copies), latent.frechet(first, second[:600])]), limit, first
+                kl=[latent.parameter_kl(truth), latent.parameter_kl(copies)])
 
 
-def latents_of(model, n, rng):
-    """n latents z ~ q(z | x) of true pictures x of prompted pairs."""
-    mean, std = model.encode(render(*sample(n, rng, PROMPTED)))
-    return mean + std * rng.standard_normal(mean.shape)
-
-
-def at_scale(model, pairs, scale, n, limit, true, rng):
-    """Shares of pictures, of single words, KL of the numbers, Frechet distance of the latents, mean ink: of n fresh prompts."""
+def at_scale(model, pairs, scale, n, limit, rng):
+    """Shares of pictures, of single words, KL of the numbers, mean ink: of n fresh prompts."""
     words, _ = sample(n, rng, pairs)
-    z, x = model.paint(latent.full_prompts(words), rng, scale)
-    found = latent.reading(words, x)
+    found = latent.reading(words, model.paint(latent.full_prompts(words), rng, scale)[1])
     return dict(shares=found.shares(limit), each=found.each.mean(axis=0), kl=latent.parameter_kl(found),
-                frechet=latent.frechet(z, true), ink=found.numbers[:, 3].mean())
+                ink=found.numbers[:, 3].mean())
+
+
+def distances(model, n, rng):
+    """Frechet distances between n true latents z ~ q(z | x) and as many other true ones, or generated ones of each scale."""
+    true = []
+    for _ in range(2):
+        mean, std = model.encode(render(*sample(n, rng, PROMPTED)))
+        true.append(mean + std * rng.standard_normal(mean.shape))
+    generated = [model.paint(latent.full_prompts(sample(n, rng, PROMPTED)[0]), rng, scale)[0] for scale in SCALES]
+    return dict(floor=latent.frechet(*true), frechet=np.array([latent.frechet(z, true[0]) for z in generated]))
 
 
 def pictures(model, rng):
@@ -104,12 +108,13 @@ def product(results, name="held"):
 
 def claim(results):
     kl, low, high = results["seen kl"].mean(axis=0), SCALES[1], SCALES[-1]
-    return (f"At guidance {DOUBLE:g} all four words are right in {at(results, 'seen', DOUBLE).mean():.1%}, for pairs held out "
-            f"{at(results, 'held', DOUBLE).mean():.0%}; from {low} to {high:g} the KL rises from {kl[1]:.2f} to {kl[-1]:.2f} nats.")
+    return (f"At guidance {DOUBLE:g} all words are right in {at(results, 'seen', DOUBLE).mean():.1%}, "
+            f"{at(results, 'held', DOUBLE).mean():.0%} for pairs held out; from {low} to {high:g} KL rises from {kl[1]:.2f} to "
+            f"{kl[-1]:.2f} nats.")
 
 
 def checks(results):
-    shares, kl, frechet = (results[f"seen {key}"].mean(axis=0) for key in ("shares", "kl", "frechet"))
+    shares, kl, frechet = (results[key].mean(axis=0) for key in ("seen shares", "seen kl", "frechet"))
     two = SCALES.index(DOUBLE)
     return {
         "the reader is right on true pictures: at least 0.999": bool(results["truth"].mean() >= 0.999),
@@ -118,8 +123,9 @@ def checks(results):
         "right and clean: at least 0.88 at the best scale": bool(shares[:, 2].max() >= 0.88),
         "more words right at 2 than at 1, in every seed": bool((at(results, "seen", DOUBLE) > at(results, "seen", 1.0)).all()),
         "fewer clean at 6 than at 2, in every seed": bool((at(results, "seen", 6.0, 1) < at(results, "seen", DOUBLE, 1)).all()),
-        "KL and Frechet distance are least between 1 and 3, and at 6 more than twice that":
-            bool(0 < kl.argmin() < 4 and 0 < frechet.argmin() < 4 and kl[-1] > 2 * kl.min() and frechet[-1] > 2 * frechet.min()),
+        "KL is least between 1 and 3, and at 6 more than twice that": bool(0 < kl.argmin() < 4 and kl[-1] > 2 * kl.min()),
+        "Frechet distance is least below 2, and at 6 more than ten times that":
+            bool(frechet.argmin() < two and frechet[-1] > 10 * frechet.min()),
         "held-out pairs: at least 0.70 at scale 2": bool(at(results, "held", DOUBLE).mean() >= 0.70),
         "held-out pairs within 0.05 of the product of the single words' rates, at every scale":
             bool((np.abs(all_right(results, "held") - product(results)).mean(axis=0) < 0.05).all()),
@@ -139,7 +145,7 @@ def draw(results):
     top, bottom = fig.subfigures(2, 1, height_ratios=[2.3, 1])
     show(top, results)
     a, b, c, d = bottom.subplots(1, 4)
-    shares, floors = results["seen shares"], results["floors"].mean(axis=0)
+    shares, kl = results["seen shares"], results["kl"].mean(axis=0)
     curve(a, shares[..., 0], COLORS["diffusion"])
     curve(a, shares[..., 1], SECOND_DIFFUSION)
     curve(a, shares[..., 2], COLORS["truth"], ":")
@@ -148,13 +154,14 @@ def draw(results):
     labels(a, 0.05, (("all words right", COLORS["diffusion"]), ("clean", SECOND_DIFFUSION), ("both (dotted)", COLORS["truth"]),
                      ("words of reconstructions", COLORS["vae"])))
     curve(b, results["seen kl"], COLORS["diffusion"])
-    b.axhline(floors[1], color=COLORS["vae"], lw=1)
+    b.axhline(kl[1], color=COLORS["vae"], lw=1)
     b.set(title="KL of the four numbers (nats)", ylim=(0, None))
-    b.text(1, floors[1], "reconstructions", color=COLORS["vae"], fontsize=8, va="bottom")
-    curve(c, results["seen frechet"], COLORS["diffusion"])
-    c.axhline(floors[2], color=COLORS["truth"], lw=1)
+    b.text(1, kl[1], "reconstructions", color=COLORS["vae"], fontsize=8, va="bottom")
+    curve(c, results["frechet"], COLORS["diffusion"])
+    floor = results["floor"].mean()
+    c.axhline(floor, color=COLORS["truth"], lw=1)
     c.set(title="Frechet distance of latents", yscale="log", yticks=(0.1, 0.3, 1, 3), yticklabels=("0.1", "0.3", "1", "3"))
-    c.text(6, floors[2], "true latents", fontsize=8, va="bottom", ha="right")
+    c.text(6, floor, "true latents", fontsize=8, va="bottom", ha="right")
     c.minorticks_off()
     curve(d, all_right(results, "held"), COLORS["diffusion"])
     curve(d, product(results), COLORS["truth"], ":")
