@@ -9,7 +9,7 @@ import numpy as np
 from scipy.io import wavfile
 
 from figures import runner
-from figures.case_studies.wave_parts import MODELS
+from figures.case_studies.waveforms import SOUNDS
 from figures.store import HERE
 from scratch.data.vowels import DIM
 
@@ -50,11 +50,8 @@ def write(path, y):
 
 
 def files(results):
-    """{name: periods} of all sound files: the distribution, each model's samples, and two morphs."""
-    found = {"vowels truth": results["true_samples"]}
-    found |= {f"vowels {name}": x for name, x in zip(MODELS, results["samples"])}
-    found |= {f"morph {name}": x for name, x in zip(("wave gan", "dense gan", "vae"), results["morph"])}
-    return {name.replace(" ", "_") + ".wav": x for name, x in found.items()}
+    """{name: periods} of all sound files: the distribution, each model's samples, and three morphs."""
+    return dict(zip(SOUNDS, (results["true_samples"], *results["samples"], *results["morph"])))
 
 
 def main():
