@@ -19,9 +19,9 @@ speech.)  The source is flat, as after pre-emphasis: to hear a clip, play y_t = 
 Whitening.  Let b be the standard deviation of the noise in e, and S = L L^T the covariance of eight samples of the
 filter's output for white noise of variance 1.  The matrix W of filter f makes that output white:
 
-    (W x)_t = (L^-1 (x_0 ... x_7))_t for t < 8,    (W x)_t = sum over i of a_i x_(t-i) for t >= 8     (4)
+    (W x)_t = (L^-1 (x_0 ... x_7))_t for t < 8,    (W x)_t = sum of a_i x_(t-i), i = 0 ... 8, for t >= 8  (4)
 
-The response m to the pulses is periodic.  Its W m is known for t < 8 from m, and for t >= 8 it is the pulses
+The response m to the pulses is periodic.  For t < 8, W m is L^-1 (m_0 ... m_7), and for t >= 8 it is the pulses
 themselves.  So under a hypothesis h = (filter, P, j), or (filter, whispered) with m = 0,
 
     log p(x | h) = - D/2 log(2 pi b^2) - log det L - |W x - W m|^2 / (2 b^2)                          (5)

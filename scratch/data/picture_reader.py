@@ -1,21 +1,21 @@
 """Reading a picture: which words and numbers made it, and how far it is from the nearest picture of the distribution.
 
 Nearest rendering.  Each of the 24 pairs of style and shape is rendered on a grid of centers and radii with ink 1.
-The best ink for a picture p and a rendering R is <p, R> / |R|^2, and it leaves
+The best ink for a picture p and a rendering R is a = <p, R> / |R|^2, and it leaves
 
     |p - a R|^2 = |p|^2 - (<p, R> / |R|)^2                                                   (1)
 
-so the nearest rendering of a pair has the largest <p, R> / |R|, one matrix product for all of them.
+so with an ink a > 0 the nearest rendering of a pair has the largest <p, R> / |R|, one matrix product for all of them.
 
-Gauss-Newton.  From there the four numbers m = (x, y, radius, ink) minimize |e|^2, e = p - render(m), with the
-derivative J of the renderer and a damping l as in Levenberg and Marquardt:
+Gauss-Newton.  From there, with ink 1, the four numbers m = (x, y, radius, ink) minimize |e|^2, e = p - render(m).
+With the derivative J of the renderer and a damping l as in Levenberg and Marquardt:
 
     step = (J^T J + l diag(J^T J))^-1 J^T e                                                  (2)
 
 A step that makes |e| smaller is taken and l falls, otherwise l grows.  This is done for the CANDIDATES nearest
-pairs.  The pair with the smallest |e| is refined from several starts, because (2) can stop early: a thin straight
-border that leaves a row of pixels changes all of them at once.  Style and shape are the words of this pair; size
-and place are those whose range is nearest to the radius and to x.
+pairs.  The pair with the smallest |e| is refined from several starts, because (2) can stop early: where a border is
+parallel to the grid and passes from one row of pixels to the next, the derivative jumps in the whole row at once.
+Style and shape are the words of this pair; size and place are those whose range is nearest to the radius and to x.
 
 A picture that is no rendering, such as a generated one, gets the words and numbers of the rendering that fits it
 best, however bad the fit.  Its residual, the root mean square of e over the pixels, says how bad.  The numbers may
@@ -34,12 +34,12 @@ from scratch import checks
 from scratch.data.pictures import PAIRS, RADIUS, SIDE, X, Y, rendering
 
 GRID = 13                                    # points a number: steps of 0.055, below half a pixel; by hand
-MARGIN = 0.04                                # by which the grid exceeds the ranges
+MARGIN = 0.04                                # by which the grid exceeds the ranges; by hand, not swept
 CANDIDATES = 3                               # by hand; of 3,000 true pictures all have their pair among the first two
 ROUGH, FINE = 6, 12                          # steps (2) for all candidates, and for the best; by hand
 STARTS = 0.03 * np.array([[0, 0, 0, 0], *np.eye(4)[:3], *-np.eye(4)[:3]])    # around the best, by hand: 0.015 to 0.045
-SMALLEST = 0.05                              # radius, so that a step cannot turn a shape inside out
-DAMPING = 1e-2                               # l at the start
+SMALLEST = 0.05                              # radius, so that a step cannot turn a shape inside out; by hand, not swept
+DAMPING = 1e-2                               # l at the start; by hand, not swept, as the factor 10 by which it changes
 NOTHING = 1e-12                              # keeps (2) solvable where a number changes nothing, as with ink 0
 CHUNK = 500                                  # pictures at a time, for memory
 
@@ -86,10 +86,10 @@ def _renderings():
 def _nearest(pictures):
     """The CANDIDATES nearest pairs (n, C), places in PAIRS, and the numbers of their nearest renderings (n, C, 4)."""
     grid, directions = _renderings()
-    fit = (pictures.astype(np.float32) @ directions.T).reshape(len(pictures), len(PAIRS), -1)   # <p, R> / |R|
+    fit = (pictures.astype(np.float32) @ directions.T).reshape(len(pictures), len(PAIRS), -1)   # (1)
     place = fit.argmax(axis=2)                                                    # (n, 24)
     fit = np.take_along_axis(fit, place[..., None], axis=2)[..., 0]
-    pairs = np.argsort(-fit, axis=1)[:, :CANDIDATES]                              # (1)
+    pairs = np.argsort(-fit, axis=1)[:, :CANDIDATES]
     numbers = grid[np.take_along_axis(place, pairs, axis=1)]
     return pairs, numbers
 

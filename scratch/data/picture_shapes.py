@@ -13,11 +13,11 @@ distance to the nearest piece of the border, and the sign says whether p is insi
                     |p' - e - s (f - e)|,   s = clip(Re(conj(f - e) (p' - e)) / |f - e|^2, 0, 1)   (3)
                 p' is inside if it lies in a triangle 0, e, f, that is, left of its three sides:
                     Im(conj(e) p') >= 0,   Im(conj(f - e) (p' - e)) >= 0,   Im(conj(f) p') <= 0    (4)
-    moon        the unit disk without the disk of radius R around b > 0.  The two circles meet in
-                    k = (1 - R^2 + b^2) / (2 b) + i sqrt(1 - (Re k)^2), and in conj(k)       (5)
-                because |k| = 1 and |k - b| = R.  Of the unit circle p / |p| is nearest if the other disk does
+    moon        the unit disk without the disk of radius R around b > 0.  The two circles meet in the two ends
+                    k +- i sqrt(1 - k^2),   k = (1 - R^2 + b^2) / (2 b)                      (5)
+                which are 1 from 0 and R from b.  Of the unit circle p / |p| is nearest if the other disk does
                 not cover it.  Of the other circle b + R (p - b) / |p - b| is nearest if the unit disk covers
-                it.  Otherwise the arc's nearest point is its end on the side of p, k or conj(k).         (6)
+                it.  Otherwise the arc's nearest point is its end on the side of p.                       (6)
 
 Gradient.  If q is the nearest point of the border, grad d = (p - q) / |p - q| outside and minus that inside,
 as a complex number again.  For (2) it is conjugated and rotated back.
@@ -30,7 +30,7 @@ from itertools import pairwise
 
 import numpy as np
 
-NOTHING = 1e-300                             # keeps 0 / 0 away in the middle and on the border: the gradient is 0 there
+NOTHING = 1e-300                             # no 0 / 0 in the middle and on the border: the gradient is 0 there
 MOON_RADIUS, MOON_SHIFT = 0.75, 0.55         # R and b, by hand
 
 

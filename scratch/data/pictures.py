@@ -10,23 +10,25 @@ Picture.  picture_shapes.py has the signed distance d_1 of each shape of radius 
     d(p) = r d_1((p - c) / r)                                                                (1)
     D = d                                              solid, soft                           (2)
       = |d + t/2| - t/2                                outlined: only the outer t of the shape   (3)
-      = max(d, |v| - h/3)                              hatched: stripes at every h; v in [-h/2, h/2] is
-                                                         the place across the nearest one, from its middle   (4)
+      = max(d, |v| - h/3)                              hatched: stripes of width 2h/3 at distances h, one through c;
+                                                         v is how far p is from the middle of its nearest stripe  (4)
     a pixel around p is  a clip(1/2 - D(p) / w, 0, 1)                                        (5)
 
-In (5) w is one pixel, and four in soft.  With one, a pixel that is cut by a border along the grid shows the share
-of it that lies inside (antialiasing).  D in (4) has the sign of the distance to the striped shape, and is never larger.
+In (5) w is one pixel, and four in soft.  If it is one, a pixel on a border parallel to the grid shows the share of it
+that lies inside (antialiasing).  In (4) v has a sign, and lies in [-h/2, h/2].  D then has the sign of the distance to
+the striped shape, and |D| is at most that distance.
 
 Derivative.  With u = (p - c) / r and the gradient g of d_1 at u, the chain rule in (1) gives
 
     dd/dc = -g,      dd/dr = d_1 - u . g                                                    d(1)
     dD = sign(d + t/2) dd in (3).  In (4) D follows the larger of the two; the stripe's distance has
     dD/dc = - sign(v) times the direction of v, and dD/dr = 0                               d(4)
+    d pixel = -a/w dD where 0 < pixel < a, and clip(...) da everywhere                      d(5)
 
 Source: none; the distribution is our own.
 Checked in tests/data/test_pictures.py::test_a_picture_is_the_loop_over_its_pixels
 Checked in tests/data/test_pictures.py::test_derivative_is_the_difference_quotient
-Symbols: N pictures, D = 256 pixels, row by row from the top.  Lengths are in units of half a picture.
+Symbols: N pictures of 256 pixels, row by row from the top.  Lengths are in units of half a picture.
 """
 import numpy as np
 

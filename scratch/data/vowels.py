@@ -21,7 +21,7 @@ y_t = x_t + 0.95 y_(t-1).  All vowels are equally likely, and white noise of sta
     p(x) = 1/10 sum_v integral over u of N(x; m(v, u), s^2 I) du                                      (4)
     r(v, u | x) = N(x; m(v, u), s^2 I) / (10 p(x)),   the posterior of vowel and u                    (5)
     score      = (E[m | x] - x) / s^2,   E[m | x] = sum_v integral of r(v, u | x) m(v, u) du          (6)
-    E[x0 | x0 + sigma eps = x] = M + s^2 / (s^2 + sigma^2) (x - M),   M = E[m | x] at noise
+    E[x0 | x0 + sigma eps = x] = m' + s^2 / (s^2 + sigma^2) (x - m'),   m' = E[m | x] at noise
                                  (s^2 + sigma^2)^(1/2)                                                (7)
 
 The integrals are midpoint sums of 512 nodes.  Given x and v, u has a standard deviation of 0.002 to 0.01, at least
@@ -174,7 +174,7 @@ class Wavetables:
         return DIM * (log(self.noise) + log(2 * pi) / 2)
 
     def _posterior(self, x):
-        """log p(x) (N,) and r at the nodes (N, M), for a few rows."""
+        """log p(x) (N,) and r / nodes at the nodes (N, M), which sum to 1, for a few rows."""
         joint = (x @ self.clean.T) / self.noise ** 2                              # log N, but for what all m share
         peak = joint.real.max(axis=1, keepdims=True)
         r = np.exp(joint - peak)

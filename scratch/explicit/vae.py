@@ -21,7 +21,7 @@ Loss.  The evidence lower bound (ELBO) lies KL(q(z | x) || p(z | x)) below log p
     ELBO = - reconstruction - KL                                                               (4)
     reconstruction = - E_q log p(x | z) ~= - 1/k sum_i log p(x | z_i)                          (5)
     KL = KL(q(z | x) || p(z))          in closed form for N(0, I), otherwise from the k draws  (6)
-    loss = mean over rows of reconstruction + beta KL                                          (7)
+    loss = mean over rows of (reconstruction + beta KL)                                        (7)
 
 (Kingma and Welling 2014, "Auto-Encoding Variational Bayes", eqs. 3 and 10).  beta = 1 gives minus
 the ELBO; other values give the KL another weight (Higgins et al. 2017, "beta-VAE").

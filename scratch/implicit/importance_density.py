@@ -6,16 +6,17 @@ smoothed_density.py computes (1) on a grid of z, which is possible for one or tw
 With more of them, z is drawn where the integrand of this x is large.
 
 Modes.   Of many z from p the J best are starts, each with its component (mu, std) of p.  From each the
-Levenberg-Marquardt method goes downhill in
+Levenberg-Marquardt method minimizes
     f(z) = 1/2 |x - G(z)|^2 / s^2 + 1/2 |(z - mu) / std|^2                                (2)
-Laplace.  With the Jacobian A = dG/dz of the mode z_j, the second derivative of f without G'' is
-    H_j = A^T A / s^2 + diag(1 / std^2)                                                   (3)
+    df/dz = A (G(z) - x) / s^2 + (z - mu) / std^2,    A (L, D) with A_ld = dG_d / dz_l   d(2)
+Laplace.  The second derivative of f at the mode z_j without G'' is
+    H_j = A A^T / s^2 + diag(1 / std^2)                                                   (3)
 Weights. The proposal r is a mixture of J Student distributions, at z_j with the scale matrix H_j^-1.
 Their tails are heavier than Gaussian ones, so that the weights below vary less:
     q(x) ~= mean over draws z_i of r of  w_i,   w_i = p(z_i) N(x; G(z_i), s^2 I) / r(z_i)  (4)
-(4) is unbiased where r > 0.  Its logarithm is too small on average, by half the relative variance,
-so that a KL(p || q) comes out too large.  With v the relative variance of w and S draws,
+(4) is unbiased, because r > 0 everywhere.  With v the relative variance of w and S draws,
     stderr of log q = sqrt(v / S),   effective draws = S / (1 + v)                        (5)
+Log q is too small on average, by about v / (2 S), and so a KL(p || q) is too large by as much.
 A mode that no start has found is missed, and (5) does not show it.
 Source: for variational autoencoders Wu et al. 2017, "On the Quantitative Analysis of Decoder-Based Generative
 Models", who anneal from p(z).  Modes with Laplace's approximation, in place of annealing, are our own choice.
@@ -39,7 +40,7 @@ APART = 0.3
 MODES = 16                     # J
 STEPS = 20                     # of Levenberg-Marquardt
 FREEDOM = 5.0                  # degrees of freedom of the Student distributions
-EVEN = 0.2                     # the share of r that is the same for all modes; the rest goes by their Laplace masses
+EVEN = 0.2                     # the share of r that is the same for all modes; the rest goes as exp(-f) det(H)^(-1/2)
 PAIRS = 2 ** 22                # pairs of a row and a start at once, which bounds the memory
 
 
@@ -55,8 +56,8 @@ def log_prob(model, theta, x, rng, *, draws=512):
     """Weighted for rows x (N, D) of a GAN with output_noise > 0."""
     theta, x = checks.inputs(model, checks.flat(theta, model.size).astype(float), x)
     rng, draws, s = checks.generator(rng), checks.size(draws, "draws", minimum=2), model.output_std(theta)
-    if not s > 0:
-        raise ValueError("a density needs output_noise > 0")
+    if not s > 0 or getattr(model, "shifted", False):       # with shifts (1) is a mean over them
+        raise ValueError("a density needs output_noise > 0 and waveforms that are not shifted")
     prior = _prior(model, theta)
     z, H, f = modes(lambda z: model.generate(theta, z), *prior, s, x, rng)
     log_w = np.concatenate([_log_weights(model, theta, prior, s, *row, draws, rng)[None] for row in zip(x, z, H, f)])
@@ -133,7 +134,7 @@ def _log_weights(model, theta, prior, s, x, centers, H, f, draws, rng):
     """log w_i (S,) of one row x (D,), whose modes are centers (J, L)."""
     L, factor = len(centers[0]), np.linalg.cholesky(H)                            # H = factor factor^T
     half_log_det = np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)      # (J,)
-    mass = np.exp(-f - half_log_det - np.max(-f - half_log_det))                  # Laplace's
+    mass = np.exp(-f - half_log_det - np.max(-f - half_log_det))                  # Laplace's, as if all std were equal
     share = (1 - EVEN) * mass / mass.sum() + EVEN / len(mass)
     j = rng.choice(len(mass), size=draws, p=share)
     e = rng.standard_normal((draws, L)) * np.sqrt(FREEDOM / rng.chisquare(FREEDOM, size=draws))[:, None]

@@ -14,7 +14,7 @@ Loss.    That of gan.py with the discriminator of wave_gan.py, which reads the m
 
 Gradient.   x is linear in h, and (2) is a correlation backwards:
     dh_i = sum over t of dx_t u_(t-i) / sqrt(T)                                          d(2)
-Both are products of spectra, of a length without wrap-around.
+Both are products of spectra, of a length at which the wrap-around does not reach the clip.
 
 Checked in tests/implicit/test_source_filter_gan.py::test_a_clip_is_the_filtered_source
 Checked in tests/implicit/test_source_filter_gan.py::test_filtering_and_its_pullback_are_transposes

@@ -22,7 +22,7 @@ there; r = 2).  Here the roll is circular and one number serves a layer for the 
 
 Checked in tests/implicit/test_wave_gan.py::test_both_networks_are_naive_loops
 Checked in tests/implicit/test_wave_gan.py::test_each_block_is_the_gradient_of_its_players_own_loss
-Symbols: N batch, T = D samples a waveform, L latent, F features of z, C_i channels, s strides, P parameters.
+Symbols: N batch, T = D samples, L latent, F features of z, C_i channels, s strides, in (3) a std, P parameters.
 """
 from dataclasses import KW_ONLY, dataclass, field, replace
 from itertools import pairwise
@@ -121,6 +121,12 @@ class WaveGAN(GAN):
         weights = self._parts(self.split(theta)[0])[0]
         z = checks.rows(z, self.latent, "z").astype(weights.dtype, copy=False)
         return convnet(weights, sines(z, self.latent_frequencies)[0], self.generator_layers)[0]
+
+    def log_prob(self, theta, x):
+        """log q(x) in nats, (N,), as in gan.py.  With `shifted` it is a mean over shifts, and is not computed."""
+        if self.shifted:
+            raise ValueError("shifted waveforms have no log_prob: align the rows, and use a model without shifts")
+        return super().log_prob(theta, x)
 
     @property
     def generator_layers(self):

@@ -9,7 +9,7 @@ With h_0 = x, layer l = 1 ... L computes
 before and after are linear, and primes are their transposes.  They have no parameters, and so the
 equations of dense.py hold with them at the places where sizes change.
 
-Gradient.  e_l = after'(da_l) is the gradient in the product.
+Gradient.  e_l = after'(da_l) is the gradient in the product, de in convolution.py.
 
     d(2)  da_l = dh_l silu'(a_l)
     d(1)  dW_l = before(h_(l-1))^T e_l,     db_l = sum of the rows of da_l,     dh_(l-1) = before'(e_l W_l^T)

@@ -15,7 +15,8 @@ Layers.    h (T, C) is a layer's input, W (in, out) its matrix, b one number a c
     (4)  transposed    a = overlap(h W) + b                  (T, C) -> (T s, O)
     (5)  dense         a = (mean of h over time) W + b       (T, C) -> (O);   T = 1: no mean
 
-So each layer is a = after(before(h) W) + b, where before and after are (1), (2), a mean, or nothing.
+So each layer is a = after(e) + b with the product e = before(h) W, where before and after are (1), (2), a mean, or
+nothing.  As in all deep learning the kernel is not flipped: (3) is what signal processing calls a correlation.
 
 Gradient.  Write ' for the transpose of a linear map: columns' = overlap, overlap' = columns.
 
@@ -67,8 +68,8 @@ def _taken(blocks, places, inside):
 
 @lru_cache(maxsize=None)
 def _places(n, m, circular):
-    """The block of x that is part j of column t, and whether it is inside: (n, m) each.  Then the part of a column,
-    as a place in (n, m), that lands on block i, one for each j, and whether it is inside: (m, n) each."""
+    """The block of s samples of x that is part j of column t, and whether it is inside: (n, m) each.  Then the part of
+    a column, as a place in (n, m), that lands on block i, one for each j, and whether it is inside: (m, n) each."""
     t, j = np.arange(n)[:, None], np.arange(m)
     block, column = t + j - (m - 1) // 2, t - j + (m - 1) // 2
     inside, landing = ((at >= 0) & (at < n) | circular for at in (block, column))

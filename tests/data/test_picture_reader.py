@@ -28,6 +28,12 @@ def test_every_pair_is_read(rng):
         np.testing.assert_array_equal(read(render(words, parameters))[0], words)
 
 
+def test_size_and_place_between_the_ranges_are_those_of_the_nearest():
+    """Small ends at 0.48 and large begins at 0.58; left ends at -0.02 and right begins at 0.02."""
+    words = np.array([[0, 0, 0, 0], [0, 1, 0, 1]])
+    np.testing.assert_array_equal(read(render(words, np.array([[-0.01, 0, 0.51, 1], [0.01, 0, 0.55, 1]])))[0], words)
+
+
 def test_a_picture_with_noise_is_read_as_its_least_squares_fit(true_pictures, rng):
     words, parameters = (part[:30] for part in true_pictures)
     noisy = render(words, parameters) + 0.03 * rng.standard_normal((30, 256))

@@ -58,11 +58,13 @@ def test_a_mode_is_where_the_height_is_flat(rng):
     model, theta, _ = linear(rng, 4, 1)
     x = model.sample(theta, 5, rng)
     A = np.array([model.generate(theta, e[None])[0] for e in np.eye(4)])
-    z, H, f = modes(lambda z: model.generate(theta, z), np.zeros((1, 4)), np.ones((1, 4)), 0.3, x, rng)
-    exact = np.linalg.solve(A @ A.T / 0.09 + np.eye(4), A @ x.T / 0.09).T
+    mu, std = 0.3 * rng.normal(size=(1, 4)), np.exp(0.3 * rng.normal(size=(1, 4)))
+    z, H, f = modes(lambda z: model.generate(theta, z), mu, std, 0.3, x, rng)
+    exact_H = A @ A.T / 0.09 + np.diag(std[0] ** -2)
+    exact = np.linalg.solve(exact_H, A @ x.T / 0.09 + (mu / std ** 2).T).T
     np.testing.assert_allclose(z, np.broadcast_to(exact[:, None], z.shape), atol=1e-5)
-    np.testing.assert_allclose(H, np.broadcast_to(A @ A.T / 0.09 + np.eye(4), H.shape), rtol=1e-5, atol=1e-5)
-    heights = 0.5 * np.sum((x - exact @ A) ** 2, axis=1) / 0.09 + 0.5 * np.sum(exact ** 2, axis=1)
+    np.testing.assert_allclose(H, np.broadcast_to(exact_H, H.shape), rtol=1e-5, atol=1e-5)
+    heights = 0.5 * np.sum((x - exact @ A) ** 2, axis=1) / 0.09 + 0.5 * np.sum(((exact - mu) / std) ** 2, axis=1)
     np.testing.assert_allclose(f, np.repeat(heights[:, None], z.shape[1], axis=1), rtol=1e-6)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from scratch.data.vowels import Wavetables
+from scratch.implicit import importance_density
 from scratch.implicit.gan import GAN, non_saturating, one_centered, relativistic, wasserstein, zero_centered
 from scratch.implicit.wave_gan import WaveGAN
 from scratch.kernels.convnet import convnet_views
@@ -133,6 +134,24 @@ def test_a_pooled_discriminator_does_not_see_a_shift_by_the_product_of_the_strid
         model, theta, x, _ = start(rng, pool=pool)
         assert np.allclose(model.logits(theta, x), model.logits(theta, np.roll(x, 4, axis=1)), rtol=1e-12) == pool
         assert not np.allclose(model.logits(theta, x), model.logits(theta, np.roll(x, 2, axis=1)), rtol=1e-6)
+
+
+def test_init_has_the_scales_of_gan(rng):
+    model = WaveGAN(64)
+    theta = model.init(rng)
+    for name, std in {"generator W1": 3 * np.sqrt(2 / 20), "generator W2": np.sqrt(2 / 128)}.items():
+        part = theta[model.blocks[name]]
+        assert part.std() == pytest.approx(std, rel=5 / np.sqrt(2 * part.size))
+    assert abs(theta[model.blocks["generator b1"]].std() - 3) < 5 * 3 / np.sqrt(2 * 128)
+    np.testing.assert_allclose(theta[model.blocks["prior log_std"]], np.log(0.5), rtol=1e-6)
+
+
+def test_the_density_of_shifted_waveforms_is_refused(rng):
+    """It is a mean over all shifts, which neither quadrature nor importance sampling takes."""
+    model, theta, x, _ = start(rng, shifted=True)
+    for call in (lambda: model.log_prob(theta, x), lambda: importance_density.log_prob(model, theta, x, rng)):
+        with pytest.raises(ValueError, match="shifted"):
+            call()
 
 
 def test_with_one_latent_cell_the_density_is_a_gaussian_around_the_waveform(rng):

@@ -21,7 +21,7 @@ import numpy as np
 from scratch import checks
 from scratch.implicit.diffusion.denoiser import Diffusion
 
-WITHHELD = 0.2                       # of the rows: Ho and Salimans find 0.1 and 0.2 better than 0.5
+WITHHELD = 0.2                       # of the rows; by hand: Ho and Salimans find 0.1 and 0.2 better than 0.5
 
 
 @dataclass(frozen=True)

@@ -17,13 +17,13 @@ N(0, s^2 I), and the decoder f as linear around D, with J = df/dz of the known p
     D'  = D + (J^T J + std^2 / r^2 I)^-1 J^T (y - f(D))                                        (3)
 
 a damped Gauss-Newton step towards the known pixels.  As the noise falls r does too, and D' keeps closer to D.
-(3) is exact for one Gaussian and a linear decoder.  It is the method of Song et al. 2023,
+(3) is exact for z0 ~ N(0, s^2 I) and a linear decoder.  It is the method of Song et al. 2023,
 "Pseudoinverse-Guided Diffusion Models for Inverse Problems", section 3, without the Jacobian of D and
 with a decoder in place of a matrix.  Stable Diffusion's latents are a small picture, whose known part can be put
 back after each step (completion.py).  Latents that are no picture need the decoder.
 Checked in tests/implicit/diffusion/test_editing.py::test_image_to_image_keeps_what_the_noise_does_not_hide
 Checked in tests/implicit/diffusion/test_editing.py::test_known_pixels_are_gaussian_conditioning
-Symbols: N rows, L latent coordinates, D also the denoiser, K known pixels.
+Symbols: N rows, L latent coordinates, D the denoiser and its value at z, K known pixels.
 """
 import numpy as np
 

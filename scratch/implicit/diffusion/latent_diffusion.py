@@ -1,7 +1,7 @@
 """Latent diffusion: a diffusion model of an autoencoder's latents under a prompt, as in Stable Diffusion.
 
 Two stages.  A variational autoencoder is trained first, and gives each picture x a distribution of
-latents, q(z | x) = N(m, diag std^2).  It is then left alone.  A diffusion model (denoiser.py) learns
+latents, q(z | x) = N(m, diag std^2).  Its parameters are then fixed.  A diffusion model (denoiser.py) learns
 p(z | prompt), and the decoder turns its z into pictures.  This file is the second stage.  A row of its
 data holds m, std and the words of a prompt.
 
@@ -13,10 +13,10 @@ In training the whole prompt of some rows, chosen at random, is withheld: then c
 E[z0 | z].  Both are needed for guidance (guidance.py, eq. 3), whose scale 1 is p(z | prompt).
     D = zhat_negative + scale (zhat_prompt - zhat_negative)                                    (3)
 
-Usually the negative prompt is the empty one.  Its words are what the picture is to have less of.
+Usually the negative prompt is the empty one.  If it has words, the picture has less of what they name.
 
 Loss.    z0 = m + std fresh,    fresh ~ N(0, I) drawn anew in each step                        (4)
-         L  = the mean square of denoiser.py at z0, sigma, eps
+         loss = the mean square of denoiser.py at z0, sigma, eps
 
 Gradient.  The denoiser's pullback (vector-Jacobian product) gives dnetwork and dc, and that of (1)
 turns dc into dtext.  m, std and the words are data and have no gradient.
@@ -44,7 +44,7 @@ from scratch.implicit.diffusion.text import TextEncoder
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import Recipe
 
-WITHHELD = 0.15                          # of the prompts; Ho and Salimans find 0.1 and 0.2 better than 0.5
+WITHHELD = 0.15                          # of the prompts; by hand: Ho and Salimans find 0.1 and 0.2 better than 0.5
 LOWEST, HIGHEST = 0.01, 20.0             # noise levels of sampling in units of sigma_data; by hand
 
 

@@ -20,7 +20,7 @@ tangent (Jacobian-vector product) are
 
 Checked in tests/implicit/diffusion/test_network.py::test_pullback_in_every_parameter_and_input
 Checked in tests/implicit/diffusion/test_network.py::test_tangent_is_the_derivative_along_x_dot
-Symbols: N batch, D data, F frequencies of x, W frequencies of the level, C context, P parameters.
+Symbols: N batch, D data, F and W frequencies of x and of the level, C context (in (3), (4): cosines), P parameters.
 """
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

@@ -44,6 +44,15 @@ def test_samples_with_known_pixels_follow_the_posterior(rng):
     assert np.abs(np.cov(z.T) - covariance).max() < 5 * S ** 2 * np.sqrt(2 / n) + 0.01
 
 
+def test_image_to_image_of_a_gaussian_scales_what_it_starts_from(rng):
+    """The ODE of N(0, S^2 I) is linear: from sigma to 0 it multiplies by S / sqrt(S^2 + sigma^2)."""
+    z = S * rng.standard_normal((5, 3))
+    for sigma in (0.1, 1.0, 5.0):
+        noisy = z + sigma * np.random.default_rng(1).standard_normal(z.shape)
+        new = image_to_image(LAW.denoise, z, sigma, np.random.default_rng(1), steps=300)
+        np.testing.assert_allclose(new, S / np.hypot(S, sigma) * noisy, rtol=1e-3)      # what 300 steps leave
+
+
 # ---- 3 what noise hides and what it leaves ----
 
 def test_image_to_image_keeps_what_the_noise_does_not_hide(rng):

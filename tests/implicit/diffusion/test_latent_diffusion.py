@@ -5,7 +5,9 @@ import pytest
 
 from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.family_tree import prompted
+from scratch.implicit.diffusion import latent_diffusion
 from scratch.implicit.diffusion.latent_diffusion import HIGHEST, WITHHELD, LatentDiffusion, latent_std
+from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.implicit.diffusion.text import TextEncoder
 from scratch.learning.gradient_check import directional_error, gradient_error
 from scratch.learning.training import fit
@@ -51,10 +53,11 @@ def test_a_withheld_prompt_has_no_effect_and_others_have(rng):
 
 
 def test_prompts_are_withheld_whole_and_latents_drawn_anew(rng):
-    _, sigma, withheld, fresh = MODEL.draw_noise(rng, 40_000)
+    eps, sigma, withheld, fresh = MODEL.draw_noise(rng, 40_000)
     for part in (withheld, withheld[sigma > np.median(sigma)]):
         assert abs(part.mean() - WITHHELD) < 5 * np.sqrt(WITHHELD * (1 - WITHHELD) / len(part))
     assert fresh.shape == (40_000, 3) and abs(fresh.std() - 1) < 5 / np.sqrt(2 * fresh.size)
+    assert abs(np.mean(fresh * eps)) < 5 / np.sqrt(fresh.size)                    # and not the noise of the diffusion
 
 
 def test_the_scale_of_latents_is_that_of_their_draws(rng):
@@ -103,6 +106,18 @@ def test_one_prompt_for_all_rows_is_the_same_for_each_and_for_many(rng):
     none = MODEL.log_prob(theta, z, steps=2)
     np.testing.assert_allclose(log_p[2], none[2], rtol=1e-9)                      # the empty prompt
     assert np.abs(np.delete(log_p - none, 2)).min() > 1e-4
+
+
+def test_samples_are_heun_on_the_guided_denoiser(rng, monkeypatch):
+    """From noise with the variance of noise and data.  At the true HIGHEST the share of the data is 0.1 %."""
+    monkeypatch.setattr(latent_diffusion, "HIGHEST", 1.5)
+    theta, words = random_theta(MODEL, rng), np.array([1, 3, 0])
+    start = 0.8 * np.sqrt(1.5 ** 2 + 1) * np.random.default_rng(1).standard_normal((4, 3))
+    for scale in (0.0, 1.0, 2.5):
+        expected = heun(MODEL.guided(theta, MODEL.context(theta, words, 4), scale=scale), start,
+                        0.8 * karras_sigmas(5, 0.01, 1.5))
+        np.testing.assert_allclose(MODEL.sample(theta, 4, np.random.default_rng(1), tokens=words, scale=scale, steps=5),
+                                   expected, rtol=1e-12)
 
 
 @pytest.mark.parametrize("c", [2.0 ** -10, 2.0 ** 20])

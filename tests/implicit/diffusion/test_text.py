@@ -63,6 +63,7 @@ def test_the_empty_prompt_is_no_context_and_pads_change_nothing(rng):
 
 def test_words_become_integers_and_unknown_ones_are_named():
     np.testing.assert_array_equal(tokenize(["b a", ""], ("a", "b"), 3), [[2, 1, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(tokenize(["b a a"], ("b", "a"), 4), [[1, 2, 2, 0]])       # in the vocabulary's order
     for prompt in ("c", "a a a a"):
         with pytest.raises(ValueError, match="at most 3 of the words a, b, got"):
             tokenize([prompt], ("a", "b"), 3)
