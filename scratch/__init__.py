@@ -33,7 +33,7 @@ given by keyword and has a default that works:
 Symbols, the same in every file:
 
     N batch     D data coordinates     K mixture components     L latent coordinates
-    C classes   F features             P parameters             T steps of a chain, or tokens
+    C classes   F features             P parameters             T steps, tokens or times
 
 Rows are data and weights are (in, out): y = x W + b.  dz is the gradient of the
 loss in z, and z_dot is a tangent.  All logarithms are natural, so information is
@@ -55,6 +55,7 @@ Glossary: the words of this code, and the same things in JAX and PyTorch.
                       jax.vjp of jax.jvp
     mlp_slope         a network with its gradient in x, and the pullback of both.
                       torch.autograd.grad(y.sum(), x, create_graph=True)
+    convnet           a network of convolutions: Conv1d with circular padding, ConvTranspose1d; channels last
     complex step      Im f(x + ih) / h: a derivative exact to rounding.  torch.autograd.gradcheck's role
     loss              jax.value_and_grad(loss)
     recipe            batch size, optimizer and schedule that a model is trained with

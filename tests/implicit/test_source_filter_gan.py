@@ -66,6 +66,8 @@ def test_the_source_is_that_of_the_clips(rng):
     period = np.repeat(law.periods, law.periods)
     shares = np.array([counts[period == P].sum() for P in law.periods]) / counts.sum()
     assert np.abs(shares - 1 / 49).max() < 5 * np.sqrt(1 / 49 / 3000)
+    small = SourceFilterGAN(24, **SIZES)
+    assert set(small._numbered(np.zeros(2000, int), rng)) == set(range(1 + 9 + 11))
     u = model.source(k, rng.standard_normal((4000, 512)))
     assert u.shape == (4000, 512 + 191)
     power = np.mean(u[:, 191:] ** 2, axis=1)

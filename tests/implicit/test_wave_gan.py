@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -171,6 +173,26 @@ def test_the_relativistic_game_brings_a_gamma_of_its_own_and_the_others_those_of
 def test_float32_stays_float32_through_a_run(rng):
     model = WaveGAN(64)
     assert fit(model, model.init(rng), Wavetables(), rng, steps=2).dtype == np.float32
+
+
+def test_a_short_run_comes_near_the_periods():
+    """From next to nothing; four seeds gave residuals of 0.90 to 1.04, after 4.2 to 6.8, and 7 to 9 vowels."""
+    law, model, rng = Wavetables(nodes=32), WaveGAN(64, hidden=(64,), channels=(8, 16)), np.random.default_rng(0)
+    start = model.init(rng)
+    theta = fit(model, start, law, rng, steps=200, recipe=replace(model.recipe, batch_size=64))
+    before, after = (model.sample(part, 500, rng).astype(float) for part in (start, theta))
+    assert law.nearest(before)[2].mean() > 3 and law.nearest(after)[2].mean() < 1.2
+    assert np.sum(law.posterior(after).mean(axis=0) > 0.01) >= 5
+
+
+@pytest.mark.slow
+def test_the_default_finds_ten_vowels_near_the_periods():
+    """Runs of 3,000 steps gave 10 vowels, residuals of 1.2 to 1.4 times the noise and a reverse KL of 0.02 to 0.1."""
+    law, model, rng = Wavetables(), WaveGAN(64), np.random.default_rng(0)
+    x = model.sample(fit(model, model.init(rng), law, rng, steps=3000), 1000, rng).astype(float)
+    shares = law.posterior(x).mean(axis=0)
+    assert shares.min() > 0.01 and np.sum(shares * np.log(10 * shares)) < 0.2
+    assert np.median(law.nearest(x)[2]) < 0.16
 
 
 @pytest.mark.parametrize("change, error, says", [
