@@ -9,7 +9,7 @@ import numpy as np
 from scipy.io import wavfile
 
 from figures import runner
-from figures.case_studies.waveforms import SOUNDS
+from figures.case_studies.waveforms import sounds
 from figures.store import HERE
 from scratch.data.vowels import DIM
 
@@ -51,7 +51,7 @@ def write(path, y):
 
 def files(results):
     """{name: periods} of all sound files: the distribution, each model's samples, and three morphs."""
-    return dict(zip(SOUNDS, (results["true_samples"], *results["samples"], *results["morph"])))
+    return dict(zip(sounds(), (results["true_samples"], *results["samples"], *results["morph"])))
 
 
 def main():

@@ -223,4 +223,4 @@ def without_phase(a, b, results):
         ax.set(yticks=rows, ylim=(-0.6, len(PHASE) - 0.4), yticklabels=list(PHASE) if ax is a else [])
     a.axvline(1, color=COLORS["truth"], lw=1)
     a.set(xlim=(0, None), xlabel="residual / noise", title="d) phase free")
-    b.set(xlim=(0, None), xlabel="KL of shifts (nats)", title="are shifts uniform?")
+    b.set(xlim=(0, None), xlabel="KL of shifts (nats)", title="e) shifts even?")

@@ -128,7 +128,8 @@ def draw(results):
         for values, color, text in zip(results[name], (COLORS["gan"], "#666666"), ("no shuffle", "phase shuffle")):
             x = results["gammas"] * (0.97 if text == "no shuffle" else 1.03)
             ax.plot(x[:, None], values, "o", color=color, ms=3, alpha=0.6)
-            ax.errorbar(x, values.mean(axis=1), values.std(axis=1) / max(1, values.shape[1] - 1) ** 0.5, color=color)
+            ax.errorbar(x, values.mean(axis=1), values.std(axis=1) / max(1, values.shape[1] - 1) ** 0.5, color=color,
+                        ls="-" if text == "no shuffle" else "--")
             if ax is c:
                 ax.text(x[0] * 1.1, values[0].mean() + 0.008, text, color=color)
         ax.set(xscale="log", xlim=(x[0] / 1.2, x[-1] * 1.2), xticks=results["gammas"], xlabel="gamma at the start",
