@@ -187,7 +187,7 @@ def ode_log_prob(model, theta, x, rng, steps=24):
         y, v, sigma = state[:, :D], state[:, D + 1:], s * np.tan(u ** 3)
         c_in = 1 / np.hypot(sigma, s)
         c_skip, c_out, x = (s * c_in) ** 2, s * sigma * c_in, y / c_in
-        denoised, along = model.given(-1).denoise_jvp(theta, x, v, sigma)
+        denoised, along = model.denoise_jvp(theta, x, v, sigma)
         div = (np.sum(v * along, axis=1) - c_skip * D) / (c_out * c_in)
         return 3 * u ** 2 * np.column_stack([-(denoised - c_skip * x) / c_out, div, np.zeros_like(v)])
     start = np.column_stack([x / inner, np.zeros(N), rng.choice([-1.0, 1.0], (N, D))])
