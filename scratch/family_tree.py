@@ -30,6 +30,24 @@ from scratch.implicit.diffusion.score_matching import ScoreNetwork
 from scratch.implicit.diffusion.flow_matching import FlowMatching
 from scratch.implicit.gan import GAN
 from scratch.implicit.linear_gan import LinearGAN
+from scratch.implicit.source_filter_gan import SourceFilterGAN
+from scratch.implicit.wave_gan import WaveGAN
+
+# The headings of the chapter, in its order: key -> its words, and the same in English.
+HEADINGS = {
+    "1": ("1. 什么是生成模型?", "What is a generative model?"),
+    "1.1": ("1.1 基本定义", "Definition"),
+    "1.2": ("1.2 生成模型的核心能力", "Three core abilities"),
+    "1.3": ("1.3 生成模型的分类", "The classes of generative models"),
+    "1.4": ("1.4 生成模型与判别模型的对比", "Generative and discriminative models compared"),
+    "1.5": ("1.5 扩散模型的特殊性", "What is special about diffusion models"),
+    "figures": ("图表辅助说明", "The figures"),
+    "figure 1.1": ("图1.1 生成模型与判别模型的区别", "How generative and discriminative models differ"),
+    "figure 1.2": ("图1.2 生成模型家族树", "The family tree of generative models"),
+    "case": ("案例研究:生成模型的实际意义", "Case studies: what generative models are for"),
+    "loop": ("代码示例:生成模型的伪代码", "Code: a generic training loop"),
+    "key": ("关键公式", "The key formula"),
+}
 
 # The branches of the chapter, each with its Chinese title and the branch that it grows from.
 BRANCHES = {
@@ -104,6 +122,10 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(BernoulliVAE, "variational autoencoders", dict(dim=4, latent=2, hidden=(6,), prior=1), bits),
     Entry(LinearVAE, "variational autoencoders", dict(dim=4, latent=2)),
     Entry(GAN, "generative adversarial networks", dict(dim=3, latent=2, prior=3, output_noise=1.0, hidden=(6, 5))),
+    Entry(WaveGAN, "generative adversarial networks", dict(dim=16, latent=2, prior=3, output_noise=1.0, hidden=(5,),
+                                                           channels=(3,), kernels=(4,), strides=(2,))),
+    Entry(SourceFilterGAN, "generative adversarial networks", dict(dim=16, latent=2, prior=3, taps=5, periods=(3, 4),
+                                                                   hidden=(5,), channels=(3,), kernels=(4,), strides=(2,))),
     Entry(LinearGAN, "generative adversarial networks", dict(dim=3, latent=3)),
     Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),

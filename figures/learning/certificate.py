@@ -29,7 +29,8 @@ from scratch.family_tree import MODELS
 from scratch.implicit import objectives
 from scratch.implicit.diffusion.network import Network
 from scratch.implicit.diffusion.text import TextEncoder
-from scratch.kernels import attention, dense, likelihoods, stable
+from scratch.kernels import attention, convnet, dense, likelihoods, stable
+from scratch.kernels.convolution import Convolution, Dense, Transposed
 from scratch.kernels.dense import mlp_size
 from scratch.learning.gradient_check import central_difference, complex_step, gradient
 
@@ -53,6 +54,8 @@ REASONS = {
     ("ConditionalDiffusion", "W1"): CLASS, ("CorrelatedDiffusion", "W1"): CLASS, ("embedding", "table"): CLASS,
     ("Transformer", "b_qkv"): SHIFT,                # a shift of all keys moves all scores of a query by one number
     ("GAN", "discriminator b3"): SHIFT,             # the relativistic game sees differences of logits alone
+    ("WaveGAN", "discriminator b3"): SHIFT,
+    ("SourceFilterGAN", "discriminator b3"): SHIFT,
     ("LinearGAN", "discriminator b1"): SHIFT,
 }
 
@@ -98,12 +101,17 @@ def kernels(rng):
     text, prompts = TextEncoder(3, width=4, length=3), np.array([[3, 1, 2], [2, 3, 0], [1, 0, 0]])
     places, bits = rng.integers(4, size=5), rng.integers(2, size=(4, 3))
     four = dict(logits=normal(5, 4))
+    layers = (Dense(3, 4), Transposed(2, 2, 3, 4, 2), Convolution(4, 3, 2, 4, 2, circular=False), Dense(2, 1, 2))
+    weights = dict(theta=normal(convnet.convnet_size(layers)))
     found = {name: (getattr(stable, name), dict(a=normal(4, 3)))
              for name in ("sigmoid", "softplus", "log_sigmoid", "logsumexp", "log_softmax", "silu")}
     return found | {
         "mlp": (partial(dense.mlp, widths=widths), dict(theta=theta, x=normal(4, 3))),
         "mlp_jvp": (partial(dense.mlp_jvp, widths=widths), dict(theta=theta, x=normal(4, 3), x_dot=normal(4, 3))),
         "mlp_slope": (partial(dense.mlp_slope, widths=widths), dict(theta=theta, x=normal(4, 3))),
+        "convnet": (partial(convnet.convnet, layers=layers), weights | dict(x=normal(4, 3))),
+        "convnet_jvp": (partial(convnet.convnet_jvp, layers=layers), weights | dict(x=normal(4, 3), x_dot=normal(4, 3))),
+        "convnet_slope": (partial(convnet.convnet_slope, layers=layers), weights | dict(x=normal(4, 3))),
         "embedding": (lambda table: attention.embedding(table, np.array([0, 2, 2])), dict(table=normal(4, 3))),
         "affine": (attention.affine, dict(x=normal(2, 4, 3), W=normal(3, 5), b=normal(5))),
         "layer_norm": (attention.layer_norm, dict(x=normal(4, 5), gain=normal(5), bias=normal(5))),
@@ -231,11 +239,11 @@ def checks(results):
 
 
 def table(results):
-    """The certificate as a page: one row for each block."""
+    """The certificate as a page: one row for each model, then one for each block."""
     head = ("model or kernel", "block", "entries", "largest gradient", "complex step", "central differences", "zeros",
             "planted")
     lines = ["# The gradient certificate", "", "This page is written by `python -m figures certificate`.",
-             claim(results), "The error of a coordinate is relative to its gradient, or to a thousandth of the block's "
+             claim(results), "", by_model(results), "The error of a coordinate is relative to its gradient, or to a thousandth of the block's "
              "largest gradient if that is larger; the table has the largest error of the block.",
              "The last column is the error that the complex step finds when the block is multiplied by 1 + 1e-6.",
              "", f"| {' | '.join(head)} |", "|---|---|--:|--:|--:|--:|---|--:|"]
@@ -247,8 +255,8 @@ def table(results):
     return "\n".join(lines) + "\n"
 
 
-def readme(results):
-    """One row for each model, for the README: its parameters, its worst errors, its zeros."""
+def by_model(results):
+    """One row for each model: its parameters, its worst errors, its zeros."""
     lines = ["| model | parameters | complex step | central differences | zeros |", "|---|--:|--:|--:|---|"]
     for owner in dict.fromkeys(results["owner"].tolist()):
         at = results["owner"] == owner

@@ -14,8 +14,8 @@ Picture.  picture_shapes.py has the signed distance d_1 of each shape of radius 
                                                          the place across the nearest one, from its middle   (4)
     a pixel around p is  a clip(1/2 - D(p) / w, 0, 1)                                        (5)
 
-In (5) w is one pixel, and four in soft.  With one pixel a pixel shows the share of it that a border along the
-grid leaves inside (antialiasing).  (4) has the sign of the distance to the striped shape, and is nowhere above it.
+In (5) w is one pixel, and four in soft.  With one, a pixel that is cut by a border along the grid shows the share
+of it that lies inside (antialiasing).  D in (4) has the sign of the distance to the striped shape, and is never larger.
 
 Derivative.  With u = (p - c) / r and the gradient g of d_1 at u, the chain rule in (1) gives
 
@@ -94,7 +94,11 @@ def known_words(words):
 
 
 def prompt(words):
-    """The n prompts of words (n, 4), as text: "soft large moon left"."""
+    """The n prompts of words (n, 4), as text.
+
+    >>> prompt(np.array([[3, 1, 4, 0]]))
+    ['soft large moon left']
+    """
     return [" ".join(names[i] for names, i in zip(WORDS.values(), row)) for row in known_words(words).tolist()]
 
 

@@ -6,8 +6,8 @@ Model.  A latent vector z ~ p(z) is decoded by a network f into the distribution
     p(x | z) = N(x; u f(z), u^2 s^2 I)                 one learned s for all rows and coordinates
              = prod_d Bernoulli(x_d; sigmoid(f_d(z)))  in bernoulli_vae.py: x in {0, 1}^D      (2)
 
-Networks start well for data of std 1.5, LAWS have it, and so u = sigma_data / 1.5 is the model's unit of
-length.  The encoder takes x / u, and log p(x | z) = log N(x / u; f(z), s^2 I) - D log u.
+Networks start well on data of std 1.5, which is about that of LAWS.  So u = sigma_data / 1.5 is the model's
+unit of length.  The encoder takes x / u, and log p(x | z) = log N(x / u; f(z), s^2 I) - D log u.
 
 The papers have p(z) = N(0, I), here prior=1.  It has one mode and f is continuous, so some samples lie
 between separate modes of x.  The default is therefore a mixture of learned Gaussians (mixture_prior.py),
@@ -98,7 +98,7 @@ class VAE:
         loss, _, gradient = (self.importance_loss if self.importance else self.elbo_loss)(theta, x, noise)
         return loss, gradient()
 
-    def elbo_loss(self, theta, x, noise):
+    def elbo_loss(self, theta, x, noise):                                           # first reading 1
         """(7), its terms (5) and (6) of each row, (N,) each, and gradient() -> (P,)."""
         encoder, decoder, prior, x, noise = self._loss_inputs(theta, x, noise)
         y, pull_encoder = mlp(encoder, x / self.unit, self.encoder_widths)          # (N, 2 L)
@@ -162,7 +162,7 @@ class VAE:
         """theta (P,) and rows x (N, D), checked, in one precision."""
         return checks.inputs(self, theta, x)
 
-    def log_likelihood(self, decoder, x, z):
+    def log_likelihood(self, decoder, x, z):                                        # first reading 2
         """log p(x | z) for x (N, D) and z (k, N, L): (k, N), and pull(dlog_p) -> (ddecoder, dz)."""
         f, pull_mlp = mlp(decoder[:-1], z.reshape(-1, self.latent), self.decoder_widths)    # (k N, D)
         x = np.tile(x / self.unit, (len(z), 1))                                             # (k N, D)
@@ -192,7 +192,7 @@ class VAE:
         """n codes z (n, L) from the prior."""
         return draw_prior(self.split(theta)[2], checks.size(n, "n"), self.latent, checks.generator(rng))
 
-    def sample(self, theta, n, rng):
+    def sample(self, theta, n, rng):                                                # first reading 3
         """n rows (n, D): z from the prior, then x from p(x | z)."""
         f = self.decode(theta, self.sample_prior(theta, n, rng))
         s = np.exp(self.split(theta)[1][-1]) * self.unit
@@ -233,7 +233,7 @@ class VAE:
     def draw_noise(self, rng, n):
         return checks.generator(rng).standard_normal((self.samples, checks.size(n, "n"), self.latent))
 
-    def log_prob(self, theta, x, *, nodes=None):
+    def log_prob(self, theta, x, *, nodes=None):                                    # first reading 4
         """log p(x), (N,) nats, for L <= 2, on grids of `nodes` per axis or as fine as needed."""
         return evidence.log_prob_quadrature(self, theta, x, nodes)                  # (1)
 

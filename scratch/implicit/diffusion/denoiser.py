@@ -7,7 +7,7 @@ The best denoiser in mean square is xhat(x, sigma) = E[x0 | x].  It gives the sc
 density of x, grad log p_sigma(x) = (xhat - x) / sigma^2 (Tweedie's formula; Vincent 2011, "A
 Connection between Score Matching and Denoising Autoencoders").  The score gives an ordinary
 differential equation (ODE) whose solutions have the density p_sigma at every sigma (Karras et al.
-2022, "Elucidating the Design Space of Diffusion Models", eq. 1):
+2022, "Elucidating the Design Space of Diffusion-Based Generative Models", eq. 1):
     dx/dsigma = (x - xhat(x, sigma)) / sigma                                                   (2)
 
 From sigma_max down to sigma_min it turns noise into data.  From sigma_min up it gives log p(x).

@@ -50,7 +50,9 @@ LOWEST, HIGHEST = 0.01, 20.0             # noise levels of sampling in units of 
 
 def latent_std(rows, dim):
     """sigma_data for rows [m, std, ...] (n, 2 dim or more): the standard deviation of z0 in (4), all coordinates."""
-    rows = checks.rows(rows, name="rows")
+    rows, dim = checks.rows(rows, name="rows"), checks.size(dim, "dim")
+    if rows.shape[1] < 2 * dim:
+        raise ValueError(f"rows must have a mean and a standard deviation of {dim} latents, got shape {rows.shape}")
     mean, std = rows[:, :dim], rows[:, dim:2 * dim]
     return float(np.sqrt(np.mean(mean.var(axis=0) + np.mean(std * std, axis=0))))
 

@@ -2,8 +2,8 @@
 
 Model.   x is noisy data, x0 + sigma eps, scaled to variance near 1.  For data of standard deviation
 s the level of the noise is 1/4 log(sigma / s) (the 1/4 is that of Karras et al. 2022, "Elucidating
-the Design Space of Diffusion Models", table 1).  The context is what else is known of x0: the class
-of the row, one-hot (conditioning.py), or the code of a prompt (latent_diffusion.py).
+the Design Space of Diffusion-Based Generative Models", table 1).  The context is what else is known
+of x0: the class of the row, one-hot (conditioning.py), or the code of a prompt (latent_diffusion.py).
     y = mlp([x, a_f sin(f x), a_f cos(f x), sin(w level), cos(w level), context])              (1)
 
 A perceptron of raw coordinates learns low frequencies first and high ones hardly at all.  Sines of

@@ -45,7 +45,11 @@ def tokenize(prompts, vocabulary, length=6):
     >>> tokenize(["soft not circle", ""], ("not", "soft", "circle"), length=4).tolist()
     [[2, 1, 3, 0], [0, 0, 0, 0]]
     """
-    number, rows = {word: k for k, word in enumerate(vocabulary, start=1)}, np.zeros((len(prompts), length), np.int64)
+    for values, name in ((prompts, "prompts"), (vocabulary, "vocabulary")):
+        if not isinstance(values, (list, tuple)) or not values or not all(isinstance(value, str) for value in values):
+            raise TypeError(f"{name} must be a list or tuple of text, got {checks.brief(values)}")
+    number = {word: k for k, word in enumerate(vocabulary, start=1)}
+    rows = np.zeros((len(prompts), checks.size(length, "length")), np.int64)
     for row, prompt in zip(rows, prompts):
         words = prompt.split()
         if len(words) > length or not set(words) <= set(number):
