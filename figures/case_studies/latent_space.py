@@ -14,7 +14,7 @@ from scratch.divergence.copying import copying_z
 SECTION = "case"
 FINDING = "Latents give clean pictures in a time in which pixels give none"
 SETTINGS = ("Network 384 x 3 in all arms; the autoencoder's seconds count; 64 principal components. Gray line: the seconds compared. Guidance 2; 400 fresh prompts a "
-            "dot. Not-prompts: 800 of three words, right if style and shape obey. Distances: 400 pictures of each kind to the "
+            "dot. Not-prompts: 800 of three words, right if style and shape obey. Distances: 400 of each kind (guidance 1) to the "
             "30,000 prompted ones in training. Three seeds; bars: 1 s.e.")
 
 SEEDS, SCALE = 3, 2.0
@@ -97,7 +97,7 @@ def claim(results):
     seconds = results["latent seconds"][:, latent.EQUAL].mean()
     return (f"After {seconds:.0f} s of CPU {right(results, 'latent', 1).mean():.0%} of pictures from latents are right and clean, "
             f"{right(results, 'pca', 1).mean():.0%} from components, {right(results, 'pixels', 1).mean():.0%} from pixels; attention "
-            f"adds {gain(results).mean():.2f} on prompts with a not.")
+            f"adds {gain(results).mean():.2f} on not-prompts.")
 
 
 def checks(results):
@@ -116,28 +116,31 @@ def checks(results):
 
 def draw(results):
     """Shares against seconds, not-prompts, and distances to the nearest training picture."""
-    fig = figure(3.4, FINDING, SETTINGS)
-    a, b, c = fig.subplots(1, 3, width_ratios=[1.5, 1, 1.2])
-    for kind, color in zip(SPACES, (COLORS["diffusion"], SECOND_DIFFUSION, COLORS["baseline"])):
+    fig = figure(3.6, FINDING, SETTINGS)
+    a, b, c = fig.subplots(1, 3, width_ratios=[1.6, 1, 1])
+    for kind, color in zip(SPACES, (COLORS["diffusion"], SECOND_DIFFUSION, "#888888")):
         x, y = results[f"{kind} seconds"].mean(axis=0), results[f"{kind} shares"]
         for column, style in ((0, "-"), (1, ":")):
             a.errorbar(x, y[..., column].mean(axis=0), error(y[..., column]), color=color, ls=style, marker="o", ms=3)
-        a.text(x[-1] * 1.03, y[:, -1, 0].mean(), NAMES[kind], color=color if kind != "pixels" else "#666666", va="center", fontsize=8)
-    a.axvspan(0, results["latent coder"].mean(), color=COLORS["vae"], alpha=0.15, lw=0)
-    a.text(results["latent coder"].mean() / 2, 0.5, "autoencoder", rotation=90, color=COLORS["vae"], va="center", ha="center")
-    a.axvline(results["latent seconds"][:, latent.EQUAL].mean(), color="#999999", lw=0.8)
-    a.set(xlabel="CPU seconds of training", ylabel="all words right (dotted: and clean)", ylim=(0, 1), xlim=(0, 1.35 * x[-1]), title="three spaces, one network")
-    for place, kind, color in ((0, "latent", COLORS["diffusion"]), (1, "bag", "#666666")):
+        a.text(x[-1] + 3, y[:, -1, 0].mean(), NAMES[kind], color=color, va="center")
+    coder, seconds = results["latent coder"].mean(), results["latent seconds"].mean(axis=0)
+    a.axvspan(0, coder, color=COLORS["vae"], alpha=0.15, lw=0)
+    a.text(coder / 2, 0.93, "autoencoder", color=COLORS["vae"], ha="center", fontsize=8)
+    a.axvline(seconds[latent.EQUAL], color="#999999", lw=0.8)
+    a.set(xlabel="CPU seconds of training", ylabel="share (dotted: right and clean)", ylim=(-0.02, 1.02), xlim=(0, 1.25 * seconds[-1]),
+          title="all words right: three spaces, one kind of network")
+    for place, kind, color, name in ((0, "latent", COLORS["diffusion"], "attention"), (1, "bag", "#666666", "bag of words")):
         y = results[f"{kind} not"]
-        b.errorbar(np.arange(2) + 0.12 * place, y.mean(axis=0), error(y), color=color, fmt="o", ms=5)
-        b.text(0.5, y.mean(), "with attention" if place == 0 else "bag of words", color=color, ha="center", va="center")
-    b.set(xticks=(0.06, 1.06), xticklabels=("not soft moon", "soft not moon"), xlim=(-0.5, 1.6), ylim=(0, 1), title="prompts with a not: obeyed")
+        b.errorbar(np.arange(2), y.mean(axis=0), error(y), color=color, fmt="o-", ms=5, lw=0.8)
+        b.text(0.5, y.mean() + 0.05, name, color=color, ha="center", va="bottom")
+    b.set(xticks=(0, 1), xticklabels=("not soft\nmoon", "soft not\nmoon"), xlim=(-0.4, 1.4), ylim=(0, 1.02),
+          title="prompts with a not: obeyed")
     share = (np.arange(POINTS) + 0.5) / POINTS
-    for kind, color in (("generated", COLORS["diffusion"]), ("fresh", COLORS["truth"])):
+    for kind, color in (("fresh", COLORS["truth"]), ("generated", COLORS["diffusion"])):
         c.plot(results[f"latent {kind}"].T, share, color=color, lw=1)
-    c.text(0.97, 0.12, "black: fresh pictures,\nreconstructed", transform=c.transAxes, ha="right", fontsize=8)
-    c.text(0.97, 0.32, "generated", transform=c.transAxes, ha="right", fontsize=8, color=COLORS["diffusion"])
-    c.set(xlabel="distance to the nearest training picture", title="share of pictures nearer than that", ylim=(0, 1), xlim=(0, None))
+    c.text(0.97, 0.10, "fresh pictures,\nreconstructed", transform=c.transAxes, ha="right", fontsize=8)
+    c.text(0.97, 0.30, "generated", transform=c.transAxes, ha="right", fontsize=8, color=COLORS["diffusion"])
+    c.set(xlabel="distance to a training picture", title="share nearer than that", ylim=(0, 1.02), xlim=(0, None))
     return fig
 
 
