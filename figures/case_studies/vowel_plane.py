@@ -104,8 +104,10 @@ def draw_plane(ax, found, color, named):
         F = formants(np.full(30, v), u)
         ax.plot(F[:, 0], F[:, 1], color="#BBBBBB", lw=4, zorder=0)
         if named:
-            ax.annotate(name, F[0, :2], (-4, -2), textcoords="offset points", ha="right", va="center", fontsize=8)
+            right = name in ("had", "hod", "hud")            # where the left side is full
+            ax.annotate(name, F[-right, :2], (4 if right else -4, 0), textcoords="offset points",
+                        ha="left" if right else "right", va="center", fontsize=8)
     ax.plot(*found.T, "o", ms=2, mew=0, color=color)
-    ax.set(xscale="log", yscale="log", xlim=(160, 1000), ylim=(650, 3000), xticks=[300, 500, 900], xticklabels=["300", "500", "900 Hz"],
+    ax.set(xscale="log", yscale="log", xlim=(160, 1400), ylim=(650, 3000), xticks=[300, 500, 900], xticklabels=["300", "500", "900 Hz"],
            yticks=[1000, 2000], yticklabels=["1000", "2000"])
     ax.minorticks_off()
