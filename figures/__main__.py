@@ -7,6 +7,7 @@
     python -m figures --redraw             pictures only, from the stored results
     python -m figures --studies            compute the stale studies too; a killed run goes on where it stopped
     python -m figures --check              compute anew and print how far the numbers are from the stored ones
+    python -m figures --confirm COMMIT     mark results as fresh that the code of COMMIT makes with the same bits
     python -m figures --jobs 1             one process instead of one per core
 
 The status is 0 if all figures were made and all their checks hold.
@@ -24,6 +25,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
 
 from figures import pages, runner, store                    # noqa: E402
+from figures.confirm import confirm                         # noqa: E402
 from figures.jobs import Here, Run                          # noqa: E402
 
 
@@ -36,6 +38,7 @@ def main(arguments=None):
     parser.add_argument("--effort", choices=runner.EFFORTS, default="full", help="default: full")
     parser.add_argument("--redraw", action="store_true", help="draw from the stored results alone")
     parser.add_argument("--studies", action="store_true", help="compute the studies, too, whose results are stale")
+    parser.add_argument("--confirm", metavar="COMMIT", help="compare with the code of a commit, make nothing")
     parser.add_argument("--jobs", type=int, default=cores(), help="processes (default: one per core)")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in runner.names()]
@@ -49,6 +52,8 @@ def main(arguments=None):
     if options.list:
         print(*map(pages.line, chosen), sep="\n")
         return 0
+    if options.confirm:
+        return 1 if confirm(options.confirm, chosen) else 0
     if not options.check:
         store.check_writable(options.effort)                # before an hour of computing, not after
     try:

@@ -1,15 +1,33 @@
 """The pages that are made from stored results: figures/README.md, and the blocks of the README between marks.
 
 A block stands between <!-- NAME --> and <!-- end NAME -->.  NAME is "pictures" (those that the README
-shows), "cost" (of computing everything), or a figure with readme(results).
+shows), "map" (the chapter's headings), "cases" (the case studies), "cost" (of computing everything), or a
+figure with readme(results).
 """
 import re
 
 from figures import runner, store
 
-# The figures that the README shows below the ledger, in this order.
-PICTURES = ("key_formula", "three_abilities", "generative_and_discriminative", "mode_collapse", "diffusion_process",
-            "sde_and_ode", "adam_hides")
+# The figures that the README shows beside the ledger, with their claims.
+PICTURES = ("price", "training_step")
+
+# What belongs to each heading of the chapter: files, and figures beyond those of its section.
+PLACES = {
+    "1": "README.md scratch/README.md",
+    "1.1": "scratch/data/README.md",
+    "1.2": "scratch/family_tree.py scratch/implicit/diffusion/completion.py",
+    "1.3": "scratch/explicit/autoregressive.py scratch/explicit/vae.py scratch/implicit/gan.py "
+           "scratch/implicit/diffusion/denoiser.py",
+    "1.4": "scratch/discriminative/README.md",
+    "1.5": "scratch/implicit/diffusion/README.md scratch/implicit/dirac_gan.py",
+    "figures": "figures/README.md",
+    "figure 1.1": "scratch/discriminative/generative_classifier.py",
+    "figure 1.2": "scratch/family_tree.py",
+    "case": "scratch/data/real.py scratch/data/tissue.py",
+    "loop": "scratch/learning/training.py",
+    "key": "scratch/divergence/README.md",
+}
+PICTURED = {"1": "ledger", "figures": "audit", "figure 1.1": "generative_and_discriminative", "figure 1.2": "family_tree"}
 
 
 def line(name):
@@ -40,16 +58,17 @@ def gallery():
 def _row(name, module):
     results, made = runner.stored(name)
     versions = f"Python {made['python']}, NumPy {made['numpy']}, SciPy {made['scipy']}"
+    later = f", same bits at {made['confirmed']['commit']}" if "confirmed" in made else ""
     return (f"| [![{name}](rendered/{name}.png)](rendered/{name}.png) | **{module.FINDING}** {module.claim(results)} "
             f"({name}) | {int(results['seeds'])} | {made['seconds']:.0f} s, {made['date']}, {versions}, "
-            f"commit {made['commit']} |\n")
+            f"commit {made['commit']}{later} |\n")
 
 
 def readme(text):
     """The README's text with its blocks made anew."""
     def block(match):
         name = match.group(1)
-        blocks = {"pictures": _pictures, "cost": _cost}
+        blocks = {"pictures": _pictures, "map": _map, "cases": _cases, "cost": _cost}
         made = blocks[name]() if name in blocks else runner.load(name).readme(runner.stored(name)[0])
         return f"<!-- {name} -->\n{made.strip()}\n<!-- end {name} -->"
     return re.sub(r"<!-- (\w+) -->\n.*?<!-- end \1 -->", block, text, flags=re.DOTALL)
@@ -61,6 +80,48 @@ def _pictures():
         module = runner.load(name)
         rows.append(f"![{module.FINDING}](figures/rendered/{name}.png)\n\n{module.claim(runner.stored(name)[0])}\n")
     return "\n".join(rows)
+
+
+def anchor(heading):
+    """The name by which GitHub links to a heading."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def _map():
+    """A row for each heading of the chapter: where it is in the code, in the figures, and in the audit."""
+    audit, (results, _) = runner.load("audit"), runner.stored("audit")
+    lines = ["| the chapter | files | figures | verdicts |", "|---|---|---|---|"]
+    for key, (chinese, english) in audit.HEADINGS.items():
+        files = ", ".join(f"[{file.removesuffix('/README.md').removeprefix('scratch/')}]({file})"
+                          for file in PLACES[key].split())
+        lines.append(f"| {chinese} ({english}) | {files} | {_figures_of(key)} | {_verdicts_of(key, results)} |")
+    return "\n".join(lines)
+
+
+def _figures_of(key):
+    """Links to the figures of a heading: its own picture, or its section of figures/README.md."""
+    if key in PICTURED:
+        return f"[{PICTURED[key]}](figures/rendered/{PICTURED[key]}.png)"
+    many = sum(runner.load(name).SECTION == key for name in runner.names() if name not in runner.waiting())
+    return f"[{many} in figures/README.md](figures/README.md#{anchor(runner.SECTIONS[key])})"
+
+
+def _verdicts_of(key, results):
+    """How many sentences of a heading hold, in part or at all: those of section 1.x, or of a heading in Chinese."""
+    audit = runner.load("audit")
+    own = [kind for number, kind in zip(results["asked"], results["verdicts"])
+           if audit.SENTENCES[number].section in (key, audit.HEADINGS[key][0].split(":")[0])]
+    return ", ".join(f"{own.count(kind)} {name}" for kind, name in enumerate(audit.VERDICTS) if own.count(kind))
+
+
+def _cases():
+    """A line for each figure of a case study, finding, claim and a link to its picture; then the sounds, if there are any."""
+    names = [name for name in runner.names() if runner.load(name).SECTION == "case" and name not in runner.waiting()]
+    lines = [f"- **{runner.load(name).FINDING}** {runner.load(name).claim(runner.stored(name)[0])} "
+             f"([{name}](figures/rendered/{name}.png))" for name in names]
+    sounds = sorted(path.stem for path in (store.HERE / "rendered").glob("*.wav"))
+    listen = ", ".join(f"[{name.replace('_', ' ')}](figures/rendered/{name}.wav)" for name in sounds)
+    return "\n".join(lines + [f"- To hear: {listen}."] * bool(sounds))
 
 
 def _cost():

@@ -159,9 +159,10 @@ def stored(name):
 
 
 def is_fresh(name):
-    """Whether a figure has a stored result, and today's code made it."""
+    """Whether a figure has a stored result, and today's code made it, or is confirmed (confirm.py)."""
     try:
-        return stored(name)[1]["code"] == code(name)
+        made = stored(name)[1]
+        return code(name) in (made["code"], made.get("confirmed", {}).get("code"))
     except (OSError, ValueError):                           # none, or changed by hand
         return False
 

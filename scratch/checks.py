@@ -4,8 +4,8 @@ Each check returns its argument, converted, or raises a TypeError or a ValueErro
 expected and what came.  One rule holds everywhere:
 
     taken as they are     float32, float64, and complex128 (the complex step's probe) arrays
-    cast                  lists, tuples and data frames of floats; constants and sizes to Python numbers,
-                          which leave float32 arrays as they are; rows to the precision of theta
+    cast                  lists, tuples and data frames of floats; rows to the precision of theta; constants
+                          and sizes to Python numbers, because a NumPy scalar would widen float32 arrays
     refused               integers for real data (a silent cast hides swapped arguments), ragged lists,
                           masked entries, objects, NaN and infinity, an empty batch
 

@@ -73,9 +73,9 @@ class Share(Estimate):
 
     @classmethod
     def with_variance(cls, value, variance, n):
-        """A fraction with a variance of its own, as that of an area under a curve; n: the fewest trials it is worth.
+        """A fraction whose variance was estimated in another way, such as the area under a ROC curve.
 
-        The n of (2) is then the number of independent trials with this variance, v (1 - v) / variance.
+        The n of (2) is the number of independent trials with this variance, v (1 - v) / variance, but at least n.
         """
         trials = max(n, value * (1 - value) / variance) if variance > 0 else n
         return cls(float(value), sqrt(variance + 1 / (4 * trials ** 2)) / (1 + 1 / trials), int(n))   # (2)

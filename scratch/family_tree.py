@@ -25,12 +25,29 @@ from scratch.implicit.diffusion.conditioning import ConditionalDiffusion
 from scratch.implicit.diffusion.correlated import CorrelatedDiffusion
 from scratch.implicit.diffusion.ddpm import DDPM
 from scratch.implicit.diffusion.denoiser import Diffusion
+from scratch.implicit.diffusion.latent_diffusion import LatentDiffusion
 from scratch.implicit.diffusion.score_matching import ScoreNetwork
 from scratch.implicit.diffusion.flow_matching import FlowMatching
 from scratch.implicit.gan import GAN
 from scratch.implicit.linear_gan import LinearGAN
 from scratch.implicit.source_filter_gan import SourceFilterGAN
 from scratch.implicit.wave_gan import WaveGAN
+
+# The headings of the chapter, in its order: key -> its words, and the same in English.
+HEADINGS = {
+    "1": ("1. 什么是生成模型?", "What is a generative model?"),
+    "1.1": ("1.1 基本定义", "Definition"),
+    "1.2": ("1.2 生成模型的核心能力", "Three core abilities"),
+    "1.3": ("1.3 生成模型的分类", "The classes of generative models"),
+    "1.4": ("1.4 生成模型与判别模型的对比", "Generative and discriminative models compared"),
+    "1.5": ("1.5 扩散模型的特殊性", "What is special about diffusion models"),
+    "figures": ("图表辅助说明", "The figures"),
+    "figure 1.1": ("图1.1 生成模型与判别模型的区别", "How generative and discriminative models differ"),
+    "figure 1.2": ("图1.2 生成模型家族树", "The family tree of generative models"),
+    "case": ("案例研究:生成模型的实际意义", "Case studies: what generative models are for"),
+    "loop": ("代码示例:生成模型的伪代码", "Code: a generic training loop"),
+    "key": ("关键公式", "The key formula"),
+}
 
 # The branches of the chapter, each with its Chinese title and the branch that it grows from.
 BRANCHES = {
@@ -64,6 +81,13 @@ def bits(model, rng, n):
 def labeled(model, rng, n):
     """n rows of D numbers and the class of each in a last column."""
     return np.column_stack([reals(model, rng, n), rng.integers(getattr(model, "classes", 2), size=n)])
+
+
+def prompted(model, rng, n):
+    """n rows of means and standard deviations of D latents and a prompt: 1 to T words, then pads."""
+    tokens = rng.integers(1, model.words + 1, size=(n, model.length))
+    tokens[np.arange(model.length) >= rng.integers(1, model.length + 1, size=(n, 1))] = 0
+    return np.column_stack([reals(model, rng, n), rng.uniform(0.1, 0.5, (n, model.dim)), tokens])
 
 
 def numbered(model, rng, n):
@@ -106,6 +130,8 @@ MODELS = {entry.model.__name__: entry for entry in [
     Entry(Diffusion, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(ConditionalDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), classes=3), labeled),
     Entry(CorrelatedDiffusion, "diffusion models", dict(dim=3, hidden=(5, 4), stds=(2.0, 0.6, 1.1)), labeled),
+    Entry(LatentDiffusion, "diffusion models",
+          dict(dim=2, words=2, length=2, width=4, hidden=(5, 4)), prompted),
     Entry(DDPM, "diffusion models", dict(dim=3, steps=6, hidden=(6, 5))),
     Entry(ScoreNetwork, "diffusion models", dict(dim=3, hidden=(6, 5))),
     Entry(FlowMatching, "diffusion models", dict(dim=3, hidden=(6, 5))),

@@ -22,7 +22,8 @@ from scratch.divergence import (closed_form, entropy, enumeration, gaussian_proj
                                 nearest_neighbor, plug_in, quadrature, variational)
 from scratch.family_tree import MODELS
 from scratch.implicit import dirac_gan, gan, objectives, optimal_discriminator, push_forward
-from scratch.implicit.diffusion import chain, completion, guidance, likelihood, processes, samplers
+from scratch.implicit.diffusion import (chain, completion, editing, guidance, latent_diffusion, likelihood, processes,
+                                         samplers, text)
 from scratch.learning import checkpoint, early_stopping, gradient_check, optimizers
 from scratch.learning.training import Diverged, Recipe, fit, train
 
@@ -270,6 +271,14 @@ def diffusion():
                          (guidance.autoguidance, ("good", "bad"))):
         yield guide.__name__, guide, dict(zip(names, pair), scale=1.5)
     yield "tilted", guidance.tilted, dict(log_p=law.log_prob, log_p_of_class=normal, bounds=law.bounds(), scale=1.5, n=20)
+    yield "image_to_image", editing.image_to_image, dict(denoise=law.denoise, z=x, sigma=1.0, rng=rng, lowest=0.1, steps=2)
+    yield "with_known_pixels", editing.with_known_pixels, dict(
+        denoise=law.denoise, decode_jvp=law.denoise, y=x[:, :1], known=[0], std=0.1, scale=1.0)
+    yield "tokenize", text.tokenize, dict(prompts=["soft moon"], vocabulary=("soft", "moon"), length=3)
+    yield "TextEncoder", text.TextEncoder, dict(words=3, width=4, length=3, attention=True)
+    encoder = text.TextEncoder(3, width=4, length=3)
+    yield "TextEncoder()", encoder, dict(theta=encoder.init(rng), tokens=np.ones((2, 3)))
+    yield "latent_std", latent_diffusion.latent_std, dict(rows=np.ones((4, 6)), dim=2)
     yield "mixture_jvp", likelihood.mixture_jvp, dict(law=law)
     levels = dict(sigma_min=0.01, sigma_max=10.0)
     yield "log_prob", likelihood.log_prob, dict(denoise_jvp=jvp, x=x, **levels, scale=1.0, steps=2)

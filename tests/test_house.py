@@ -20,7 +20,7 @@ def test_a_file_has_at_most_250_lines_and_a_function_at_most_40(path):
 
 
 def test_scratch_is_small():
-    assert sum(path.read_text(encoding="utf-8").count("\n") for path in FILES) <= 11_500
+    assert sum(path.read_text(encoding="utf-8").count("\n") for path in FILES) <= 12_200
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

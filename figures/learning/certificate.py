@@ -28,6 +28,7 @@ from figures.style import ACCENT, COLORS, figure
 from scratch.family_tree import MODELS
 from scratch.implicit import objectives
 from scratch.implicit.diffusion.network import Network
+from scratch.implicit.diffusion.text import TextEncoder
 from scratch.kernels import attention, convnet, dense, likelihoods, stable
 from scratch.kernels.convolution import Convolution, Dense, Transposed
 from scratch.kernels.dense import mlp_size
@@ -96,7 +97,8 @@ def kernels(rng):
     def normal(*shape):
         return rng.standard_normal(shape)
     widths = (3, 5, 4, 1)
-    theta, network = normal(mlp_size(widths)), Network(2, (5, 4))
+    theta, network = normal(mlp_size(widths)), Network(2, (5, 4), context_dim=3)
+    text, prompts = TextEncoder(3, width=4, length=3), np.array([[3, 1, 2], [2, 3, 0], [1, 0, 0]])
     places, bits = rng.integers(4, size=5), rng.integers(2, size=(4, 3))
     four = dict(logits=normal(5, 4))
     layers = (Dense(3, 4), Transposed(2, 2, 3, 4, 2), Convolution(4, 3, 2, 4, 2, circular=False), Dense(2, 1, 2))
@@ -120,8 +122,9 @@ def kernels(rng):
                                                                       log_stds=0.3 * normal(5, 4))),
         "bernoulli_log_density": (partial(likelihoods.bernoulli_log_density, bits), dict(logits=normal(4, 3))),
         "categorical_log_density": (partial(likelihoods.categorical_log_density, places), four),
-        "Network": (lambda theta, x: network(theta, x, -0.3),
-                    dict(theta=normal(mlp_size(network.widths)), x=normal(4, 2))),
+        "Network": (lambda theta, x, context: network(theta, x, -0.3, context),
+                    dict(theta=normal(network.size), x=normal(4, 2), context=normal(4, 3))),
+        "TextEncoder": (lambda theta: text(theta, prompts), dict(theta=normal(text.size))),
     } | {penalty: (partial(_penalty, getattr(objectives, penalty)), dict(v=normal(4, 3)))
          for penalty in ("zero_centered", "one_centered")}
 
@@ -236,11 +239,11 @@ def checks(results):
 
 
 def table(results):
-    """The certificate as a page: one row for each block."""
+    """The certificate as a page: one row for each model, then one for each block."""
     head = ("model or kernel", "block", "entries", "largest gradient", "complex step", "central differences", "zeros",
             "planted")
     lines = ["# The gradient certificate", "", "This page is written by `python -m figures certificate`.",
-             claim(results), "The error of a coordinate is relative to its gradient, or to a thousandth of the block's "
+             claim(results), "", by_model(results), "The error of a coordinate is relative to its gradient, or to a thousandth of the block's "
              "largest gradient if that is larger; the table has the largest error of the block.",
              "The last column is the error that the complex step finds when the block is multiplied by 1 + 1e-6.",
              "", f"| {' | '.join(head)} |", "|---|---|--:|--:|--:|--:|---|--:|"]
@@ -252,8 +255,8 @@ def table(results):
     return "\n".join(lines) + "\n"
 
 
-def readme(results):
-    """One row for each model, for the README: its parameters, its worst errors, its zeros."""
+def by_model(results):
+    """One row for each model: its parameters, its worst errors, its zeros."""
     lines = ["| model | parameters | complex step | central differences | zeros |", "|---|--:|--:|--:|---|"]
     for owner in dict.fromkeys(results["owner"].tolist()):
         at = results["owner"] == owner

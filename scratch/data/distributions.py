@@ -4,9 +4,9 @@ Each has the members in README.md, so KL(p || model) = -entropy - E log model ca
 holds one of each kind.
 
 The curved ones are Gaussian mixtures too, with components one standard deviation apart along a
-curve.  So the density varies along a straight curve by 2 exp(-2 pi^2), 5 parts in 10^9.  (It is
-exact for any spacing: the distribution is the mixture, not the curve.)  All constants are chosen by
-hand, not swept: nearly all of the mass lies in [-4, 4]^2, and modes do not overlap.
+curve.  So the density varies along a straight curve by 2 exp(-2 pi^2), 5 parts in 10^9.  The
+density is exact for any spacing, because the distribution is defined as the mixture.  All constants
+are chosen by hand, not swept: nearly all of the mass lies in [-4, 4]^2, and modes do not overlap.
 Checked in tests/data/test_distributions.py::test_density_integrates_to_one
 Checked in tests/data/test_distributions.py::test_score_is_the_gradient_of_log_prob
 Checked in tests/data/test_distributions.py::test_entropy_agrees_with_monte_carlo

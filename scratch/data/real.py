@@ -40,8 +40,9 @@ def mri_patches(size, rng, *, stride=None):
     these units divided by MRI_SCALE for each pixel.
 
     >>> train, held_out = mri_patches(3, np.random.default_rng(0))
-    >>> train.shape, held_out.shape
-    ((15329, 9), (633, 9))
+    >>> levels = np.floor(np.concatenate([train, held_out]) * MRI_SCALE + MRI_CENTER)
+    >>> len(train), len(held_out), int(levels.min()), int(levels.max())           # no level 0
+    (15329, 633, 1, 215)
     """
     size, rng = checks.size(size, "size"), checks.generator(rng)
     stride = checks.size(size if stride is None else stride, "stride")

@@ -4,8 +4,8 @@ Vocal tract.  A vowel v is made by three resonances of the tract, its formants. 
 
     F_f = T_vf 2^(5 u / 24), f = 1, 2, 3,    F_4 = 3300 2^(5 u / 48) Hz,    u ~ U(0, 1)              (1)
 
-T is the table of Peterson and Barney 1952, "Control Methods Used in a Study of the Vowels": means over the men, from
-the copy of their data in the R package phonTools, within 3 % of the means that they print.  With bandwidths B_f and sampling rate R the tract is the filter 1 / A,
+T holds the men's means of Peterson and Barney 1952, "Control Methods Used in a Study of the Vowels", within 3 % (from
+the copy of the data in the R package phonTools).  With bandwidths B_f at sampling rate R the tract is the filter 1 / A,
 
     A(z) = prod over f of (1 - 2 q_f cos(2 pi F_f / R) z^-1 + q_f^2 z^-2),    q_f = exp(-pi B_f / R)  (2)
 

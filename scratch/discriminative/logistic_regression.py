@@ -47,10 +47,10 @@ class LogisticRegression(Convex, ClassProbabilities):
     Inherited: size, blocks, init, fit, scores: a (1), the log odds of class 1, (N,)  (newton.py);
     draw_noise, log_prob, predict (labeled.py).
 
-    >>> model = LogisticRegression(dim=1, penalty=0.1)
-    >>> theta = model.fit(np.array([[-2.0, 0.0], [-1.0, 0.0], [1.0, 1.0], [2.0, 1.0]]))
-    >>> model.predict(theta, np.array([[-0.5], [3.0]]))
-    array([0, 1])
+    >>> model, rows = LogisticRegression(1, penalty=0.1), np.array([[-2.0, 0], [-1, 1], [1, 1], [2, 1]])
+    >>> p = np.exp(model.log_posterior(model.fit(rows), rows[:, :1]))[:, 1]
+    >>> round(float(p.mean()), 12)                          # the fraction of ones
+    0.75
     """
     dim: int
     _: KW_ONLY

@@ -38,7 +38,7 @@ Checked in tests/discriminative/test_newton.py::test_a_weighted_mean_of_the_move
 Checked in tests/discriminative/test_newton.py::test_steps_on_separable_data_move_a_logit_by_one
 
 A step that moves no logit by 1e-8 would be followed by one of about 1e-16: the method stops there.
-If a logit moves by 1 in every step, the minimum may only be far away.  `Separable` is raised only
+Even if a logit moves by 1 in every step, a minimum may exist far away.  `Separable` is raised only
 for a v that was found, as theta itself or by the linear program max sum_n m_n subject to 0 <= m_n
 <= 1.  With a penalty on w, v has biases only, and exists only if a class has no rows.
 Checked in tests/discriminative/test_newton.py::test_separation_is_claimed_only_if_it_is_proved

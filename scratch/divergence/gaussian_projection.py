@@ -18,8 +18,9 @@ delta mu + delta L eps.  With score = grad log p, and of dL only the lower trian
     dmu = -L^-T z,       dL = -(L^-T z) z^T      + 1 / L_ii on the diagonal              d(1)
     dmu = -score(x),     dL = -score(x) eps^T    - 1 / L_ii on the diagonal              d(2)
 
-The forward optimum is unique: the mean and covariance of p.  The reverse has as many as there are
-modes far apart; each costs about -log(weight of its mode) nats, however far the others are.
+The forward KL has one minimum, at the mean and covariance of p.  The reverse KL has a minimum at
+each mode, if the modes are far apart.  Its value there is about -log(weight of the mode) nats,
+however far away the others are.
 
 Source: Bishop 2006, "Pattern Recognition and Machine Learning", 10.1.2; Murphy 2023,
 "Probabilistic Machine Learning: Advanced Topics", section 5.1; Kingma and Welling 2014,

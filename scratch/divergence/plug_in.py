@@ -19,8 +19,9 @@ g_j is n times the mean of a_ij over i, e_j is m times the mean of b_ij, and
 
     stderr^2 = var(t + g) / n + var(e) / m - sum_ij (a_ij^2 + b_ij^2) / n^2               (3)
 
-This is the jackknife (Efron and Stein 1981, "The jackknife estimate of variance").  Its first order,
-a_ij = f_ij, is 0.7 to 0.8 of the scatter where few y reach the x; (3) is 0.95 to 1.2 of it.
+This is the jackknife (Efron and Stein 1981, "The jackknife estimate of variance").  Where few y lie
+near the x, the stderr by (3) is 0.95 to 1.2 times the scatter; with a_ij = f_ij, to first order, it
+would be 0.7 to 0.8 times.
 
 Cells.  Split the y at medians, column after column, until a cell holds about sqrt(m) of them.
 Fewer would add noise, more would add bias (not swept).  Each cell has a y, so the estimate is

@@ -10,7 +10,7 @@ discrete data this gives the KL of two histograms, and inf if a repeated x never
 rounded data against a continuous model inf is the truth: uniform noise of the width of the rounding
 step gives both samples densities.  kl_adaptive_neighbors needs no such rule.  Among a other x and
 b y at distance 0 every order is equally likely, and the mean of its terms over all orders is again
-H(a) - H(b).  An atom that q lacks gives about log m there, not inf.
+H(a) - H(b).  For an atom that q lacks its terms are about log m, not inf.
 
 Constant columns.  If x has constant columns, p has all its mass on a plane.  Let s be the fraction of
 the y there.  The chain rule of the KL, and the variance of the logarithm of a fraction, give

@@ -10,7 +10,7 @@ Checked in tests/explicit/test_vae.py::test_bounds_are_the_naive_loop.
 Checked in tests/explicit/test_vae.py::test_gradient_in_every_parameter.
 Symbols: N batch, D data, L latent, M nodes, k draws, P parameters.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,8 +24,8 @@ from scratch.kernels.stable import sigmoid, softplus
 @dataclass(frozen=True)
 class BernoulliVAE(VAE):
     """A VAE of binary vectors: the decoder gives one logit for each coordinate."""
-    scalars = ()
-    sigma_data = None                                       # bits have no scale
+    scalars, unit = (), 1
+    sigma_data: None = field(default=None, init=False)      # bits have no scale
 
     def inputs(self, theta, x):
         """theta (P,) and rows x (N, D) of zeros and ones, checked, in one precision."""

@@ -43,7 +43,7 @@ from scratch.data.gaussian_mixture import GaussianMixture
 from scratch.explicit.vae import VAE
 from scratch.kernels.dense import mlp_views
 from scratch.learning.optimizers import Adam
-from scratch.learning.training import Recipe
+from scratch.learning.training import USUAL_STD, Recipe
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,7 @@ class LinearVAE(VAE):
     latent: int = field(default=1, kw_only=True)            # below dim: with latent = dim there is no optimum
     hidden: tuple = field(default=(), init=False)
     prior: int = field(default=1, init=False)
+    sigma_data: float = field(default=USUAL_STD, init=False)        # the optimum is in closed form in any unit
     recipe = Recipe(Adam(1e-2, beta2=0.99), batch_size=512)  # by hand, not swept: 5 times the VAE's
 
     def optimum(self, x):

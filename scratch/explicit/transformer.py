@@ -49,8 +49,10 @@ from scratch.learning.training import Recipe
 class Transformer(Autoregressive):
     """p(x) over {0 ... classes-1}^dim, exact.  Default sizes as in the figure transformer_brackets.
 
-    >>> list(Transformer(3, layers=1).blocks)[:5]
-    ['token', 'position', '0.norm_1_gain', '0.norm_1_bias', '0.W_qkv']
+    >>> model, words = Transformer(3, width=8, heads=2), np.indices((2, 2, 2)).reshape(3, 8).T
+    >>> theta = model.init(np.random.default_rng(0), np.float64)
+    >>> round(float(np.exp(model.log_prob(theta, words)).sum()), 12)              # of all 8 words
+    1.0
     """
     dim: int
     _: KW_ONLY

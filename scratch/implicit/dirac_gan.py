@@ -31,11 +31,11 @@ WGAN-GP.   The penalty has a kink at psi = 0, so J does not exist.  Under wasser
     v = (-psi,   theta - 2 lambda (1 - psi))                                              (5)
 
 and psi < 0 is the mirror image.  Near (0, 0) psi moves away from 0 at the speed 2 lambda, so the
-game cannot rest at its equilibrium (Mescheder et al., section 3).  theta rests only at psi = 0.  As
-psi -> 0 from above, psi rests only at theta = 2 lambda, and from below only at -2 lambda.  The
-generator is wrong at both.  Beside the first, J = [[0, -1], [1, 2 lambda]] has the eigenvalues
-lambda +- sqrt(lambda^2 - 1).  If they are real, lambda >= 1, the game comes to rest there.  If they
-are complex, the path turns across psi = 0 and never rests.
+game cannot rest at its equilibrium (Mescheder et al., section 3).  By (5) theta is at rest only if
+psi = 0.  A small psi > 0 is at rest only if theta = 2 lambda, a small psi < 0 only if theta = -2 lambda.
+At both places the generator is wrong.  Near the first, J = [[0, -1], [1, 2 lambda]] has the eigenvalues
+lambda +- sqrt(lambda^2 - 1).  If they are real, that is, lambda >= 1, the game comes to rest there.  If
+they are complex, the path crosses psi = 0 again and again and never rests.
 
 Continuous time.   For h -> 0, minimax and wasserstein conserve theta^2 + psi^2.  non_saturating
 and relativistic change it at the rate -2 u tanh(u/2) <= 0.  This term is of fourth order:

@@ -80,7 +80,7 @@ class GAN:
     recipe = Recipe(Adam(3e-3, beta1=0.0, beta2=0.99), batch_size=1024, anneal=lower_gamma)
     first_layer_scale = 3.0                 # a generator that is steep between modes; by hand, not swept
 
-    def loss(self, theta, x, noise):
+    def loss(self, theta, x, noise):                                              # first reading 1
         """(L_G, L_D), and dtheta (P,): each player's block is the gradient of its own loss."""
         theta, x = checks.inputs(self, theta, x)
         n = len(x)
@@ -105,7 +105,7 @@ class GAN:
         dfake = game.dgenerator[:, None] * v[n:]                                  # (N, D)  (5)
         return losses, np.concatenate([pull_generator(dfake), ddiscriminator])    # d(1)
 
-    def _fake(self, generator, e, k, eps):
+    def _fake(self, generator, e, k, eps):                                        # first reading 3
         """Samples (N, D), and pull(dfake) -> dgenerator."""
         weights, of_z, t = self._parts(generator)
         z, pull_z = mixture(of_z, e, k) if len(of_z) else (e, None)               # (N, L)
@@ -119,7 +119,7 @@ class GAN:
             return np.concatenate([dweights, dof_z, np.full_like(t, np.sum(dfake * noise) / SLOWER)])   # d(1)
         return y + noise, pull                                                    # (1)
 
-    def _discriminator(self, discriminator, points):
+    def _discriminator(self, discriminator, points):                              # first reading 4
         """C (M,), v (M, D), pull(dlogits, dv) -> ddiscriminator; dv is None if v is not used."""
         f, df_dx = sines(points, self.frequencies)                                # (M, F), (M, F / D, D)
         y, dC_df, pull_mlp = mlp_slope(discriminator, f, self.discriminator_widths)
@@ -135,7 +135,7 @@ class GAN:
         e, k = draw(checks.generator(rng), checks.size(n, "n"), self.latent, self.prior)
         return e, k, rng.standard_normal((n, self.dim)), rng.random((n, 1))
 
-    def sample(self, theta, n, rng):
+    def sample(self, theta, n, rng):                                              # first reading 5
         """n independent rows, (n, D)."""
         theta, n = checks.flat(theta, self.size), checks.size(n, "n")
         e, eps = (checks.generator(rng).standard_normal((n, d)).astype(theta.dtype) for d in (self.latent, self.dim))

@@ -18,7 +18,7 @@ so that a KL(p || q) comes out too large.  With v the relative variance of w and
     stderr of log q = sqrt(v / S),   effective draws = S / (1 + v)                        (5)
 A mode that no start has found is missed, and (5) does not show it.
 Source: for variational autoencoders Wu et al. 2017, "On the Quantitative Analysis of Decoder-Based Generative
-Models", who anneal from p(z); modes and Laplace in their place are by hand.
+Models", who anneal from p(z).  Modes with Laplace's approximation, in place of annealing, are our own choice.
 Checked in tests/implicit/test_importance_density.py::test_a_linear_generator_has_a_mixture_of_gaussians
 Checked in tests/implicit/test_importance_density.py::test_two_latent_coordinates_agree_with_quadrature
 Symbols: N rows, D data, L latent, K components, J modes a row, S draws a row, B = N J.

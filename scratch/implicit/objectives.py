@@ -46,7 +46,7 @@ def minimax(real, fake):
     return non_saturating(real, fake)._replace(generator_loss=-loss, dgenerator=-dfake)         # (1), d(1)
 
 
-def non_saturating(real, fake):
+def non_saturating(real, fake):                                                   # first reading 2
     """The generator raises log sigmoid(C(G)) instead (Goodfellow et al. 2014, section 3)."""
     (at_real, dreal), (at_fake, dfake) = _mean_softplus(-real), _mean_softplus(fake)
     of_generator, dgenerator = _mean_softplus(-fake)

@@ -41,8 +41,10 @@ from scratch.learning.training import Recipe
 class SourceFilterGAN(WaveGAN):
     """Clips of `dim` samples.
 
-    >>> SourceFilterGAN(512).generator_layers[-1].outputs
-    192
+    >>> model, rng = SourceFilterGAN(512), np.random.default_rng(0)
+    >>> u = model.source(rng.integers(2745, size=1000), rng.normal(size=(1000, 512)))
+    >>> round(float(np.mean(u * u)), 2)                     # the mean power of a source
+    1.0
     """
     _: KW_ONLY
     latent: int = 8

@@ -45,8 +45,9 @@ from scratch.learning.training import Recipe
 class WaveGAN(GAN):
     """Waveforms of `dim` samples, a multiple of the product of the strides.
 
-    >>> WaveGAN(64).generator_layers[-1].sizes
-    (256, 64)
+    >>> model, rng = WaveGAN(64), np.random.default_rng(0)          # theta = 0, so C = 0: log 2 each
+    >>> model.loss(np.zeros(model.size), rng.normal(size=(4, 64)), model.draw_noise(rng, 4))[0]
+    array([0.69314718, 0.69314718])
     """
     _: KW_ONLY
     latent: int = 4

@@ -12,8 +12,8 @@ Layer norm (Ba, Kiros and Hinton 2016, "Layer normalization", eqs. 3 and 4), ove
     d(2)  dz = dy gain,      dgain = sum of dy z,      dbias = sum of dy
     d(1)  dx = (dz - mean(dz) - z mean(dz z)) / std
 
-A shift of x does not change z, and a scaling hardly does.  So dx has no component along (1, ..., 1),
-and but for EPSILON none along z.  The two means in d(1) subtract these components.
+A shift of x does not change z, and a scaling changes it through EPSILON only.  So dx has no component
+along (1, ..., 1), and almost none along z.  The two means in d(1) subtract these components.
 Checked in tests/kernels/test_attention.py::test_layer_norm_pullback_in_the_input_gain_and_bias.
 
 Causal attention (Vaswani et al. 2017, "Attention is all you need", eq. 1, with the mask of section
@@ -94,6 +94,11 @@ def causal_attention(q, k, v):
 
     The queries belong to the last T <= S of the S positions: to all of them in training,
     to the last one when the earlier keys and values come from a cache.
+
+    >>> q, k, v = np.random.default_rng(0).normal(size=(3, 4, 2))
+    >>> y, _ = causal_attention(q, k, v)                    # the first position sees itself alone
+    >>> bool((y[0] == v[0]).all())
+    True
     """
     (T, d), S = q.shape[-2:], k.shape[-2]
     allowed = np.arange(S) <= np.arange(S - T, S)[:, None]              # (T, S)  s <= t

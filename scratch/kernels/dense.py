@@ -81,8 +81,8 @@ def _layout(widths):
 def mlp_size(widths):
     """P, the length of theta: the sum over layers of (in + 1) out.
 
-    >>> mlp_size((2, 3, 1))
-    13
+    >>> mlp_size((2, 3, 1)), (2 + 1) * 3 + (3 + 1) * 1
+    (13, 13)
     """
     _, _, last = _layout(tuple(widths))[-1]
     return last.stop
@@ -98,8 +98,8 @@ def mlp_views(theta, widths):
 def mlp_blocks(widths, prefix="", start=0):
     """Where each W and b stands in a theta that begins at `start`: {"W1": slice, "b1": slice, ...}.
 
-    >>> mlp_blocks((2, 3, 1), "encoder ")["encoder b1"]
-    slice(6, 9, None)
+    >>> {name: place.stop - place.start for name, place in mlp_blocks((2, 3, 1)).items()}     # 13 in all
+    {'W1': 6, 'b1': 3, 'W2': 3, 'b2': 1}
     """
     return {f"{prefix}{name}{layer}": slice(start + place.start, start + place.stop)
             for layer, (W, _, b) in enumerate(_layout(tuple(widths)), start=1)

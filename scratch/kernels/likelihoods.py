@@ -20,6 +20,10 @@ def gaussian_log_density(x, mean, log_std):
         (1)   log p = -1/2 z^2 - log_std - 1/2 log 2 pi
         d(1)  d log p / d mean = z / std = - d log p / d x,      d log p / d log_std = z^2 - 1
     Checked in tests/kernels/test_likelihoods.py::test_gaussian_pullback_in_every_argument.
+
+    >>> log_p, pull = gaussian_log_density(np.array([3.0]), np.array([1.0]), np.log([2.0]))     # z = 1
+    >>> [float(gradient[0]) for gradient in pull(np.ones(1))]
+    [-0.5, 0.5, 0.0]
     """
     inverse_std = np.exp(-log_std)
     z = (x - mean) * inverse_std

@@ -17,7 +17,8 @@ this project computes log(p).  All of them keep logits a, for which
 Checked in tests/kernels/test_stable.py::test_value_is_the_definition.
 Checked in tests/kernels/test_stable.py::test_pullback_is_the_gradient.
 
-All are safe for the complex step: comparisons begin with the real part, and there is no abs, no conj.
+All are safe for the complex step: NumPy compares complex numbers by their real parts first, and no
+function here takes an absolute value or a conjugate.
 """
 import numpy as np
 

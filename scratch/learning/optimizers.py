@@ -59,6 +59,10 @@ class Adam(_Rates):
     by rate sqrt(P).  So Adam hides a wrong factor in the loss: "it trains" proves nothing.
     figures/learning/adam_hides.py trains six wrong codes beside the right ones.
 
+    >>> theta, adam = np.zeros(3), Adam(0.1)
+    >>> adam.step(theta, np.array([1e-3, 1.0, -50.0]), adam.start(theta))[0].round(4)
+    array([-0.1, -0.1,  0.1])
+
     Constants.  0.9, 0.999 and 1e-8 are the paper's.  Most recipes here set beta2 = 0.99: g^2 is
     averaged over about 100 steps, and a bad start is forgotten ten times faster than with 0.999.
     beta2 and the rates of the recipes were tuned by hand on LAWS; no sweep is recorded.

@@ -5,6 +5,7 @@ import pytest
 
 from scratch.data.distributions import grid, moons, ring, spirals
 from scratch.divergence.monte_carlo import kl_monte_carlo
+from scratch.explicit import evidence
 from scratch.explicit.bernoulli_vae import BernoulliVAE
 from scratch.explicit.linear_vae import LinearVAE
 from scratch.explicit.vae import VAE
@@ -21,7 +22,10 @@ MIXTURE_BINARY = BernoulliVAE(dim=4, latent=2, hidden=(5, 4), beta=0.6, prior=2)
 IMPORTANCE = VAE(dim=3, latent=2, hidden=(4,), samples=3, importance=True, prior=1)
 IMPORTANCE_MIXTURE = VAE(dim=3, latent=2, hidden=(4,), samples=3, importance=True, prior=3)
 IMPORTANCE_BINARY = BernoulliVAE(dim=3, latent=1, hidden=(), samples=3, importance=True, prior=3)
-MODELS = [GAUSS, BINARY, MIXTURE, MIXTURE_BINARY, IMPORTANCE, IMPORTANCE_MIXTURE, IMPORTANCE_BINARY]
+SCALED = VAE(dim=3, latent=2, hidden=(5,), beta=1.7, samples=2, prior=1, sigma_data=0.6)
+SCALED_IMPORTANCE = VAE(dim=3, latent=2, hidden=(4,), samples=3, importance=True, prior=3, sigma_data=4.0)
+MODELS = [GAUSS, SCALED, SCALED_IMPORTANCE, BINARY, MIXTURE,
+          MIXTURE_BINARY, IMPORTANCE, IMPORTANCE_MIXTURE, IMPORTANCE_BINARY]
 
 
 def random_theta(model, rng):
@@ -33,13 +37,14 @@ def rows(model, rng, n=5):
         x = rng.integers(0, 2, (n, model.dim)).astype(float)
         x[0] = 1 - x[1]                                     # no column of zeros: its weights would have no gradient
         return x
-    return rng.normal(size=(n, model.dim))
+    return rng.normal(size=(n, model.dim)) * model.sigma_data / 1.5
 
 
 def naive_log_weight(model, theta, x, eps):
     """log p(x | z), log p(z) and log q(z | x) at one draw for one row, from the densities' definitions."""
     encoder, decoder, prior = model.split(theta)
-    y = mlp(encoder, x[None], model.encoder_widths)[0][0]
+    u = 1 if isinstance(model, BernoulliVAE) else model.sigma_data / 1.5
+    y = mlp(encoder, x[None] / u, model.encoder_widths)[0][0]
     mean, std = y[:model.latent], np.exp(y[model.latent:])
     z = mean + std * eps
     f = mlp(decoder[:mlp_size(model.decoder_widths)], z[None], model.decoder_widths)[0][0]
@@ -47,8 +52,8 @@ def naive_log_weight(model, theta, x, eps):
         p = 1 / (1 + np.exp(-f))
         log_x = np.log(np.where(x == 1, p, 1 - p)).sum()
     else:
-        s = np.exp(decoder[-1])
-        log_x = np.log(np.exp(-0.5 * ((x - f) / s) ** 2) / (np.sqrt(2 * np.pi) * s)).sum()
+        s = u * np.exp(decoder[-1])
+        log_x = np.log(np.exp(-0.5 * ((x - u * f) / s) ** 2) / (np.sqrt(2 * np.pi) * s)).sum()
     if model.prior == 1:
         log_prior = np.log(np.exp(-0.5 * z ** 2) / np.sqrt(2 * np.pi)).sum()
     else:
@@ -92,7 +97,7 @@ def test_loss_is_minus_the_bound_in_nats_per_row(model, rng):
     assert abs(model.loss(theta, x, noise)[0] - exact) < 1e-13
 
 
-@pytest.mark.parametrize("model", [GAUSS, BINARY])
+@pytest.mark.parametrize("model", [GAUSS, SCALED, BINARY])
 def test_log_likelihood_of_pairs_is_that_of_the_draws(model, rng):
     theta, x, z = random_theta(model, rng), rows(model, rng), rng.normal(size=(7, model.latent))
     decoder = model.split(theta)[1]
@@ -164,7 +169,9 @@ def test_bounds_stand_in_order_elbo_then_k_then_log_p(model, rng):
     assert (value[2] < log_p + 5 * error[2]).all() and (elbo < log_p).all()
 
 
-@pytest.mark.parametrize("model", [VAE(1, hidden=(4,), prior=1), VAE(2, latent=1, hidden=(4,), prior=3)])
+@pytest.mark.parametrize("model", [VAE(1, hidden=(4,), prior=1), VAE(2, latent=1, hidden=(4,), prior=3),
+                                   VAE(1, hidden=(4,), prior=1, sigma_data=2.5),
+                                   VAE(2, latent=1, prior=3, sigma_data=1.2)])
 def test_density_by_quadrature_integrates_to_one_and_samples_follow_it(model, rng):
     theta = 0.7 * random_theta(model, rng)
     if model.prior > 1:
@@ -189,18 +196,51 @@ def test_binary_probabilities_sum_to_one_and_samples_follow_them(rng):
 
 def test_samples_are_the_decoded_prior_and_independent_noise(rng):
     n = 20_000
-    for model in (GAUSS, BINARY, MIXTURE):
+    for model in (GAUSS, SCALED, BINARY, MIXTURE):
         theta = random_theta(model, rng)
         x = model.sample(theta, n, np.random.default_rng(3))
         z = model.sample_prior(theta, n, np.random.default_rng(3))              # drawn first
         mean = model.decode(theta, z)
-        std = np.sqrt(mean * (1 - mean)) if model is BINARY else np.exp(model.split(theta)[1][-1])
+        std = np.sqrt(mean * (1 - mean)) if model is BINARY else model.unit * np.exp(model.split(theta)[1][-1])
         noise = (x - mean) / std
         assert (np.abs(noise.mean(axis=0)) < 5 / np.sqrt(n)).all()
         second = noise.T @ noise / n - np.eye(model.dim)
         error = np.std(noise[:, :, None] * noise[:, None, :], axis=0) / np.sqrt(n)
         assert (np.abs(second) < 5 * error).all()
         assert (np.abs(noise.T @ z / n) < 5 * np.std(noise[:, :, None] * z[:, None, :], axis=0) / np.sqrt(n)).all()
+
+
+@pytest.mark.parametrize("options", [dict(prior=1), dict(prior=3, samples=2)])
+@pytest.mark.parametrize("c", [2.0 ** -10, 2.0 ** 20])
+def test_data_in_another_unit_are_the_same_model_bit_for_bit(c, options, rng):
+    """But for the change of variables: the loss grows by D log c.  (Importance weights round log w, with that term.)"""
+    here, there = (VAE(2, hidden=(6,), sigma_data=s, **options) for s in (1.5, 1.5 * c))
+    for dtype in (np.float32, np.float64):
+        theta, x = random_theta(here, rng).astype(dtype), rng.normal(size=(40, 2)).astype(dtype)
+        noise, z = here.draw_noise(rng, 40), rng.normal(size=(5, 2))
+        (loss, dtheta), (moved, same) = here.loss(theta, x, noise), there.loss(theta, c * x, noise)
+        np.testing.assert_array_equal(dtheta, same)
+        assert moved == pytest.approx(loss + 2 * np.log(c), rel=1e-12 if dtype is np.float64 else 1e-5)
+        np.testing.assert_array_equal(here.encode(theta, x), there.encode(theta, c * x))
+        np.testing.assert_array_equal(c * here.decode(theta, z), there.decode(theta, z))
+        samples = [model.sample(theta, 20, np.random.default_rng(3)) for model in (here, there)]
+        np.testing.assert_array_equal(c * samples[0], samples[1])
+        fits = [fit(model, theta, scale * x.astype(float), np.random.default_rng(2), steps=5)
+                for model, scale in ((here, 1), (there, c))]
+        np.testing.assert_array_equal(*fits)
+
+
+def test_every_density_changes_with_the_unit_as_a_density_must(rng):
+    """log p of 5 x under 5 times sigma_data is log p of x, minus D log 5; by each road."""
+    here, there = VAE(2, hidden=(6,), prior=3, sigma_data=0.7), VAE(2, hidden=(6,), prior=3, sigma_data=3.5)
+    theta, x, noise = random_theta(here, rng), rng.normal(size=(2, 2)), rng.standard_normal((4, 2, 2))
+    roads = [lambda m, x: m.elbo(theta, x, noise), lambda m, x: m.importance_bound(theta, x, noise),
+             lambda m, x: m.log_prob(theta, x, nodes=60),
+             lambda m, x: evidence.log_prob_importance(m, theta, x, np.random.default_rng(1), 50)[0]]
+    for road in roads:
+        np.testing.assert_allclose(road(there, 5 * x), road(here, x) - 2 * np.log(5), rtol=1e-9)
+    for measure in (evidence.kl_to_posterior, evidence.best_gaussians):          # in the latent: no change
+        np.testing.assert_allclose(measure(there, theta, 5 * x), measure(here, theta, x), rtol=1e-4, atol=1e-6)
 
 
 def test_float32_stays_float32_and_same_seed_same_bits(rng):
@@ -243,6 +283,9 @@ def test_the_default_model_and_recipe_come_this_close(law, most, rng):
     (lambda m, t, rng: VAE(2, 1), TypeError, "positional"),
     (lambda m, t, rng: VAE(2, hidden=4), TypeError, "hidden must be"),
     (lambda m, t, rng: VAE(2, beta=0), ValueError, "beta must be a positive"),
+    (lambda m, t, rng: VAE(2, sigma_data=0.0), ValueError, "sigma_data must be a positive"),
+    (lambda m, t, rng: VAE(2, sigma_data=None), TypeError, "sigma_data must be a positive"),
+    (lambda m, t, rng: BernoulliVAE(2, sigma_data=1.5), TypeError, "sigma_data"),
     (lambda m, t, rng: VAE(2, prior=0), ValueError, "prior must be at least 1"),
     (lambda m, t, rng: VAE(2, samples=0), ValueError, "samples must be at least 1"),
     (lambda m, t, rng: VAE(2, beta=2.0, importance=True), ValueError, "beta must be 1"),
@@ -283,3 +326,10 @@ def test_init_has_the_scale_that_its_lines_name(model, widths, layer, factor, rn
     widths = getattr(model, widths)
     W, _ = mlp_views(model.init(rng)[:mlp_size(widths)], widths)[layer]
     assert W.std() == pytest.approx(factor * np.sqrt(2 / len(W)), rel=0.25)
+
+
+@pytest.mark.parametrize("options, log_s", [(dict(dim=2), -1.5), (dict(dim=2, prior=1), 0), (dict(dim=256, prior=1), -1),
+                                            (dict(dim=256), -1.5), (dict(dim=64, prior=1, sigma_data=0.3), 0)])
+def test_init_of_log_s(options, log_s, rng):
+    model = VAE(**options)
+    assert model.init(rng)[model.blocks["log_s"]] == np.float32(log_s)

@@ -40,7 +40,7 @@ def tree(tmp_path):
     """figures(*arguments) -> (status, output) of the command in a tree that holds the named figures."""
     package = tmp_path / "figures"
     package.mkdir()
-    for file in ("__init__", "__main__", "jobs", "pages", "provenance", "runner", "store", "style"):
+    for file in ("__init__", "__main__", "confirm", "jobs", "pages", "provenance", "runner", "store", "style"):
         shutil.copy(runner.CODE / f"{file}.py", package)
     (tmp_path / "README.md").write_text("# A\n\n<!-- cost -->\nold\n<!-- end cost -->\n")
 
@@ -105,7 +105,7 @@ def test_a_study_that_is_killed_goes_on_where_it_stopped(tree):
     arguments = [sys.executable, "-m", "figures", "study", "--studies", "--jobs", "1"]
     run = subprocess.Popen(arguments, cwd=tree.package.parent, stdout=subprocess.DEVNULL)
     folder = tree.package / "parts" / "study"
-    while not list(folder.glob("*.npz")):
+    while run.poll() is None and not list(folder.glob("*.npz")):
         time.sleep(0.02)
     run.send_signal(signal.SIGKILL)
     run.wait()

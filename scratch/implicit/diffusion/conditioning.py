@@ -14,7 +14,7 @@ Checked in tests/implicit/diffusion/test_conditioning.py::test_gradient_in_every
 Checked in tests/implicit/diffusion/test_conditioning.py::test_learns_each_class_and_all_together
 Symbols: N batch, D data, C classes.  noise is (eps (N, D), sigma (N,), withheld (N,)).
 """
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field
 
 import numpy as np
 
@@ -28,8 +28,7 @@ WITHHELD = 0.2                       # of the rows: Ho and Salimans find 0.1 and
 class ConditionalDiffusion(Diffusion):
     """A Diffusion that trains on rows [x_1 ... x_D, c], (N, D + 1), with classes c in 0 ... C - 1.
 
-    denoise, sample and log_prob take a label: a class or one for each row; -1 or None for p(x).
-    Other methods are those of p(x); for p(x | c) they are the methods of given(c).
+    label: a class, or one for each row; -1 or None for p(x), to which floor and excess belong too.
 
     >>> model, x = ConditionalDiffusion(2, classes=3), np.ones((4, 2))
     >>> theta = model.init(np.random.default_rng(0))
@@ -38,16 +37,18 @@ class ConditionalDiffusion(Diffusion):
     """
     _: KW_ONLY
     classes: int = 2
+    context_dim: int = field(default=0, init=False)         # C
 
     def __post_init__(self):
-        checks.size(self.classes, "classes")
+        object.__setattr__(self, "context_dim", checks.size(self.classes, "classes"))
         super().__post_init__()
 
-    def given(self, label):
-        """The Diffusion of p(x | label), of the same theta: its network has the label filled in."""
-        model = Diffusion(self.dim, hidden=self.hidden, sigma_data=self.sigma_data)
-        object.__setattr__(model, "network", replace(self.network, label=label))
-        return model
+    def one_hot(self, label, n):
+        """The context (n, C) of this label."""
+        label = np.asarray(-1 if label is None else label)
+        if label.dtype.kind not in "iu" or label.min() < -1 or label.max() >= self.classes:
+            raise ValueError(f"label must hold integers from -1 to {self.classes - 1}, got {label}")
+        return (np.broadcast_to(label, n)[:, None] == np.arange(self.classes)).astype(np.float32)
 
     def draw_noise(self, rng, n):
         """Diffusion's eps (n, D) and sigma (n,), and withheld (n,), True where c is not given."""
@@ -59,20 +60,29 @@ class ConditionalDiffusion(Diffusion):
         x, classes = rows[:, :-1], checks.class_rows(rows[:, -1:].real, 1, self.classes)[:, 0]
         *noise, withheld = checks.noise(noise, x, eps=x.shape, sigma=(len(x),), withheld=(len(x),))
         label = np.where(withheld, -1, classes)                                   # (N,)
-        return self.given(label).loss(theta, x, noise)                            # (1), d(1)
+        loss, gradient = self.denoising_loss(theta, x, noise, self.one_hot(label, len(x)))      # (1)
+        return loss, gradient(need_dcontext=False)[0]                             # d(1)
 
     def denoise(self, theta, x, sigma, label=None):
         """E[x0 | x, label] as learned, (N, D)."""
-        return self.given(label).denoise(theta, x, sigma)                         # (1)
+        x = checks.rows(x, self.dim)
+        return super().denoise(theta, x, sigma, self.one_hot(label, len(x)))      # (1)
+
+    def denoise_jvp(self, theta, x, x_dot, sigma, label=None):
+        """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
+        x = checks.rows(x, self.dim)
+        return super().denoise_jvp(theta, x, x_dot, sigma, self.one_hot(label, len(x)))         # (1)
 
     def sample(self, theta, n, rng, *, label=None, steps=32):
         """n rows (n, D) of p(x | label)."""
-        return self.given(label).sample(theta, n, rng, steps=steps)
+        return super().sample(theta, n, rng, context=self.one_hot(label, checks.size(n, "n")), steps=steps)
+
+    def complete(self, theta, known, n, rng, *, label=None, steps=80, turns=16):
+        """n rows (n, D) of p(x | label, known), as in denoiser.py."""
+        context = self.one_hot(label, checks.size(n, "n"))
+        return super().complete(theta, known, n, rng, context=context, steps=steps, turns=turns)
 
     def log_prob(self, theta, x, *, label=None, steps=32):
-        """log p(x | label) in nats, (N,), the rows of one class at a time."""
+        """log p(x | label) in nats, (N,)."""
         x = checks.rows(x, self.dim)
-        log_p, label = np.empty(len(x)), np.broadcast_to(-1 if label is None else label, len(x))
-        for c in np.unique(label):
-            log_p[label == c] = self.given(c).log_prob(theta, x[label == c], steps=steps)
-        return log_p
+        return super().log_prob(theta, x, context=self.one_hot(label, len(x)), steps=steps)

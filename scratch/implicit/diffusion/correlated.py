@@ -49,7 +49,7 @@ class CorrelatedDiffusion(ConditionalDiffusion):
     _: KW_ONLY
     sigma_data: float = field(default=USUAL_STD, init=False)
     stds: tuple = None
-    frequencies = ()                                        # no sines of x: in 64 dimensions 512 inputs more
+    frequencies: tuple = field(default=(), init=False)      # no sines of x: in 64 dimensions 512 inputs more
 
     def __post_init__(self):
         dim = checks.size(self.dim, "dim")
@@ -59,12 +59,6 @@ class CorrelatedDiffusion(ConditionalDiffusion):
         object.__setattr__(self, "stds", tuple(stds.tolist()))
         object.__setattr__(self, "sigma_data", float(np.sqrt(np.mean(stds ** 2))))
         super().__post_init__()
-
-    def given(self, label):
-        """The Diffusion of p(x | label), of the same theta, with these stds."""
-        model = super().given(label)
-        object.__setattr__(model, "_scales", self._scales)
-        return model
 
     def _scales(self, sigma):
         """c_skip, c_out, c_in, (N, D), and c_noise, (N, 1), for sigma (N, 1)."""

@@ -165,7 +165,14 @@ def last_term(chain, x0):
 
 
 def bound_terms(chain, denoise, x0, rng):
-    """L_0 ... L_T in nats, (T + 1, n): row k is one draw of L_k, and their sum is one of (4)."""
+    """L_0 ... L_T in nats, (T + 1, n): row k is one draw of L_k, and their sum is one of (4).
+
+    >>> from scratch.data.distributions import LAWS
+    >>> law, rng = LAWS["ring"], np.random.default_rng(0)
+    >>> bound = bound_terms(Chain(100), law.denoise, law.sample(400, rng), rng).sum(axis=0).mean()
+    >>> print(f"bound {bound:.2f} >= entropy {law.entropy():.2f} nats")
+    bound 1.31 >= entropy 1.12 nats
+    """
     x0, rng = checks.rows(x0), checks.generator(rng)
     c, w = bound_coefficients(chain, x0.shape[1])
     terms = np.empty((chain.steps + 1, len(x0)))

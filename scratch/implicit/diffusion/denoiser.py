@@ -7,7 +7,7 @@ The best denoiser in mean square is xhat(x, sigma) = E[x0 | x].  It gives the sc
 density of x, grad log p_sigma(x) = (xhat - x) / sigma^2 (Tweedie's formula; Vincent 2011, "A
 Connection between Score Matching and Denoising Autoencoders").  The score gives an ordinary
 differential equation (ODE) whose solutions have the density p_sigma at every sigma (Karras et al.
-2022, "Elucidating the Design Space of Diffusion Models", eq. 1):
+2022, "Elucidating the Design Space of Diffusion-Based Generative Models", eq. 1):
     dx/dsigma = (x - xhat(x, sigma)) / sigma                                                   (2)
 
 From sigma_max down to sigma_min it turns noise into data.  From sigma_min up it gives log p(x).
@@ -44,7 +44,7 @@ from scipy.special import ndtri
 from scratch import checks
 from scratch.implicit.diffusion import likelihood
 from scratch.implicit.diffusion.completion import repaint
-from scratch.implicit.diffusion.network import OnNetwork
+from scratch.implicit.diffusion.network import FREQUENCIES, OnNetwork
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.learning.optimizers import Adam
 from scratch.learning.training import USUAL_STD, Recipe
@@ -69,6 +69,8 @@ class Diffusion(OnNetwork):
     _: KW_ONLY
     hidden: tuple = (128, 128, 128)
     sigma_data: float = 1.5
+    frequencies: tuple = FREQUENCIES                        # of x; (): no sines
+    context_dim: int = 0                                    # C; 0: nothing is known of x0 but x
 
     # By hand.  In 2,000 steps beta2 = 0.999 does as well, and the rate 1e-3 worse and 1e-2 better.
     recipe = Recipe(Adam(3e-3, beta2=0.99), batch_size=512)
@@ -84,47 +86,60 @@ class Diffusion(OnNetwork):
 
     def loss(self, theta, x, noise):
         """The mean square of F - target per coordinate, and its gradient (P,)."""
+        loss, gradient = self.denoising_loss(theta, x, noise)
+        return loss, gradient(need_dcontext=False)[0]
+
+    def denoising_loss(self, theta, x, noise, context=None):
+        """(5) of the network with a context (N, C), and gradient(need_dcontext=True) -> (dtheta, dcontext)."""
         theta, x = checks.inputs(self, theta, x)
         eps, sigma = checks.noise(noise, x, eps=x.shape, sigma=(len(x),))
         c_skip, c_out, c_in, c_noise = self._scales(sigma[:, None])
         noisy = x + sigma[:, None] * eps                                          # (N, D)  (1)
-        F, pull = self.network(theta, c_in * noisy, c_noise[:, 0])
+        F, pull = self.network(theta, c_in * noisy, c_noise[:, 0], context)
         error = F - (x - c_skip * noisy) / c_out                                  # F - target
         loss = np.sum(error * error) / error.size                                 # (5)
-        dF = error * (2 / error.size)                                             # d(5)
-        return loss, pull(dF, need_dx=False)[0]
 
-    def denoise(self, theta, x, sigma):
-        """E[x0 | x] as learned, (N, D); sigma > 0 is one number, or one for each row."""
+        def gradient(need_dcontext=True):
+            dF = error * (2 / error.size)                                         # d(5)
+            dtheta, _, dcontext = pull(dF, need_dcontext)
+            return dtheta, dcontext
+
+        return loss, gradient
+
+    def denoise(self, theta, x, sigma, context=None):
+        """E[x0 | x] as learned, (N, D); sigma > 0 is one number, or one for each row; context as in network.py."""
         theta, x = checks.inputs(self, theta, x)
         c_skip, c_out, c_in, c_noise = self._scales(self._column(sigma, x))
-        return c_skip * x + c_out * self.network(theta, c_in * x, c_noise[:, 0])[0]             # (3)
+        return c_skip * x + c_out * self.network(theta, c_in * x, c_noise[:, 0], context)[0]    # (3)
 
-    def sample(self, theta, n, rng, *, steps=32):
+    def sample(self, theta, n, rng, *, context=None, steps=32):
         """n rows (n, D): noise, carried down (2) by Heun's method."""
-        return self._from_noise(heun, theta, n, rng, steps)                       # (2)
+        return self._from_noise(heun, theta, n, rng, steps, context)              # (2)
 
-    def log_prob(self, theta, x, *, steps=32):
+    def log_prob(self, theta, x, *, context=None, steps=32):
         """log p(x) in nats, (N,), along (2) with its exact divergence."""
         x, ends = checks.rows(x, self.dim), (SIGMA_MIN * self.unit, SIGMA_MAX * self.unit)
-        return likelihood.log_prob(lambda x, x_dot, sigma: self.denoise_jvp(theta, x, x_dot, sigma), x,
-                                   *ends, self.sigma_data, steps)                               # (2)
+
+        def part(x, *context):
+            return likelihood.log_prob(lambda *point: Diffusion.denoise_jvp(self, theta, *point, *context), x,
+                                       *ends, self.sigma_data, steps)                           # (2)
+        return likelihood.in_chunks(part, x, *([] if context is None else [context]))
 
     # ---- a first reading ends here ----
 
-    def denoise_jvp(self, theta, x, x_dot, sigma):
+    def denoise_jvp(self, theta, x, x_dot, sigma, context=None):
         """xhat and its Jacobian-vector product dxhat/dx x_dot, (N, D) each."""
         theta, x = checks.inputs(self, theta, x)
         c_skip, c_out, c_in, c_noise = self._scales(self._column(sigma, x))
-        F, F_dot, _ = self.network.jvp(theta, c_in * x, c_in * x_dot.astype(x.dtype), c_noise[:, 0])
+        F, F_dot, _ = self.network.jvp(theta, c_in * x, c_in * x_dot.astype(x.dtype), c_noise[:, 0], context)
         return c_skip * x + c_out * F, c_skip * x_dot + c_out * F_dot             # (3), d(3)
 
-    def complete(self, theta, known, n, rng, *, steps=80, turns=16):
+    def complete(self, theta, known, n, rng, *, context=None, steps=80, turns=16):
         """n rows (n, D) with x[:, i] = known[i] for each i in known, by RePaint (completion.py).
 
         Fewer steps or turns are biased; figures/implicit/diffusion/completion.py measures these.
         """
-        return self._from_noise(partial(repaint, known=known, rng=rng, turns=turns), theta, n, rng, steps)
+        return self._from_noise(partial(repaint, known=known, rng=rng, turns=turns), theta, n, rng, steps, context)
 
     def floor(self, exact, x, rng):
         """The loss of the exact denoiser(x, sigma) = E[x0 | x], from rows x of its distribution."""
@@ -143,12 +158,12 @@ class Diffusion(OnNetwork):
             total += np.mean((error(noisy, sigma) / c_out) ** 2)                  # (7)
         return float(total / LEVELS)
 
-    def _from_noise(self, sampler, theta, n, rng, steps):
-        """What sampler(denoise, x, sigmas) makes of n rows of noise at sigma_max."""
+    def _from_noise(self, sampler, theta, n, rng, steps, context):
+        """What sampler(denoise, x, sigmas) makes of n rows of noise at sigma_max, under a context (n, C)."""
         n, theta = checks.size(n, "n"), checks.flat(theta, self.size)
         start = np.hypot(SIGMA_MAX, USUAL_STD) * checks.generator(rng).standard_normal((n, self.dim))
-        return sampler(lambda x, sigma: self.denoise(theta, x, sigma), start.astype(theta.dtype) * self.unit,
-                       karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX) * self.unit)
+        return sampler(lambda x, sigma: Diffusion.denoise(self, theta, x, sigma, context),
+                       start.astype(theta.dtype) * self.unit, karras_sigmas(steps, SIGMA_MIN, SIGMA_MAX) * self.unit)
 
     def _noise_level(self, quantile):
         return self.sigma_data * np.exp(LOG_MEAN + LOG_STD * ndtri(quantile))     # (6)

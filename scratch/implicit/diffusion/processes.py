@@ -19,11 +19,11 @@ Laplacian lap p = div grad p = div(score p) it reads
     dp/dt = -div(f x p) + g^2 / 2 lap p = -div[(f x - g^2 / 2 score) p]
 
 So points that move with the velocity in brackets, without noise, have the densities of the SDE at
-every t.  This ODE, the "probability flow", runs either way.  In t' = -t the sign of the right side
-changes, and with g^2 / 2 lap p taken out of the divergence again it reads
+every t.  This ODE, the "probability flow", runs either way.  With t' = -t the right side changes its
+sign.  Take g^2 / 2 score p off inside the bracket once more, and add its divergence outside:
     dp/dt' = div[(f x - g^2 score) p] + g^2 / 2 lap p
 
-which is the Fokker-Planck equation of an SDE that runs back (Anderson 1982, "Reverse-time diffusion
+This is the Fokker-Planck equation of an SDE that runs back (Anderson 1982, "Reverse-time diffusion
 equation models").  Written in t, with dt < 0:
     ODE   dx = (f x - g^2 / 2 score) dt                                                      (4)
     SDE   dx = (f x - g^2     score) dt + g dw                                               (5)

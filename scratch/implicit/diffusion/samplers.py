@@ -70,6 +70,11 @@ def heun(denoise, x, sigmas):
     """Order 2, two evaluations a step: the mean of dx/dsigma at both ends.
 
     (2) divides by sigma, so a step to level 0 is Euler's: x becomes D (Karras et al. 2022, Alg. 1).
+    On data N(0, 4) the ODE (2) takes x = 80 from sigma = 80 to 80 * 2 / sqrt(80^2 + 2^2) = 1.9994:
+
+    >>> denoise, x = lambda x, sigma: x * 4 / (4 + sigma ** 2), np.array([[80.0]])
+    >>> [round(float(sampler(denoise, x, karras_sigmas(64))[0, 0]), 4) for sampler in (euler, heun)]
+    [1.9268, 2.0043]
     """
     denoise, x, sigmas = sampler_arguments(denoise, x, sigmas)
     for sigma, lower in pairwise(sigmas):

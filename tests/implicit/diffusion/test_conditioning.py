@@ -26,8 +26,8 @@ def test_the_loss_is_the_mean_over_rows_of_the_denoisers_loss_with_that_rows_lab
     theta, rows = random_theta(rng), labeled_rows(rng)
     eps, sigma, _ = MODEL.draw_noise(rng, 6)
     withheld = np.array([False, True, False, True, False, False])
-    one_by_one = [MODEL.given(-1 if withheld[i] else int(row[3])).loss(theta, row[None, :3], (eps[[i]], sigma[[i]]))[0]
-                  for i, row in enumerate(rows)]
+    one_by_one = [Diffusion(3, hidden=(5, 4)).loss(written_into_theta(theta, -1 if withheld[i] else int(row[3])),
+                                                   row[None, :3], (eps[[i]], sigma[[i]]))[0] for i, row in enumerate(rows)]
     assert abs(MODEL.loss(theta, rows, (eps, sigma, withheld))[0] - np.mean(one_by_one)) < 1e-12
 
 
@@ -88,17 +88,17 @@ def test_every_method_of_a_class_is_that_of_an_unconditional_model(rng):
     plain, given = Diffusion(3, hidden=(5, 4)), written_into_theta(theta, 1)
     same = dict(rtol=1e-9)
     np.testing.assert_allclose(MODEL.denoise(theta, x, 0.4, 1), plain.denoise(given, x, 0.4), **same)
-    np.testing.assert_allclose(MODEL.given(1).denoise_jvp(theta, x, x[::-1], 0.4),
+    np.testing.assert_allclose(MODEL.denoise_jvp(theta, x, x[::-1], 0.4, 1),
                                plain.denoise_jvp(given, x, x[::-1], 0.4), **same)
     np.testing.assert_allclose(MODEL.log_prob(theta, x, label=1, steps=3), plain.log_prob(given, x, steps=3), **same)
     np.testing.assert_allclose(MODEL.sample(theta, 4, np.random.default_rng(1), label=1, steps=3),
                                plain.sample(given, 4, np.random.default_rng(1), steps=3), **same)
-    np.testing.assert_allclose(MODEL.given(1).complete(theta, {1: 0.5}, 4, np.random.default_rng(1), steps=3),
+    np.testing.assert_allclose(MODEL.complete(theta, {1: 0.5}, 4, np.random.default_rng(1), label=1, steps=3),
                                plain.complete(given, {1: 0.5}, 4, np.random.default_rng(1), steps=3), **same)
 
 
 def test_a_label_for_each_row(rng):
-    """Row by row the same as one label for all, in batches longer than the likelihood works on at once, too."""
+    """Row by row the same as one label for all, in batches longer than the CHUNK of the likelihood, which cuts both, too."""
     theta, x = random_theta(rng), rng.normal(size=(6, 3))
     denoised, log_p = MODEL.denoise(theta, x, 0.4, LABEL), MODEL.log_prob(theta, x, label=LABEL, steps=2)
     for i, c in enumerate(LABEL):
@@ -124,8 +124,3 @@ def test_a_label_for_each_row(rng):
 def test_bad_input_is_named(call, error, says, rng):
     with pytest.raises(error, match=says):
         call(MODEL.init(rng), labeled_rows(rng), MODEL.draw_noise(rng, 6))
-
-
-def test_a_class_keeps_every_size_of_the_model():
-    given = ConditionalDiffusion(3, hidden=(5, 4), classes=3, sigma_data=0.4).given(1)
-    assert (given.dim, given.hidden, given.sigma_data) == (3, (5, 4), 0.4) and given.network.classes == 3

@@ -6,28 +6,30 @@ from scratch.implicit.diffusion.network import FREQUENCIES, LEVEL_FREQUENCIES, N
 from scratch.kernels.dense import mlp_init, mlp_views
 from scratch.learning.gradient_check import directional_error, gradient_error
 
-LABEL = np.array([1, -1, 0, 1])
-NETWORK = Network(dim=3, hidden=(5, 4), classes=2, label=LABEL)
+NETWORK = Network(dim=3, hidden=(5, 4), context_dim=2)
+NO_SINES = Network(dim=2, hidden=(5,), context_dim=3, frequencies=())
 
 
 def point(network, rng, n=4):
-    """theta, x and level, all away from zeros and symmetric starts."""
+    """theta, x, level and context, all away from zeros and symmetric starts."""
     theta = mlp_init(rng, network.widths, np.float64)
-    return theta + 0.1 * rng.standard_normal(theta.shape), rng.normal(size=(n, network.dim)), rng.normal(-0.3, 0.2, n)
+    theta += 0.1 * rng.standard_normal(theta.shape)
+    context = rng.normal(size=(n, network.context_dim)) if network.context_dim else None
+    return theta, rng.normal(size=(n, network.dim)), rng.normal(-0.3, 0.2, n), context
 
 
-def naive(network, theta, x, level):
+def naive(network, theta, x, level, context):
     """The definition: one row, one coordinate, one frequency at a time."""
     y = np.empty_like(x)
     for n, row in enumerate(x):
         noise_variance = 1 / (1 + np.exp(-8 * level[n]))
         features = list(row)
         for f in (np.sin, np.cos):
-            for k in FREQUENCIES:
+            for k in network.frequencies:
                 features += [np.exp(-0.5 * k ** 2 * noise_variance) * f(k * coordinate) for coordinate in row]
         features += [np.sin(w * level[n]) for w in LEVEL_FREQUENCIES]
         features += [np.cos(w * level[n]) for w in LEVEL_FREQUENCIES]
-        features += [float(network.label[n] == c) for c in range(network.classes)]
+        features += list(context[n])
         h = np.array(features)
         *hidden, (W, b) = mlp_views(theta, network.widths)
         for V, c in hidden:
@@ -38,9 +40,10 @@ def naive(network, theta, x, level):
 
 # ---- 1 definition ----
 
-def test_network_is_the_naive_loop(rng):
-    theta, x, level = point(NETWORK, rng)
-    np.testing.assert_allclose(NETWORK(theta, x, level)[0], naive(NETWORK, theta, x, level), rtol=1e-12)
+@pytest.mark.parametrize("network", [NETWORK, NO_SINES])
+def test_network_is_the_naive_loop(network, rng):
+    theta, *inputs = point(network, rng)
+    np.testing.assert_allclose(network(theta, *inputs)[0], naive(network, theta, *inputs), rtol=1e-12)
 
 
 def test_sines_have_the_amplitude_that_they_keep_in_expectation_under_the_noise_of_x():
@@ -59,18 +62,17 @@ def test_the_frequencies_are_four_octaves_and_a_fourier_series_on_the_levels():
     np.testing.assert_allclose(LEVEL_FREQUENCIES, 2 * np.pi * np.arange(1, 5) / 4)     # period 4: from -2 to 2
 
 
-def test_one_level_or_label_for_all_rows_is_the_same_for_each(rng):
-    theta, x, _ = point(NETWORK, rng)
-    np.testing.assert_array_equal(Network(3, (5, 4), 2, 1)(theta, x, -0.2)[0],
-                                  Network(3, (5, 4), 2, np.full(4, 1))(theta, x, np.full(4, -0.2))[0])
+def test_one_level_for_all_rows_is_the_same_for_each(rng):
+    theta, x, _, context = point(NETWORK, rng)
+    np.testing.assert_array_equal(NETWORK(theta, x, -0.2, context)[0],
+                                  NETWORK(theta, x, np.full(4, -0.2), context)[0])
 
 
-def test_no_label_is_the_label_minus_one_and_differs_from_every_class(rng):
-    theta, x, level = point(NETWORK, rng)
-    by_label = {label: Network(3, (5, 4), 2, label)(theta, x, level)[0] for label in (None, -1, 0, 1)}
-    np.testing.assert_array_equal(by_label[None], by_label[-1])
-    for label in (0, 1):
-        assert (by_label[None] != by_label[label]).all()
+def test_no_context_is_a_context_of_zeros(rng):
+    theta, x, level, context = point(NETWORK, rng)
+    nothing = NETWORK(theta, x, level)[0]
+    np.testing.assert_array_equal(nothing, NETWORK(theta, x, level, 0 * context)[0])
+    assert (nothing != NETWORK(theta, x, level, context)[0]).all()
 
 
 def test_models_on_a_network_name_every_weight_and_start_small_in_the_last_layer(rng):
@@ -88,47 +90,52 @@ def test_models_on_a_network_name_every_weight_and_start_small_in_the_last_layer
 
 # ---- 2 gradient ----
 
-@pytest.mark.parametrize("network", [NETWORK, Network(2, (6,)), Network(1, ())])
+@pytest.mark.parametrize("network", [NETWORK, NO_SINES, Network(2, (6,)), Network(1, ())])
 def test_pullback_in_every_parameter_and_input(network, rng):
-    theta, x, level = point(network, rng)
-    y, pull = network(theta, x, level)
+    """theta, x and context; x or context alone may be complex, which the complex step makes them."""
+    theta, x, level, context = point(network, rng)
+    y, pull = network(theta, x, level, context)
     dy = rng.standard_normal(y.shape)
-    dtheta, dx = pull(dy)
-    assert gradient_error(lambda theta: np.sum(dy * network(theta, x, level)[0]), theta, dtheta) < 1e-10
-    assert gradient_error(lambda x: np.sum(dy * network(theta, x, level)[0]), x, dx) < 1e-10
-    only_dtheta, nothing = pull(dy, need_dx=False)
+    dtheta, dx, dcontext = pull(dy)
+    assert gradient_error(lambda theta: np.sum(dy * network(theta, x, level, context)[0]), theta, dtheta) < 1e-10
+    assert gradient_error(lambda x: np.sum(dy * network(theta, x, level, context)[0]), x, dx) < 1e-10
+    assert dcontext.shape == (4, network.context_dim)
+    if network.context_dim:
+        assert gradient_error(lambda c: np.sum(dy * network(theta, x, level, c)[0]), context, dcontext) < 1e-10
+    only_dtheta, *nothing = pull(dy, need_dx=False)
     np.testing.assert_array_equal(only_dtheta, dtheta)
-    assert nothing is None
+    assert nothing == [None, None]
 
 
-@pytest.mark.parametrize("network", [NETWORK, Network(2, (6,))])
+@pytest.mark.parametrize("network", [NETWORK, NO_SINES, Network(2, (6,))])
 def test_tangent_is_the_derivative_along_x_dot(network, rng):
-    theta, x, level = point(network, rng)
+    theta, x, level, context = point(network, rng)
     x_dot = rng.standard_normal(x.shape)
-    y, y_dot, _ = network.jvp(theta, x, x_dot, level)
-    np.testing.assert_array_equal(y, network(theta, x, level)[0])
-    exact = network(theta, x + 1e-30j * x_dot, level)[0].imag / 1e-30
+    y, y_dot, _ = network.jvp(theta, x, x_dot, level, context)
+    np.testing.assert_array_equal(y, network(theta, x, level, context)[0])
+    exact = network(theta, x + 1e-30j * x_dot, level, context)[0].imag / 1e-30
     np.testing.assert_allclose(y_dot, exact, rtol=1e-12, atol=1e-14)
 
 
 def test_pullback_of_the_tangent_in_every_parameter(rng):
-    theta, x, level = point(NETWORK, rng)
+    theta, x, level, context = point(NETWORK, rng)
     x_dot, dy, dy_dot = rng.standard_normal((3, *x.shape))
 
     def contracted(theta):
-        y, y_dot, _ = NETWORK.jvp(theta, x, x_dot, level)
+        y, y_dot, _ = NETWORK.jvp(theta, x, x_dot, level, context)
         return np.sum(dy * y) + np.sum(dy_dot * y_dot)
-    dtheta = NETWORK.jvp(theta, x, x_dot, level)[2](dy, dy_dot)
+    dtheta = NETWORK.jvp(theta, x, x_dot, level, context)[2](dy, dy_dot)
     assert gradient_error(contracted, theta, dtheta) < 1e-10
     assert directional_error(contracted, theta, dtheta, rng) < 1e-10
 
 
 def test_float32_stays_float32_and_agrees_with_float64(rng):
-    theta, x, level = point(NETWORK, rng)
-    y, pull = NETWORK(theta.astype(np.float32), x.astype(np.float32), level)
-    dtheta, dx = pull(np.ones_like(y))
-    assert y.dtype == dtheta.dtype == dx.dtype == np.float32
-    np.testing.assert_allclose(y, NETWORK(theta, x, level)[0], rtol=1e-3, atol=1e-5)
+    """A context in float64 widens nothing."""
+    theta, x, level, context = point(NETWORK, rng)
+    y, pull = NETWORK(theta.astype(np.float32), x.astype(np.float32), level, context)
+    gradients = pull(np.ones_like(y))
+    assert y.dtype == np.float32 and all(gradient.dtype == np.float32 for gradient in gradients)
+    np.testing.assert_allclose(y, NETWORK(theta, x, level, context)[0], rtol=1e-3, atol=1e-5)
 
 
 def test_nothing_overflows_without_noise_and_without_data(rng):
@@ -156,10 +163,13 @@ def test_at_high_noise_the_network_cannot_wiggle(rng):
 @pytest.mark.parametrize("call, error, says", [
     (lambda: Network(0, (4,)), ValueError, "dim must be at least 1"),
     (lambda: Network(2, (4,))(np.zeros(3), np.zeros((1, 2)), 0.0), ValueError, "theta must have shape"),
-    (lambda: Network(2, (4,), 3, 3), ValueError, "label must hold integers from -1 to 2"),
-    (lambda: Network(2, (4,), 3, -2), ValueError, "label must hold integers"),
-    (lambda: Network(2, (4,), 3, 1.0), ValueError, "label must hold integers"),
-    (lambda: Network(2, (4,), label=0), ValueError, "label must hold integers from -1 to -1"),
+    (lambda: Network(2, (4,), -1), ValueError, "context_dim must be at least 0"),
+    (lambda: Network(2, (4,), frequencies=3.0), TypeError, "frequencies must be a tuple"),
+    (lambda: Network(2, (4,), frequencies=(0.0,)), ValueError, "each of frequencies must be a positive"),
+    (lambda: NO_SINES(np.zeros(NO_SINES.size), np.zeros((1, 2)), 0.0, np.zeros((1, 2))), ValueError,
+     r"context must have shape \(1, 3\), got \(1, 2\)"),
+    (lambda: NO_SINES(np.zeros(NO_SINES.size), np.zeros((2, 2)), 0.0, np.zeros(3)), ValueError, "context must have shape"),
+    (lambda: NO_SINES(np.zeros(NO_SINES.size), np.zeros((1, 2)), 0.0, [[0, 1, 0]]), TypeError, "context must be floating"),
     (lambda: Diffusion(2, hidden=4), TypeError, "hidden must be a tuple"),
     (lambda: Diffusion(2, hidden=(4.0,)), TypeError, "each of hidden"),
     (lambda: Diffusion(2).init(0), TypeError, "Generator"),
