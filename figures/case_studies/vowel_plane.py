@@ -66,7 +66,7 @@ def draw(results):
         draw_waves(column[0], x[:3], color)
         column[0].set_title("the distribution" if j is None else LABELS[name])
         draw_spectrum(column[1], x[0], color)
-        draw_plane(column[2], results["true_formants"] if j is None else results["formants"][j], color)
+        draw_plane(column[2], results["true_formants"] if j is None else results["formants"][j], color, named=j is None)
     axes[1, 0].set_ylabel("dB")
     axes[2, 0].set_ylabel("F2 (Hz)")
     for ax in axes[1:, 1:].flat:
@@ -97,13 +97,17 @@ def draw_spectrum(ax, x, color):
     ax.set(xlim=(0, 4000), ylim=(-25, 40), xticks=[0, 2000, 4000], xticklabels=["0", "2", "4 kHz"])
 
 
-def draw_plane(ax, found, color):
+def draw_plane(ax, found, color, named):
     """F1 and F2 of the samples over the curves of the ten vowels."""
     u = np.linspace(0, 1, 30)
     for v, name in enumerate(VOWELS):
         F = formants(np.full(30, v), u)
         ax.plot(F[:, 0], F[:, 1], color="#BBBBBB", lw=4, zorder=0)
+        if named:
+            right = name in ("had", "hod", "hud")            # where the left side is full
+            ax.annotate(name, F[-right, :2], (4 if right else -4, 0), textcoords="offset points",
+                        ha="left" if right else "right", va="center", fontsize=8)
     ax.plot(*found.T, "o", ms=2, mew=0, color=color)
-    ax.set(xscale="log", yscale="log", xlim=(220, 1000), ylim=(650, 3000), xticks=[300, 500, 900], xticklabels=["300", "500", "900 Hz"],
+    ax.set(xscale="log", yscale="log", xlim=(160, 1400), ylim=(650, 3000), xticks=[300, 500, 900], xticklabels=["300", "500", "900 Hz"],
            yticks=[1000, 2000], yticklabels=["1000", "2000"])
     ax.minorticks_off()
