@@ -247,8 +247,8 @@ def bars(ax, results):
 def words(ax, results):
     """What words tell of the latent, by level."""
     totals = integrals(results).mean(axis=0)
-    for column, color, text, x, y in ((0, COLORS["truth"], f"exact: {totals[0]:.1f} nats in all\n(log 72 = {LOG_WORDS:.2f})", 2.3, 1.9),
-                                      (1, COLORS["diffusion"], f"learned: {totals[1]:.1f} nats\n(too many: its errors)", 0.021, 2.3)):
+    for column, color, text, x, y in ((0, COLORS["truth"], f"exact: {totals[0]:.2f} nats in all\n(log 72 = {LOG_WORDS:.2f})", 2.3, 1.9),
+                                      (1, COLORS["diffusion"], f"learned: {totals[1]:.2f} nats\n(the rest is its error)", 0.021, 2.3)):
         value, error = mean_and_error(results["information"][..., column])
         ax.fill_between(SIGMAS, value - error, value + error, color=color, alpha=0.2, lw=0)
         ax.plot(SIGMAS, value, color=color)
