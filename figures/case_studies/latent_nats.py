@@ -225,7 +225,7 @@ def draw(results):
     fig = figure(6.4, FINDING, SETTINGS)
     axes = fig.subplots(2, 2, width_ratios=[1, 1.15])
     bars(axes[0, 0], results)
-    words(axes[0, 1], results)
+    told(axes[0, 1], results)
     errors(axes[1, 0], results)
     lost(axes[1, 1], results)
     return fig
@@ -244,7 +244,7 @@ def bars(ax, results):
            ylabel="nats a picture", title="a) cost of a latent: I(x; z) + KL(q(z) || p)", ylim=(0, 1.1 * (floor + value[0])))
 
 
-def words(ax, results):
+def told(ax, results):
     """What words tell of the latent, by level."""
     totals = integrals(results).mean(axis=0)
     for column, color, text, x, y in ((0, COLORS["truth"], f"exact: {totals[0]:.1f} nats in all\n(log 72 = {LOG_WORDS:.2f})", 2.3, 1.9),

@@ -224,8 +224,8 @@ def mean_and_error(values):
 def claim(results):
     new, _, shape, _, _, shift, _ = results["edited"].mean(axis=0)[CHOSEN]
     without, negative, _ = results["negated"].mean(axis=(0, 1))[:, 0]
-    return (f"At noise {SIGMAS[CHOSEN]:g} the new style appears in {new:.0%}, the shape stays in {shape:.1%}, the place within "
-            f"{shift:.2f}; a negative prompt lowers a style from {without:.0%} to {negative:.0%}.")
+    return (f"At noise {SIGMAS[CHOSEN]:g} {new:.0%} show the new style, {shape:.1%} the old shape, shifted by {shift:.2f}; a negative "
+            f"prompt lowers a style from {without:.0%} to {negative:.0%}.")
 
 
 def checks(results):
