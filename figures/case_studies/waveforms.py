@@ -127,22 +127,6 @@ def means(results):
     return {name: (kl(results, name).mean(), measure(results, name, "inside").mean()) for name in MODELS}
 
 
-def supported(results):
-    """For the audit, "GANs: high quality in audio": in every seed the convolutional GAN has the most typical samples."""
-    inside = results["measures"][..., MEASURES.index("inside")]                   # (seed, model)
-    return bool((inside.argmax(axis=1) == list(MODELS).index("wave gan")).all())
-
-
-def verdict(results):
-    """For the audit, in one sentence: typical samples and nats of the convolutional GAN and of the best of the others."""
-    (nats, inside), found = means(results)["wave gan"], means(results)
-    other = max((name for name in MODELS if name not in GANS), key=lambda name: found[name][1])
-    least = measure(results, "wave gan", "least share").min()
-    return (f"On pitch periods of ten vowels {inside:.0%} of a convolutional GAN's samples are typical, and {found[other][1]:.0%} "
-            f"of the {LABELS[other]} model's, at {nats:.1f} and {found[other][0]:.1f} nats; its rarest vowel has {least:.1%} in "
-            f"place of {1 / len(VOWELS):.0%}.")
-
-
 def claim(results):
     words = [f"{name} {nats:.1f} nats and {inside:.0%}" for name, (nats, inside) in
              ((LABELS[name], means(results)[name]) for name in ("vae", "diffusion", "wave gan"))]
