@@ -4,8 +4,7 @@ import numpy as np
 from scratch.data.vowels import DIM, VOWELS, Wavetables, formants, periods, resonances
 from scratch.explicit.autoregressive import AutoregressiveMixture
 from scratch.explicit.vae import VAE
-from scratch.implicit.diffusion.correlated import CorrelatedDiffusion
-from scratch.implicit.diffusion.denoiser import SIGMA_MAX, SIGMA_MIN
+from scratch.implicit.diffusion.denoiser import SIGMA_MAX, SIGMA_MIN, Diffusion
 from scratch.implicit.diffusion.likelihood import in_chunks, runge_kutta, score_gap
 from scratch.implicit.diffusion.samplers import heun, karras_sigmas
 from scratch.implicit.importance_density import log_prob as importance_log_prob
@@ -17,17 +16,17 @@ LAW = Wavetables()
 # gamma 3 falling to 0.006: of 0.3, 1 and 3, one seed each at 3,000 steps, it kept the most vowels in both GANs.
 CONVOLUTIONAL = WaveGAN(DIM, channels=(32, 64), gamma=3.0)
 DENSE = WaveGAN(DIM, hidden=(128, 128, 128), channels=(), kernels=(), strides=(), gamma=3.0)
-MODELS = {                                   # model, recipe, steps: sizes and rates by hand, at most 60 s on one core
+MODELS = {                                   # model, recipe, steps: sizes and rates by hand, about a minute each on one core
     "wave gan": (CONVOLUTIONAL, WaveGAN.recipe, 5500),
     "dense gan": (DENSE, WaveGAN.recipe, 5500),
-    "vae": (VAE(DIM, latent=4, prior=1), Recipe(Adam(4e-3, beta2=0.99), batch_size=256), 12_000),
+    "vae": (VAE(DIM, latent=4, prior=1, sigma_data=1.0), Recipe(Adam(4e-3, beta2=0.99), batch_size=256), 24_000),
     "autoregressive": (AutoregressiveMixture(DIM, components=5, hidden=(256, 256)),
-                       Recipe(Adam(4e-3, beta2=0.99), batch_size=256), 5000),
-    "diffusion": (CorrelatedDiffusion(DIM, classes=1, hidden=(384, 384), stds=(1.0,) * DIM),
+                       Recipe(Adam(4e-3, beta2=0.99), batch_size=256), 5500),
+    "diffusion": (Diffusion(DIM, hidden=(384, 384), sigma_data=1.0, frequencies=()),
                   Recipe(Adam(3e-3, beta2=0.99), batch_size=512), 8000),
 }
 SAMPLER_STEPS = 24                           # of Heun's method
-POOL = 200_000                               # rows that a model is trained on, each about 16 times at most
+POOL = 200_000                               # rows that a model is trained on, each at most 31 times
 
 
 class Pool:
@@ -44,10 +43,7 @@ class Pool:
 def trained(name, law, rng, steps=None, pool=POOL):
     """The model of this name and its theta after its own number of steps, or after `steps`, on `pool` rows of a law."""
     model, recipe, usual = MODELS[name]
-    rows = law.sample(pool, rng)
-    if name == "diffusion":
-        rows = np.column_stack([rows, np.zeros(pool)])                            # the only class
-    return model, fit(model, model.init(rng), Pool(rows), rng, steps=steps or usual, recipe=recipe)
+    return model, fit(model, model.init(rng), Pool(law.sample(pool, rng)), rng, steps=steps or usual, recipe=recipe)
 
 
 def sampled(name, model, theta, n, rng):

@@ -7,7 +7,7 @@ from figures import runner, store
 from figures.case_studies import sound
 from figures.case_studies import wave_parts as wave
 from scratch.data.vowels import DIM, ShiftedWavetables, Wavetables, formants, periods, resonances
-from scratch.implicit.diffusion.correlated import CorrelatedDiffusion
+from scratch.implicit.diffusion.denoiser import Diffusion
 
 
 def test_measures_of_the_distribution_itself_and_of_a_lost_vowel(rng):
@@ -39,7 +39,7 @@ def test_the_spectral_distance_is_a_loop_over_harmonics(rng):
 
 def test_nats_along_the_ode_are_those_with_the_exact_divergence_on_average(rng):
     """Of a small network at random; the directions' mean is exact, and more steps change little."""
-    model = CorrelatedDiffusion(4, classes=1, hidden=(16,), stds=(1.0,) * 4)
+    model = Diffusion(4, hidden=(16,), sigma_data=1.0, frequencies=())
     theta = model.init(rng, np.float64) * 3
     x = rng.standard_normal((2, 4))
     exact = model.log_prob(theta, x, steps=48)
