@@ -9,7 +9,8 @@ import re
 from figures import runner, store
 
 # The figures that the README shows beside the ledger, with their claims.
-PICTURES = ("price", "training_step")
+PICTURES = ("price",)
+CASES = ("mri_augmentation", "latent_diffusion", "latent_uses", "latent_space", "waveforms", "wave_clips")
 
 # What belongs to each heading of the chapter: files, and figures beyond those of its section.
 PLACES = {
@@ -117,10 +118,9 @@ def _verdicts_of(key, results):
 
 
 def _cases():
-    """A line for each figure of a case study, finding, claim and a link to its picture; then the sounds, if there are any."""
-    names = [name for name in runner.names() if runner.load(name).SECTION == "case" and name not in runner.waiting()]
-    lines = [f"- **{runner.load(name).FINDING}** {runner.load(name).claim(runner.stored(name)[0])} "
-             f"([{name}](figures/rendered/{name}.png))" for name in names]
+    """A line for each of CASES, finding, claim and a link to its picture; then the sounds, if there are any."""
+    lines = [f"- **{runner.load(name).FINDING}.** {runner.load(name).claim(runner.stored(name)[0])} "
+             f"([{name}](figures/rendered/{name}.png))" for name in CASES]
     sounds = sorted(path.stem for path in (store.HERE / "rendered").glob("*.wav"))
     listen = ", ".join(f"[{name.replace('_', ' ')}](figures/rendered/{name}.wav)" for name in sounds)
     return "\n".join(lines + [f"- To hear: {listen}."] * bool(sounds))

@@ -153,7 +153,8 @@ def checks(results):
         "in every seed the VAE has fewer nats than diffusion": bool((kl(results, "vae") < kl(results, "diffusion")).all()),
         "in every seed the VAE has a third of its typical samples at most": bool(
             (measure(results, "vae", "inside") < measure(results, "diffusion", "inside") / 3).all()),
-        "in every seed the convolutional GAN has the most typical samples": supported(results),
+        "in every seed the convolutional GAN has the most typical samples": bool(
+            (results["measures"][..., MEASURES.index("inside")].argmax(axis=1) == list(MODELS).index("wave gan")).all()),
         "aligned first, every model comes at most half as far from the noise as with free phase": bool(
             (results["aligned"][:, which] - 1 < (results["free"][:, which] - 1) / 2).all()),
     }
