@@ -12,7 +12,7 @@
 4. Yours to test, in tests/ at the mirrored path: the definition by a naive loop, the closed-form
    counterpart, learning to a stated KL, the sampler's options.
 5. A color per family stands in figures/style.py, and a figure is a module with CLAIM, compute and draw.
-   The README's table of models is one row a model.
+   The table of models in scratch/README.md has one row a model.
 """
 import importlib
 import inspect

@@ -32,7 +32,7 @@ from scratch.implicit.diffusion.samplers import heun, karras_sigmas, noise_like
 
 
 def image_to_image(denoise, z, sigma, rng, *, lowest=0.01, steps=18):
-    """Latents (N, L) that begin as z (N, L) with noise of level sigma, in the units of z."""
+    """Latents (N, L) that begin as z (N, L) with noise of level sigma.  sigma and lowest are in the units of z."""
     z, sigma, rng = checks.rows(z, name="z"), checks.positive(sigma, "sigma"), checks.generator(rng)
     return heun(denoise, z + sigma * noise_like(z, rng), karras_sigmas(steps, lowest, sigma))   # (1)
 

@@ -147,6 +147,9 @@ class LatentDiffusion:
         return heun(self.guided(theta, self.context(theta, tokens, n), scale=scale), start.astype(theta.dtype), levels)
 
     def log_prob(self, theta, x, *, tokens=None, steps=32):
-        """log p(z | prompt) of latents x (N, L), in nats, (N,)."""
+        """log p(z | prompt) of latents x (N, L), in nats, (N,).
+
+        Along the ODE between the noise levels of denoiser.py, which are wider than those of sample.
+        """
         x = checks.rows(x, self.dim)
         return self.denoiser.log_prob(self.split(theta)[0], x, context=self.context(theta, tokens, len(x)), steps=steps)
