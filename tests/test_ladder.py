@@ -11,7 +11,7 @@
    samples against log_prob; the seed; three training steps.
 4. Yours to test, in tests/ at the mirrored path: the definition by a naive loop, the closed-form
    counterpart, learning to a stated KL, the sampler's options.
-5. A color per family stands in figures/style.py, and a figure is a module with CLAIM, compute and draw.
+5. A color per family stands in figures/style.py, and figures/runner.py says what a figure is.
    The table of models in scratch/README.md has one row a model.
 """
 import importlib
