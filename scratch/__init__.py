@@ -16,7 +16,8 @@ figure 1.2; discriminative/ is the other half of its figure 1.1.
     family_tree        MODELS: every model class and its place
 
 A model is a frozen dataclass of sizes, without state.  Everything after `dim` is
-given by keyword and has a default that works:
+given by keyword and has a default that works (MixtureEM alone takes the number of
+its components first, and then `dim`):
 
     model = VAE(2)                                       latent=2, hidden=(128, 128), prior=64, ...
     theta = model.init(rng)                              (P,) one flat vector of parameters
@@ -29,6 +30,8 @@ given by keyword and has a default that works:
     bound = model.elbo(theta, x, noise)                  (n,) nats, in expectation at most log p
     x = model.complete(theta, {0: 1.5}, n, rng)          (n, D) with coordinate 0 held at 1.5
     model.size, model.blocks                             P, and where each named block stands in theta
+    model.recipe, model.in_nats                          how `fit` trains it; True if standardize may add nats to its loss
+    model.players                                        of a GAN: the slices of theta of its two players
 
 Rows are data and weights are (in, out): y = x W + b.  dz is the gradient of the loss in
 z.  The line of code that computes equation (3) of its file ends with # (3), and the

@@ -2,8 +2,8 @@
 
 1. Write a frozen dataclass `Model(dim, *, ...)` in scratch/explicit/ or scratch/implicit/ with the
    methods of scratch/__init__.py: size, blocks, recipe, init, draw_noise, loss; sample for a generative
-   model; log_prob, elbo and complete where they exist.  The docstring holds model, loss and gradient
-   with numbered equations.
+   model; log_prob, elbo and complete where they exist; in_nats = True if the loss is in nats.  The
+   docstring holds model, loss and gradient with numbered equations, and names a test that exists.
 2. Add one `Entry` to MODELS in scratch/family_tree.py, with sizes small enough to check every parameter.
 3. This file then checks by itself: the signatures; that blocks cover theta; the gradient in every
    coordinate; dtypes; that the loss is pure and a mean over the batch; loss = -mean log_prob where
@@ -12,7 +12,8 @@
 4. Yours to test, in tests/ at the mirrored path: the definition by a naive loop, the closed-form
    counterpart, learning to a stated KL, the sampler's options.
 5. A color per family stands in figures/style.py, and figures/runner.py says what a figure is.
-   The table of models in scratch/README.md has one row a model.
+   The table of models in scratch/README.md has one row a model.  The README.md of the folder names each
+   file in its reading order.  tests/figures/test_audit.py counts the classes by their loss: raise its numbers.
 """
 import importlib
 import inspect
