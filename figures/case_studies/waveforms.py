@@ -145,11 +145,11 @@ def checks(results):
         "reverse KL of the vowels: the others at most 0.02": every("reverse KL", lambda kl: kl <= 0.02, explicit),
         "residual of GANs and autoregressive at most 1.4 times the noise": every("residual", lambda r: r <= 1.4, sharp),
         "at least 30 % typical samples of GANs and autoregressive": every("inside", lambda s: s >= 0.3, sharp),
-        "spectral distance: GANs at most 2.2 dB, autoregressive 2.3": bool(
-            every("spectral dB", lambda d: d <= 2.2, GANS) and every("spectral dB", lambda d: d <= 2.3, sharp)),
-        "autoregressive at most 4.5 nats, VAE 6, diffusion 10, GANs' median 8": bool(
+        "spectral distance: GANs at most 2.2 dB in every seed, autoregressive 2.3 on average": bool(
+            every("spectral dB", lambda d: d <= 2.2, GANS) and measure(results, "autoregressive", "spectral dB").mean() <= 2.3),
+        "autoregressive at most 4.5 nats, VAE 5, diffusion 10, GANs' median 8": bool(
             all((kl(results, name, name in GANS) <= most).all() for name, most in
-                (("autoregressive", 4.5), ("vae", 6), ("diffusion", 10), ("wave gan", 8), ("dense gan", 8)))),
+                (("autoregressive", 4.5), ("vae", 5), ("diffusion", 10), ("wave gan", 8), ("dense gan", 8)))),
         "in every seed the VAE has fewer nats than diffusion": bool((kl(results, "vae") < kl(results, "diffusion")).all()),
         "in every seed the VAE has a third of its typical samples at most": bool(
             (measure(results, "vae", "inside") < measure(results, "diffusion", "inside") / 3).all()),
