@@ -3,19 +3,20 @@
 The pictures come from a known distribution (scratch/data/pictures.py), so a prompt's right answer is known.
 For pairs of words that no training prompt names, the rate of right pictures is set against the product of the
 single words' rates, to which it is near in Okawa et al. 2023, "Compositional Abilities Emerge Multiplicatively".
+Three of the four rates are near 1 here, so the product is little else than the rate of the style: a weak test.
 """
 import numpy as np
 
 from figures.case_studies import latent_parts as latent
 from figures.style import ACCENT, COLORS, SECOND_DIFFUSION, figure
-from scratch.data.pictures import HELD_OUT, PAIRS, PROMPTED, SIDE, WORDS, draw_parameters, prompt, render, sample
+from scratch.data.pictures import HELD_OUT, INK, PAIRS, PROMPTED, SIDE, WORDS, draw_parameters, prompt, render, sample
 
 SECTION = "case"
-FINDING = "Guidance makes the words right and the pictures less varied"
+FINDING = "Guidance makes the words right and the ink too dark"
 SETTINGS = ("Known distribution of 16 x 16 pictures. VAE 256-512-256-16, 4,000 steps; diffusion 384 x 3 under a text encoder with "
             "attention, 8,000 steps; 30,000 pictures. Purple: pairs of style and shape that no training prompt names. Red frame: "
             "the reader finds another word. Clean: residual below the 99th percentile of reconstructions. Three seeds of all "
-            "trainings; for each and each scale 600 prompts, 400 of pairs held out. Bars: 1 s.e.; Frechet: a line a seed.")
+            "trainings; for each and each scale 600 prompts of known pairs, 400 of pairs held out. Bars: 1 s.e.; Frechet: a line a seed.")
 
 SEEDS = 3
 SCALES = (1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0)
@@ -109,15 +110,15 @@ def product(results, name="held"):
 
 
 def claim(results):
-    kl, low, high = results["seen kl"].mean(axis=0), SCALES[1], SCALES[-1]
-    return (f"At guidance {DOUBLE:g} all words are right in {at(results, 'seen', DOUBLE).mean():.1%}, "
-            f"{at(results, 'held', DOUBLE).mean():.0%} for pairs held out; from {low} to {high:g} KL rises from {kl[1]:.2f} to "
-            f"{kl[-1]:.2f} nats.")
+    kl, ink = (results[key][:, -1].mean() for key in ("seen kl", "seen ink"))
+    return (f"At guidance {DOUBLE:g} all words are right in {at(results, 'seen', DOUBLE).mean():.1%}, held-out pairs "
+            f"{at(results, 'held', DOUBLE).mean():.0%}; at {SCALES[-1]:g} the mean ink is {ink:.2f}, due {np.mean(INK):.2f}, "
+            f"and KL {kl:.2f} nats.")
 
 
 def checks(results):
     shares, kl = (results[key].mean(axis=0) for key in ("seen shares", "seen kl"))
-    frechet, two = results["frechet"], SCALES.index(DOUBLE)
+    frechet, ink, two = results["frechet"], results["seen ink"], SCALES.index(DOUBLE)
     return {
         "the reader is right on true pictures: at least 0.999": bool(results["truth"].mean() >= 0.999),
         "reconstructions: all words right in at least 0.96": bool(results["ceiling"][:, 0].mean() >= 0.96),
@@ -125,6 +126,8 @@ def checks(results):
         "right and clean: at least 0.88 at the best scale": bool(shares[:, 2].max() >= 0.88),
         "more words right at 2 than at 1, in every seed": bool((at(results, "seen", DOUBLE) > at(results, "seen", 1.0)).all()),
         "fewer clean at 6 than at 2, in every seed": bool((at(results, "seen", 6.0, 1) < at(results, "seen", DOUBLE, 1)).all()),
+        "ink is darker at every scale than at the one before, at 6 darker than any true one, in every seed":
+            bool((np.diff(ink) > 0).all() and (ink[:, -1] > INK[1]).all()),
         "KL is least between 1 and 3, and at 6 more than twice that": bool(0 < kl.argmin() < 4 and kl[-1] > 2 * kl.min()),
         "Frechet distance is least below 2, and at 6 more than ten times that, in every seed":
             bool(((frechet.argmin(axis=1) < two) & (frechet[:, -1] > 10 * frechet.min(axis=1))).all()),

@@ -21,7 +21,9 @@ SEEDS, SCALE = 3, 2.0
 ARMS = ("latent", "bag", "pixels", "pca")
 SPACES = ("latent", "pca", "pixels")
 NAMES = {"latent": "latents", "pca": "principal\ncomponents", "pixels": "pixels"}
-CLEAN = 0.061                                # a residual: of reconstructions 1 % are above it (mean of the limits in latent_diffusion)
+# A residual: of the autoencoder's copies 1 % are above it (mean of the limits in latent_diffusion).  So 0.96 of these
+# copies are right and clean; of those from 64 principal components 0.88 (400 pictures of one seed); pixels lose nothing.
+CLEAN = 0.061
 POINTS = 200                                 # quantiles of the distances that are stored
 
 

@@ -14,9 +14,9 @@ from scratch.implicit.diffusion.text import tokenize
 from scratch.kernels.dense import mlp_jvp
 
 SECTION = "case"
-FINDING = "Noise can hide the style of a picture and leave the shape"
+FINDING = "Noise can hide the style of a picture and leave its place"
 SETTINGS = ("Trainings of latent_diffusion.py, three seeds; 300 pictures a measure; guidance 2, in e) 1. Noise in units of the latents, "
-            "whose standard deviation is 1. e) The decoder's Jacobian and ancestral sampling in 60 steps. Clean: residual below the "
+            "whose standard deviation is 1. b) The prompts name the old size, shape and left or right. e) The decoder's Jacobian and ancestral sampling in 60 steps. Clean: residual below the "
             "99th percentile of reconstructions. Bars: 1 s.e. of the seeds.")
 
 SEEDS, SCALE = 3, 2.0
@@ -222,10 +222,10 @@ def mean_and_error(values):
 
 
 def claim(results):
-    new, _, shape, _, _, shift, _ = results["edited"].mean(axis=0)[CHOSEN]
+    edited = results["edited"].mean(axis=0)
     without, negative, _ = results["negated"].mean(axis=(0, 1))[:, 0]
-    return (f"At noise {SIGMAS[CHOSEN]:g} {new:.0%} show the new style, {shape:.1%} the old shape, shifted by {shift:.2f}; a negative "
-            f"prompt lowers a style from {without:.0%} to {negative:.0%}.")
+    return (f"At noise {SIGMAS[CHOSEN]:g} {edited[CHOSEN, 0]:.0%} show the new style, shifted by {edited[CHOSEN, 5]:.2f} (at "
+            f"{SIGMAS[-1]:g}: {edited[-1, 5]:.2f}); a negative prompt lowers a style from {without:.0%} to {negative:.0%}.")
 
 
 def checks(results):
@@ -234,8 +234,10 @@ def checks(results):
     prompt_alone, half_alone, both = results["completed"].mean(axis=0)[:3]
     return {
         "new style at 0.6: at least 0.88": bool(edited[CHOSEN, 0] >= 0.88),
-        "shape kept at 0.6: at least 0.98": bool(edited[CHOSEN, 2] >= 0.98),
+        "shape, which the prompt names too, kept at 0.6: at least 0.98": bool(edited[CHOSEN, 2] >= 0.98),
         "place kept at 0.6: rms at most 0.06": bool(edited[CHOSEN, 5] <= 0.06),
+        "at 20 the shift is more than 3 times that at 0.6, in every seed":
+            bool((results["edited"][:, -1, 5] > 3 * results["edited"][:, CHOSEN, 5]).all()),
         "at 0.1 the new style is in less than 0.1, at 20 y is forgotten": bool(edited[0, 0] < 0.1 and abs(edited[-1, 6]) < 0.2),
         "a negative style is rarer: the mean of all four, and each but solid, in every seed":
             bool((negative[..., 0].mean(axis=1) < without[..., 0].mean(axis=1)).all()
@@ -280,7 +282,7 @@ def measures(fig, results):
     """Curves against the noise, bars of negative prompts, curves between two prompts."""
     left, middle, right = fig.subplots(1, 3)
     value, error = mean_and_error(results["edited"])
-    for column, color, label, where in ((0, COLORS["diffusion"], "new style", (0.3, 0.6)), (2, COLORS["truth"], "shape", (0.13, 1.05)),
+    for column, color, label, where in ((0, COLORS["diffusion"], "new style", (0.3, 0.6)), (2, COLORS["truth"], "shape (prompted)", (0.13, 1.05)),
                                         (6, SECOND_DIFFUSION, "correlation of y", (2.7, 0.66))):
         left.errorbar(SIGMAS, value[:, column], error[:, column], color=color, marker="o", ms=3)
         left.text(*where, label, color=color, fontsize=8)

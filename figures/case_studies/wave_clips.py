@@ -14,8 +14,8 @@ from scratch.learning.training import train
 SECTION = "case"
 FINDING = "Given the source, a GAN learns vowels; from noise alone it fails"
 SETTINGS = ("Clips of 512 samples, 3 of 4 voiced; source-filter GAN of 192 taps, 4,000 steps of 64, five seeds; WaveGAN on the same "
-            "clips, two. Phase free: wavetables with a random shift, WaveGAN of 1,500 steps of 128, three seeds. Vowels by the exact "
-            "posterior of 400 samples. Dots: seeds; bar: 1 s.e.")
+            "clips, 1,500 steps of 128, two. c) First seed, the best filter of each vowel. Phase free: wavetables with a random shift, "
+            "WaveGAN of 1,500 steps of 128, three seeds. Vowels by the exact posterior of 400 samples. Dots: seeds; dashes: their mean.")
 
 STEPS = {"source-filter": 4000, "plain": 1500, "phase": 1500}
 SEEDS = {"source-filter": 5, "plain": 2, "phase": 3}
@@ -51,7 +51,7 @@ def trained(model, data, steps, rng):
 # ---- clips ----
 
 def clips(kind, effort, rng):
-    """The shares of the vowels, the number of filters found, periodicity of voiced clips, and what is drawn."""
+    """The shares of the vowels, the number of filters found, periodicity of the clips, whispered ones too, and what is drawn."""
     quick = effort == "quick"
     law = Clips(64, periods=(16, 20)) if quick else Clips()
     sizes = dict(hidden=(4,), channels=(2, 2), prior=2) if quick else {}
@@ -200,7 +200,7 @@ def shares_of_vowels(ax, periodic, results):
 
 
 def made_filters(axes, results):
-    """Made envelopes of the first run on the exact one that is nearest, for three vowels."""
+    """For three vowels, of the first run: the made envelope that is nearest to an exact one, on that one."""
     hz = np.arange(FREQUENCIES) * 4 / FREQUENCIES
     for ax, vowel in zip(axes, (0, 4, 7)):
         near = np.where(results["nearest"][0] // 6 == vowel, results["decibel"][0], np.inf)

@@ -14,7 +14,7 @@ SECTION = "case"
 FINDING = "Nats do not rank samples: the VAE beats diffusion, and blurs vowels"
 SETTINGS = ("pitch periods of 64 samples, ten vowels by an all-pole vocal tract of continuous length, noise 0.1, of which the GANs "
             "are told; 3 seeds; GANs 5,500 steps of 128, VAE 24,000, autoregressive 5,500 and diffusion 8,000 of 256 or 512; typical: "
-            "-log p below the 99 % level of the distribution's own; 3,000 samples; nats: GANs by importance sampling, 600 rows, "
+            "-log p below the 99 % level of the distribution's own; 3,000 samples, in (d) 600; nats: GANs by importance sampling, 600 rows, "
             "VAE its bound, diffusion its ODE; bars: 1 s.e. over seeds")
 
 SEEDS = 3
@@ -134,7 +134,7 @@ def claim(results):
 
 
 def checks(results):
-    """The goals, each for every seed."""
+    """The goals, each for every seed.  Two are looser than those set beforehand: VAE 5 nats, autoregressive 2.2 dB."""
     def every(which, holds, names=tuple(MODELS)):
         return bool(all(holds(measure(results, name, which)).all() for name in names))
     explicit, sharp = ("vae", "autoregressive", "diffusion"), (*GANS, "autoregressive")
@@ -274,4 +274,4 @@ def draw_free(ax, results):
     ax.axvline(1, color="black", lw=1)
     ax.legend(loc="lower right")
     ax.set(yticks=range(len(FREE)), yticklabels=[LABELS[name] for name in FREE], ylim=(len(FREE) + 0.6, -0.6), xlim=(0, None),
-           xlabel="residual / noise (line: the distribution)", title="(d) a free phase costs little once periods are aligned (one seed)")
+           xlabel="residual / noise (line: the distribution)", title="(d) a free phase costs less once periods are aligned (one seed)")
