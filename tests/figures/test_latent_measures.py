@@ -119,10 +119,10 @@ def stub_job(n, **more):
 
 
 def test_edited_measures_by_hand(rng, monkeypatch):
-    """Half the pictures keep style and shape and move by (0.3, 0.1); the others get the new style and another shape."""
+    """Three quarters keep style and shape and move by (0.3, 0.1); the others get the new style and another shape."""
     def change(x):
         words, numbers, rank = spoken(x)
-        odd = np.arange(len(x)) % 2 == 1
+        odd = np.arange(len(x)) % 4 == 1
         words[odd, 0], words[odd, 2] = restyled[-1][odd, 0], (words[odd, 2] + 1) % 6
         return words, numbers + np.where(odd[:, None], 9, [0.3, 0.1, 0, 0]), rank
     restyled, true = [], latent_uses.restyled
@@ -132,7 +132,20 @@ def test_edited_measures_by_hand(rng, monkeypatch):
     monkeypatch.setattr(latent_uses, "restyled", lambda words, rng: restyled.append(true(words, rng)) or restyled[-1])
     read_as(monkeypatch, latent_uses, change)
     found = latent_uses.edited(stub_job(200), 20.0, rng)[0]
-    np.testing.assert_allclose(found[:6], [0.5, 0.5, 0.5, 0, 0.1, np.sqrt((0.09 + 0.01) / 2)])
+    np.testing.assert_allclose(found[:6], [0.25, 0.75, 0.75, 0, 0.1, np.sqrt((0.09 + 0.01) / 2)])
+
+
+def test_negated_shares_stand_by_style_and_by_way(rng, monkeypatch):
+    """No prompt: always style 2.  The negative style k: always k + 1.  "not STYLE": always k, and never clean."""
+    monkeypatch.setattr(latent_uses, "guided", lambda trained, tokens, negative=None: negative)
+    monkeypatch.setattr(latent_uses, "drawn", lambda job, negative, n, rng: [(2 if negative is None else (
+        negative[0, 0] - latent.FIRST[0] + 1) % 4, 0.0)] * n)
+    read_as(monkeypatch, latent_uses, lambda x: (np.pad(x[:, :1].astype(int), ((0, 0), (0, 3))), np.zeros((len(x), 4)), x[:, 1]))
+    job = stub_job(4, theta=None, model=SimpleNamespace(
+        sample=lambda theta, n, rng, tokens, scale, steps: np.column_stack([tokens[:, 1] - latent.FIRST[0], np.ones(n)])))
+    found = latent_uses.negated(job, 0.5, rng)
+    np.testing.assert_array_equal(found[..., 0], [[0, 0, 1], [0, 0, 1], [1, 0, 1], [0, 0, 1]])
+    np.testing.assert_array_equal(found[..., 1], [[1, 1, 0]] * 4)
 
 
 def test_the_clean_limit_is_the_99_th_percentile_of_copies(rng, monkeypatch):
