@@ -63,7 +63,8 @@ def draw(results):
             px, py = PLACES[parent]
             ax.plot([x - 0.15, x - 0.15, x], [py, y, y], color="#999999", lw=1, zorder=0)
             ax.plot([px, x - 0.15], [py, py], color="#999999", lw=1, zorder=0)
-        ax.text(x, y, branch.replace("generative adversarial networks", "GANs").replace("variational ", "variational\n"),
+        ax.text(x, y, branch.replace("generative adversarial networks", "GANs")
+                .replace("variational ", "variational\n").replace("autoregressive ", "autoregressive\n"),
                 va="center", color=color, bbox=dict(boxstyle="round", fc="white", ec=color))
         if family:
             panel = ax.inset_axes((5.75, y - 0.43, 1.2, 0.86), transform=ax.transData)

@@ -108,7 +108,7 @@ def pictures(name, results):
     """{ending: bytes} of the picture, and of the moving one if there is one.  Run by a worker."""
     module = load(name)
     with matplotlib.rc_context(style.SETTINGS):
-        files = {".png": style.png(module.draw(results))}
+        files = {".png": style.png(module.draw(results), Title=module.FINDING, Description=module.SETTINGS)}
         if hasattr(module, "animate"):
             with tempfile.TemporaryDirectory() as folder:
                 path = Path(folder) / "picture.gif"         # the writer wants a path with this ending

@@ -56,11 +56,11 @@ def plane(ax, bounds):
     ax.spines[:].set_visible(False)
 
 
-def png(fig):
-    """The picture as the bytes of a PNG with LEVELS levels a channel, smaller than one with all 256."""
+def png(fig, **texts):
+    """The picture as the bytes of a PNG with LEVELS levels a channel, smaller than one with all 256, and with these texts."""
     full, small = io.BytesIO(), io.BytesIO()
     fig.savefig(full, format="png")
     full.seek(0)
     colors = np.round(image.imread(full)[..., :3] * (LEVELS - 1)) / (LEVELS - 1)
-    image.imsave(small, np.uint8(np.round(255 * colors)), format="png", pil_kwargs=dict(optimize=True))
+    image.imsave(small, np.uint8(np.round(255 * colors)), format="png", metadata=texts, pil_kwargs=dict(optimize=True))
     return small.getvalue()

@@ -30,7 +30,7 @@ its components first, and then `dim`):
     bound = model.elbo(theta, x, noise)                  (n,) nats, in expectation at most log p
     x = model.complete(theta, {0: 1.5}, n, rng)          (n, D) with coordinate 0 held at 1.5
     model.size, model.blocks                             P, and where each named block stands in theta
-    model.recipe, model.in_nats                          how `fit` trains it; True if standardize may add nats to its loss
+    model.recipe, model.in_nats                          how `fit` trains it; True if standardize may add to its loss
     model.players                                        of a GAN: the slices of theta of its two players
 
 Rows are data and weights are (in, out): y = x W + b.  dz is the gradient of the loss in

@@ -11,9 +11,9 @@ FLOORS = ("grid", "kernels", "learning", "data", "divergence", "discriminative",
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_has_at_most_250_lines_and_a_function_at_most_40(path):
+def test_a_file_has_at_most_250_lines_of_120_characters_and_a_function_at_most_40(path):
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 250
+    assert text.count("\n") <= 250 and max(map(len, text.splitlines())) <= 120
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert node.end_lineno - node.lineno < 40, node.name

@@ -14,7 +14,7 @@ from scratch.data.pictures import HELD_OUT, INK, PAIRS, PROMPTED, SIDE, WORDS, d
 SECTION = "case"
 FINDING = "Guidance makes the words right and the ink too dark"
 SETTINGS = ("Known distribution of 16 x 16 pictures. VAE 256-512-256-16, 4,000 steps; diffusion 384 x 3 under a text encoder with "
-            "attention, 8,000 steps; 30,000 pictures. Purple: pairs of style and shape that no training prompt names. Red frame: "
+            "attention, 8,000 steps; 30,000 pictures. Bold: pairs of style and shape that no training prompt names. Red frame: "
             "the reader finds another word. Clean: residual below the 99th percentile of reconstructions. Three seeds of all "
             "trainings; for each and each scale 600 prompts of known pairs, 400 of pairs held out. Bars: 1 s.e.; Frechet: a line a seed.")
 
@@ -208,4 +208,4 @@ def show(fig, results):
     for j, text in enumerate(PROMPTS):
         style, size, shape, place = text.split()
         held = (style, shape) in HELD_OUT
-        axes[0, j].set_title(f"{style} {size}\n{shape} {place}", fontsize=8, color=COLORS["diffusion"] if held else "black")
+        axes[0, j].set_title(f"{style} {size}\n{shape} {place}", fontsize=8, fontweight="bold" if held else "normal")

@@ -139,7 +139,7 @@ class Clips:
         return self._by_chunks(lambda x: self._posterior(x)[1].reshape(len(x), 10, -1).sum(axis=2), x)
 
     def best(self, x):
-        """The most probable hypothesis of each row: filter 6 v + 5 u, period P (0: whispered) and phase j, (N,) each."""
+        """The most probable filter 6 v + 5 u, period P (0: whispered) and phase j of each row, (N,) each."""
         P, j, *_ = self._hypotheses
         best = self._by_chunks(lambda x: self._posterior(x)[1].reshape(len(x), -1).argmax(axis=1), x)
         return best // len(P), P[best % len(P)], j[best % len(P)]

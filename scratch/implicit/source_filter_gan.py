@@ -80,7 +80,7 @@ class SourceFilterGAN(WaveGAN):
         return (height * pulses + noise * eps[:, t % self.dim]).astype(eps.dtype)           # (3)
 
     def _numbered(self, component, rng):
-        """k (n,): the component of z and the pair, voiced with probability VOICED, P uniform, j uniform on 0 ... P - 1."""
+        """k (n,): the component of z and the pair, voiced with probability VOICED, P and j < P uniform."""
         P, n = np.asarray(self.periods), len(component)
         which = rng.integers(len(P), size=n)
         pair = np.where(rng.random(n) < VOICED, np.cumsum([1, *P])[which] + rng.integers(P[which]), 0)

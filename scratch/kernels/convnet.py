@@ -158,7 +158,8 @@ def _layout(layers):
     """For each layer (slice of W, shape of W, slice of b)."""
     for one, following in pairwise(layers):
         if one.sizes[1] != following.sizes[0]:
-            raise ValueError(f"each layer must read what the last one gives, got {one.sizes[1]} and {following.sizes[0]}")
+            raise ValueError("each layer must read what the last one gives, "
+                             f"got {one.sizes[1]} and {following.sizes[0]}")
     places, start = [], 0
     for layer in layers:
         middle = start + layer.weights[0] * layer.weights[1]

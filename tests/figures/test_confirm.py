@@ -14,6 +14,16 @@ def test_arrays_that_one_code_repeats_decide():
     assert not same({"seconds": "b"}, {"seconds": "c"}, {"seconds": "b"})       # nothing is repeated
 
 
+def test_the_next_edit_makes_a_confirmed_result_stale(monkeypatch, tmp_path):
+    results, made = runner.stored("dirac_gan")
+    monkeypatch.setattr(store, "HERE", tmp_path)
+    made |= dict(code="first", confirmed=dict(code="second", commit="abc"))
+    store.save(store.result_path("dirac_gan", "full"), results, made)
+    for code, is_fresh in (("first", True), ("second", True), ("third", False)):
+        monkeypatch.setattr(runner, "code", lambda name, code=code: code)
+        assert runner.is_fresh("dirac_gan") == is_fresh
+
+
 @pytest.mark.slow                                           # checks out a commit
 @pytest.mark.parametrize("changes_numbers", [False, True])
 def test_a_result_is_confirmed_only_by_the_same_bits(changes_numbers, monkeypatch, tmp_path):

@@ -85,8 +85,12 @@ def test_no_number_of_a_claim_is_typed(name):
 
 @pytest.mark.parametrize("name", STORED)
 def test_the_picture_of_the_stored_results_stands_beside_them(name):
-    assert store.picture_path(name, "full").exists(), f"run: python -m figures {name} --redraw"
-    assert isinstance(runner.load(name).draw(runner.stored(name)[0]), Figure)
+    """The picture holds headline and settings as texts: after an edit of one of them it is to be drawn anew."""
+    path, module = store.picture_path(name, "full"), runner.load(name)
+    picture = path.read_bytes() if path.exists() else b""
+    for key, text in (("Title", module.FINDING), ("Description", module.SETTINGS)):
+        assert f"{key}\0{text}".encode("latin-1") in picture, f"run: python -m figures {name} --redraw"
+    assert isinstance(module.draw(runner.stored(name)[0]), Figure)
 
 
 def test_the_pages_are_what_the_stored_results_say():

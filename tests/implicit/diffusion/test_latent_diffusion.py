@@ -64,6 +64,7 @@ def test_the_scale_of_latents_is_that_of_their_draws(rng):
     rows = np.column_stack([rng.normal(size=(5000, 2)) * (3.0, 0.1), rng.uniform(0.1, 1.0, (5000, 2)), np.zeros(5000)])
     z = rows[:, :2] + rows[:, 2:4] * rng.standard_normal((5000, 2))
     assert latent_std(rows, 2) == pytest.approx(np.sqrt(z.var(axis=0).mean()), rel=0.03)
+    assert latent_std(np.array([[2.0, 2.0, 0.5, 0.1], [2.0, 2.0, 0.3, 0.1]]), 2) == pytest.approx(np.sqrt(0.09))
     assert latent_std(np.array([[1.0, 5.0, 0.0, 0.0], [3.0, 5.0, 0.0, 0.0]]), 2) == pytest.approx(np.sqrt(0.5))
 
 
