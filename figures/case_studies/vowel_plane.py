@@ -68,7 +68,7 @@ def draw(results):
         draw_spectrum(column[1], x[0], color)
         draw_plane(column[2], results["true_formants"] if j is None else results["formants"][j], color, named=j is None)
     axes[1, 0].set_ylabel("dB")
-    axes[2, 0].set_ylabel("F2 (Hz)")
+    axes[2, 0].set(xlabel="F1", ylabel="F2 (Hz)")
     for ax in axes[1:, 1:].flat:
         ax.set_yticklabels([])
     return fig
